@@ -1,0 +1,1 @@
+//! Faces: detection, keypoints, alignment, attributes, embedding, tracking, gallery.

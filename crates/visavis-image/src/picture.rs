@@ -1,0 +1,282 @@
+//! Owned RGB8 pictures and the pool that recycles their memory.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, Weak};
+
+/// An RGB8 picture, row-major, three bytes a pixel, no padding between rows.
+///
+/// A picture that came from a [`PicturePool`] returns its memory there when dropped.
+pub struct Picture {
+    width: u32,
+    height: u32,
+    pixels: Vec<u8>,
+    home: Weak<Shelf>,
+}
+
+impl Picture {
+    /// A black picture.
+    #[must_use]
+    pub fn new(width: u32, height: u32) -> Self {
+        Self { width, height, pixels: vec![0; byte_len(width, height)], home: Weak::new() }
+    }
+
+    /// Takes over `pixels` as a picture.
+    ///
+    /// # Errors
+    /// [`PixelCountError`] if `pixels` does not hold exactly `width * height * 3` bytes.
+    pub fn from_rgb(width: u32, height: u32, pixels: Vec<u8>) -> Result<Self, PixelCountError> {
+        if pixels.len() == byte_len(width, height) {
+            Ok(Self { width, height, pixels, home: Weak::new() })
+        } else {
+            Err(PixelCountError { width, height, bytes: pixels.len() })
+        }
+    }
+
+    /// A picture of one colour.
+    #[must_use]
+    pub fn filled(width: u32, height: u32, colour: [u8; 3]) -> Self {
+        let mut picture = Self::new(width, height);
+        for pixel in picture.pixels.chunks_exact_mut(3) {
+            pixel.copy_from_slice(&colour);
+        }
+        picture
+    }
+
+    /// Pixels across.
+    #[must_use]
+    pub fn width(&self) -> u32 {
+        self.width
+    }
+
+    /// Pixels down.
+    #[must_use]
+    pub fn height(&self) -> u32 {
+        self.height
+    }
+
+    /// All pixels, RGB RGB …, row after row.
+    #[must_use]
+    pub fn pixels(&self) -> &[u8] {
+        &self.pixels
+    }
+
+    /// All pixels, to be written to.
+    pub fn pixels_mut(&mut self) -> &mut [u8] {
+        &mut self.pixels
+    }
+
+    /// The bytes of row `y`.
+    ///
+    /// # Panics
+    /// If `y` is not below the height.
+    #[must_use]
+    pub fn row(&self, y: u32) -> &[u8] {
+        let stride = self.width as usize * 3;
+        &self.pixels[y as usize * stride..][..stride]
+    }
+
+    /// The colour at column `x`, row `y`.
+    ///
+    /// # Panics
+    /// If the position lies outside.
+    #[must_use]
+    pub fn pixel(&self, x: u32, y: u32) -> [u8; 3] {
+        let at = x as usize * 3;
+        let row = self.row(y);
+        [row[at], row[at + 1], row[at + 2]]
+    }
+
+    /// Sets the colour at column `x`, row `y`.
+    ///
+    /// # Panics
+    /// If the position lies outside.
+    pub fn set_pixel(&mut self, x: u32, y: u32, colour: [u8; 3]) {
+        assert!(x < self.width && y < self.height, "({x}, {y}) is outside {}x{}", self.width, self.height);
+        let at = (y as usize * self.width as usize + x as usize) * 3;
+        self.pixels[at..at + 3].copy_from_slice(&colour);
+    }
+
+    /// Makes this a copy of `other`, reusing the memory at hand.
+    pub fn copy_from(&mut self, other: &Picture) {
+        self.width = other.width;
+        self.height = other.height;
+        self.pixels.clear();
+        self.pixels.extend_from_slice(&other.pixels);
+    }
+
+    /// Changes the size; the contents are unspecified afterwards. Keeps the memory where it suffices.
+    pub fn reshape(&mut self, width: u32, height: u32) {
+        self.width = width;
+        self.height = height;
+        self.pixels.resize(byte_len(width, height), 0);
+    }
+
+    /// Mirrors the picture left to right, in place.
+    pub fn mirror(&mut self) {
+        let stride = self.width as usize * 3;
+        if stride == 0 {
+            return;
+        }
+        for row in self.pixels.chunks_exact_mut(stride) {
+            let (mut left, mut right) = (0, stride - 3);
+            while left < right {
+                for channel in 0..3 {
+                    row.swap(left + channel, right + channel);
+                }
+                left += 3;
+                right -= 3;
+            }
+        }
+    }
+
+    /// The pixels, given away.
+    #[must_use]
+    pub fn into_pixels(mut self) -> Vec<u8> {
+        self.home = Weak::new();
+        std::mem::take(&mut self.pixels)
+    }
+}
+
+fn byte_len(width: u32, height: u32) -> usize {
+    width as usize * height as usize * 3
+}
+
+impl Clone for Picture {
+    fn clone(&self) -> Self {
+        Self { width: self.width, height: self.height, pixels: self.pixels.clone(), home: Weak::new() }
+    }
+}
+
+impl PartialEq for Picture {
+    fn eq(&self, other: &Self) -> bool {
+        self.width == other.width && self.height == other.height && self.pixels == other.pixels
+    }
+}
+
+impl Eq for Picture {}
+
+impl fmt::Debug for Picture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Picture({}x{})", self.width, self.height)
+    }
+}
+
+impl Drop for Picture {
+    fn drop(&mut self) {
+        if let Some(shelf) = self.home.upgrade() {
+            shelf.put(std::mem::take(&mut self.pixels));
+        }
+    }
+}
+
+/// The pixel buffer does not fit the stated size.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a {width}x{height} RGB picture needs {} bytes, got {bytes}", byte_len(*.width, *.height))]
+pub struct PixelCountError {
+    /// Stated pixels across.
+    pub width: u32,
+    /// Stated pixels down.
+    pub height: u32,
+    /// Bytes found.
+    pub bytes: usize,
+}
+
+/// Memory kept for the next pictures of a stream, so that a running camera allocates nothing.
+///
+/// A 1280×720 frame is 2.8 MB, which the system allocator maps and unmaps anew each time; recycling saves the page faults.
+#[derive(Clone)]
+pub struct PicturePool {
+    shelf: Arc<Shelf>,
+}
+
+struct Shelf {
+    spare: Mutex<Vec<Vec<u8>>>,
+    most: usize,
+}
+
+impl Shelf {
+    fn put(&self, pixels: Vec<u8>) {
+        // A poisoned lock only means that some thread died while holding spare memory: still good memory.
+        let mut spare = self.spare.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if spare.len() < self.most {
+            spare.push(pixels);
+        }
+    }
+}
+
+impl PicturePool {
+    /// A pool that keeps at most `most` spare buffers.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        Self { shelf: Arc::new(Shelf { spare: Mutex::new(Vec::with_capacity(most)), most }) }
+    }
+
+    /// A picture with unspecified contents, in recycled memory where there is some.
+    #[must_use]
+    pub fn take(&self, width: u32, height: u32) -> Picture {
+        let spare = self.shelf.spare.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).pop();
+        let mut pixels = spare.unwrap_or_default();
+        pixels.resize(byte_len(width, height), 0);
+        Picture { width, height, pixels, home: Arc::downgrade(&self.shelf) }
+    }
+
+    /// How many buffers wait to be used again.
+    #[must_use]
+    pub fn spare(&self) -> usize {
+        self.shelf.spare.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).len()
+    }
+}
+
+impl fmt::Debug for PicturePool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PicturePool({} spare)", self.spare())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dropped_picture_returns_to_its_pool_and_is_used_again() {
+        let pool = PicturePool::new(2);
+        let picture = pool.take(8, 4);
+        let address = picture.pixels().as_ptr();
+        drop(picture);
+        assert_eq!(pool.spare(), 1);
+        let again = pool.take(8, 4);
+        assert_eq!(again.pixels().as_ptr(), address);
+        assert_eq!(pool.spare(), 0);
+    }
+
+    #[test]
+    fn pool_keeps_no_more_than_asked() {
+        let pool = PicturePool::new(1);
+        drop((pool.take(2, 2), pool.take(2, 2), pool.take(2, 2)));
+        assert_eq!(pool.spare(), 1);
+    }
+
+    #[test]
+    fn picture_outlives_its_pool() {
+        let pool = PicturePool::new(1);
+        let picture = pool.take(2, 2);
+        drop(pool);
+        assert_eq!(picture.pixels().len(), 12);
+    }
+
+    #[test]
+    fn wrong_byte_count_is_refused() {
+        let error = Picture::from_rgb(2, 2, vec![0; 11]).unwrap_err();
+        assert_eq!(error.to_string(), "a 2x2 RGB picture needs 12 bytes, got 11");
+    }
+
+    #[test]
+    fn mirror_twice_is_identity_and_once_swaps_columns() {
+        let mut picture = Picture::from_rgb(3, 1, vec![1, 2, 3, 4, 5, 6, 7, 8, 9]).unwrap();
+        let before = picture.clone();
+        picture.mirror();
+        assert_eq!(picture.pixels(), [7, 8, 9, 4, 5, 6, 1, 2, 3]);
+        picture.mirror();
+        assert_eq!(picture, before);
+    }
+}

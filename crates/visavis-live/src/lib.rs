@@ -1,0 +1,1 @@
+//! The live pipeline: threads, scheduling, model switching, statistics.
