@@ -1,20 +1,35 @@
 //! Networks: manifests, the registry, and the engines that run them.
+//!
+//! A [`Manifest`] says everything about a network but its weights; the [`Registry`] finds the two on three shelves;
+//! a [`Runtime`] knows which engines this machine has; loading gives a [`Model`], one per worker.
+//!
+//! ```no_run
+//! use visavis_infer::{EngineOptions, Registry, Runtime, Task};
+//!
+//! # fn main() -> Result<(), visavis_infer::InferError> {
+//! let runtime = Runtime::discover(None);
+//! let registry = Registry::open(&["models".into()])?;
+//! if let Some(entry) = registry.for_task(Task::Age).next() {
+//!     let mut model = registry.load(&entry.manifest.name, &runtime, &EngineOptions::default())?;
+//!     let [width, height] = entry.manifest.input.size;
+//!     let outputs = model.run(&visavis_infer::Tensor::zeros(&entry.manifest.input.shape(1, width, height)))?;
+//!     assert_eq!(outputs.len(), entry.manifest.output_tensors().len());
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
+mod contract;
+pub mod engine;
+mod error;
 pub mod manifest;
 mod model;
+pub mod registry;
+pub mod runtime;
 
-pub use manifest::{Manifest, Task};
+pub use engine::{Device, EngineChoice, EngineKind, EngineOptions};
+pub use error::InferError;
+pub use manifest::{Manifest, Task, fingerprint};
 pub use model::{Model, Placement, Tensor};
-
-/// What can go wrong between a file of weights and an answer.
-#[derive(Debug, thiserror::Error)]
-pub enum InferError {
-    /// The engine failed while running.
-    #[error("running {model}: {reason}")]
-    Run {
-        /// The network.
-        model: String,
-        /// The engine's own words.
-        reason: String,
-    },
-}
+pub use registry::{EmbeddedModel, Entry, Problem, Registry, Shelf, WeightsLocation};
+pub use runtime::{Runtime, RuntimeReport};

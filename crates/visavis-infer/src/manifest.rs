@@ -1,6 +1,16 @@
 //! Everything about a network that is not its weights: a TOML file beside the ONNX file.
 
+pub(crate) mod identity;
+mod validate;
+
+pub use identity::fingerprint;
+
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
+
+use crate::InferError;
 
 /// The manifest format that this program writes and reads.
 pub const FORMAT: u32 = 1;
@@ -21,6 +31,36 @@ pub enum Task {
     Gender,
     /// A vector that is near for two pictures of one person.
     Similarity,
+}
+
+impl Task {
+    /// All tasks.
+    pub const ALL: [Self; 6] =
+        [Self::Detection, Self::Keypoints, Self::Smile, Self::Age, Self::Gender, Self::Similarity];
+}
+
+impl fmt::Display for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Detection => "detection",
+            Self::Keypoints => "keypoints",
+            Self::Smile => "smile",
+            Self::Age => "age",
+            Self::Gender => "gender",
+            Self::Similarity => "similarity",
+        })
+    }
+}
+
+impl FromStr for Task {
+    type Err = InferError;
+
+    fn from_str(text: &str) -> Result<Self, InferError> {
+        Self::ALL.into_iter().find(|task| task.to_string() == text).ok_or_else(|| {
+            let all: Vec<String> = Self::ALL.iter().map(Self::to_string).collect();
+            InferError::Option { option: "task", reason: format!("`{text}` is none of {}", all.join(", ")) }
+        })
+    }
 }
 
 /// A network's description. Field by field in `docs/manifest.md`.
@@ -62,6 +102,49 @@ pub struct Manifest {
     pub figures: Vec<Figure>,
 }
 
+impl Manifest {
+    /// Reads and checks a manifest.
+    ///
+    /// `origin` is named in every error: the file's path, or whatever says where the text comes from.
+    ///
+    /// # Errors
+    /// [`InferError::ManifestSyntax`] with the line for text that is no manifest, and what
+    /// [`Manifest::validate`] gives.
+    pub fn parse(text: &str, origin: &str) -> Result<Self, InferError> {
+        let manifest: Self = toml::from_str(text)
+            .map_err(|error| InferError::ManifestSyntax { origin: origin.into(), reason: error.to_string() })?;
+        manifest.validate(origin)?;
+        Ok(manifest)
+    }
+
+    /// Names of the output tensors in the order in which [`crate::Model::run`] gives them.
+    ///
+    /// For detectors by their decoding: `yunet`: for each stride `cls`, `obj`, `bbox`, `kps`; `corners`: scores,
+    /// boxes; `anchors`: scores, boxes and, where named, keypoints. For face networks the heads in their order.
+    #[must_use]
+    pub fn output_tensors(&self) -> Vec<String> {
+        let Some(detector) = &self.detector else {
+            return self.heads.iter().map(|head| head.tensor.clone()).collect();
+        };
+        match &detector.decode {
+            DetectorDecode::Yunet { strides } => strides
+                .iter()
+                .flat_map(|stride| ["cls", "obj", "bbox", "kps"].map(|part| format!("{part}_{stride}")))
+                .collect(),
+            DetectorDecode::Corners { scores, boxes, .. } => vec![scores.clone(), boxes.clone()],
+            DetectorDecode::Anchors { scores, boxes, keypoints, .. } => {
+                [scores, boxes].into_iter().chain(keypoints).cloned().collect()
+            }
+        }
+    }
+
+    /// The head for a task; its place among the heads is the place of its tensor in what a run gives.
+    #[must_use]
+    pub fn head(&self, task: Task) -> Option<(usize, &Head)> {
+        self.heads.iter().enumerate().find(|(_, head)| head.task == task)
+    }
+}
+
 /// The input tensor.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -88,6 +171,19 @@ pub struct Input {
     /// Whether the first axis takes any number of pictures at once.
     #[serde(default)]
     pub batch: bool,
+}
+
+impl Input {
+    /// The tensor's shape for `count` pictures of `width` by `height`, the axes in the order of `layout`.
+    #[must_use]
+    pub fn shape(&self, count: usize, width: u32, height: u32) -> [usize; 4] {
+        let (width, height) = (width as usize, height as usize);
+        match self.layout {
+            Layout::Nchw => [count, 3, height, width],
+            Layout::Nhwc => [count, height, width, 3],
+            Layout::Nwhc => [count, width, height, 3],
+        }
+    }
 }
 
 fn ones() -> [f32; 3] {
@@ -151,8 +247,6 @@ pub enum Fit {
     Square,
     /// Aspect kept, the rest is zero.
     Pad,
-    /// Width and height scaled apart.
-    Stretch,
 }
 
 /// One correspondence of [`Crop::Points`].

@@ -30,10 +30,11 @@ impl Tensor {
 
 /// A loaded network. One value per worker: running needs `&mut`, so no lock ever stands around a session.
 pub trait Model: Send {
-    /// Runs the network on one input tensor and gives the outputs in the order in which they were asked for at loading.
+    /// Runs the network on one input tensor and gives the outputs in the order of
+    /// [`crate::Manifest::output_tensors`].
     ///
     /// # Errors
-    /// [`InferError::Run`] if the engine refuses the shape or fails.
+    /// [`InferError::Shape`] if the input is not what the manifest says; [`InferError::Run`] if the engine fails.
     fn run(&mut self, input: &Tensor) -> Result<Vec<Tensor>, InferError>;
 
     /// Where it runs.
@@ -53,6 +54,13 @@ pub struct Placement {
 
 impl fmt::Display for Placement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} on {}, {} thread{}", self.engine, self.device, self.threads, if self.threads == 1 { "" } else { "s" })
+        write!(
+            f,
+            "{} on {}, {} thread{}",
+            self.engine,
+            self.device,
+            self.threads,
+            if self.threads == 1 { "" } else { "s" }
+        )
     }
 }

@@ -1,0 +1,259 @@
+//! What is believed of a tracked face: single looks, averaged over time.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use visavis_infer::Task;
+
+use crate::Findings;
+use crate::gallery::{Match, PersonId, PhotoId};
+
+/// How single looks become a steady answer. The defaults are those of the demo that came with the paper.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EstimatesParams {
+    /// Weight of a new age, once the mean of the first looks has settled: age ← 0.95·age + 0.05·new.
+    pub age_weight: f32,
+    /// Weight of a new gender.
+    pub gender_weight: f32,
+    /// Weight of a new smile. High: people expect a quick response to their expression.
+    pub smile_weight: f32,
+    /// Whom a face resembles is the majority of this many last looks.
+    pub resemblance_window: usize,
+    /// Looks after which age and gender count as steady.
+    pub steady_after: u32,
+}
+
+impl Default for EstimatesParams {
+    fn default() -> Self {
+        Self { age_weight: 0.05, gender_weight: 0.2, smile_weight: 0.6, resemblance_window: 15, steady_after: 20 }
+    }
+}
+
+/// Whom a face resembles most.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resemblance {
+    /// Name of the person in the gallery.
+    pub name: Arc<str>,
+    /// The person's number in the gallery.
+    pub person: PersonId,
+    /// The photo that was nearest at the last look that found this person.
+    pub photo: PhotoId,
+    /// 0 to 1, mean over the looks that found this person.
+    pub similarity: f32,
+    /// Whether most of those looks were near enough to be the same person.
+    pub same_person: bool,
+}
+
+/// A mean that forgets: plain at first, exponential with a fixed weight later.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct Average {
+    value: f32,
+    looks: u32,
+}
+
+impl Average {
+    fn absorb(&mut self, new: f32, weight: f32) {
+        if !new.is_finite() {
+            return;
+        }
+        self.looks = self.looks.saturating_add(1);
+        self.value += (new - self.value) * weight.max(1.0 / self.looks as f32);
+    }
+
+    fn get(&self) -> Option<f32> {
+        (self.looks > 0).then_some(self.value)
+    }
+}
+
+/// The running estimates of one face.
+#[derive(Debug, Clone, Default)]
+pub struct Estimates {
+    age: Average,
+    female: Average,
+    smile: Average,
+    smile_threshold: f32,
+    looks: VecDeque<Option<Match>>,
+    similarity_looks: u32,
+    distribution: Option<Box<[f32]>>,
+}
+
+impl Estimates {
+    /// Takes in one look. `nearest` is the best match in the gallery, where the look had an embedding.
+    pub fn absorb(&mut self, findings: &Findings, nearest: Option<&Match>, params: &EstimatesParams) {
+        if let Some(age) = &findings.age {
+            self.age.absorb(age.years, params.age_weight);
+            self.distribution.clone_from(&age.distribution);
+        }
+        if let Some(female) = findings.female {
+            self.female.absorb(female, params.gender_weight);
+        }
+        if let Some(smile) = findings.smile {
+            self.smile.absorb(smile.share, params.smile_weight);
+            self.smile_threshold = smile.threshold;
+        }
+        if findings.embedding.is_some() {
+            self.similarity_looks = self.similarity_looks.saturating_add(1);
+            self.looks.push_back(nearest.cloned());
+            while self.looks.len() > params.resemblance_window.max(1) {
+                self.looks.pop_front();
+            }
+        }
+    }
+
+    /// Years.
+    #[must_use]
+    pub fn age(&self) -> Option<f32> {
+        self.age.get()
+    }
+
+    /// The age classes of the last look, where the network tells them.
+    #[must_use]
+    pub fn age_distribution(&self) -> Option<&[f32]> {
+        self.distribution.as_deref()
+    }
+
+    /// Share of "female".
+    #[must_use]
+    pub fn female(&self) -> Option<f32> {
+        self.female.get()
+    }
+
+    /// Share of "smiling".
+    #[must_use]
+    pub fn smile(&self) -> Option<f32> {
+        self.smile.get()
+    }
+
+    /// Whether the share of "smiling" reaches the network's threshold.
+    #[must_use]
+    pub fn is_smiling(&self) -> Option<bool> {
+        self.smile().map(|share| share >= self.smile_threshold)
+    }
+
+    /// Whom the face resembles: the person whom most of the last looks found; of equals, the nearer one.
+    #[must_use]
+    pub fn resemblance(&self) -> Option<Resemblance> {
+        let mut best: Option<(usize, f32, &Match)> = None;
+        for candidate in self.looks.iter().flatten() {
+            let of_person = || self.looks.iter().flatten().filter(|look| look.person == candidate.person);
+            let (votes, sum) = of_person().fold((0, 0.0), |(votes, sum), look| (votes + 1, sum + look.similarity));
+            let mean = sum / votes as f32;
+            // Later looks replace earlier ones of the same person, so that the photo is the latest nearest one.
+            if best.is_none_or(|(most, nearest, _)| votes > most || (votes == most && mean >= nearest)) {
+                best = Some((votes, mean, candidate));
+            }
+        }
+        best.map(|(votes, similarity, nearest)| {
+            let near = self.looks.iter().flatten().filter(|l| l.person == nearest.person && l.same_person).count();
+            Resemblance {
+                name: Arc::clone(&nearest.name),
+                person: nearest.person,
+                photo: nearest.photo,
+                similarity,
+                same_person: near * 2 > votes,
+            }
+        })
+    }
+
+    /// How often the face was looked at for `task`.
+    #[must_use]
+    pub fn looks(&self, task: Task) -> u32 {
+        match task {
+            Task::Age => self.age.looks,
+            Task::Gender => self.female.looks,
+            Task::Smile => self.smile.looks,
+            Task::Similarity => self.similarity_looks,
+            Task::Detection | Task::Keypoints => 0,
+        }
+    }
+
+    /// Forgets what `task` said, as after its network was switched: the new one starts with a clean slate.
+    pub fn reset(&mut self, task: Task) {
+        match task {
+            Task::Age => {
+                self.age = Average::default();
+                self.distribution = None;
+            }
+            Task::Gender => self.female = Average::default(),
+            Task::Smile => self.smile = Average::default(),
+            Task::Similarity => {
+                self.looks.clear();
+                self.similarity_looks = 0;
+            }
+            Task::Detection | Task::Keypoints => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::findings::{Age, Smile};
+
+    fn look(years: f32) -> Findings {
+        Findings { age: Some(Age { years, distribution: None }), ..Findings::default() }
+    }
+
+    fn found(person: i64, similarity: f32) -> Match {
+        Match { person: PersonId(person), name: format!("p{person}").into(), photo: PhotoId(person * 10), distance: 1.0 - similarity, similarity, same_person: similarity > 0.5 }
+    }
+
+    #[test]
+    fn age_is_a_plain_mean_first_and_an_exponential_one_later() {
+        let params = EstimatesParams::default();
+        let mut estimates = Estimates::default();
+        for years in [20.0, 30.0, 40.0] {
+            estimates.absorb(&look(years), None, &params);
+        }
+        assert!((estimates.age().unwrap() - 30.0).abs() < 1e-4);
+        for _ in 0..17 {
+            estimates.absorb(&look(30.0), None, &params);
+        }
+        let before = estimates.age().unwrap();
+        estimates.absorb(&look(50.0), None, &params);
+        assert!((estimates.age().unwrap() - (0.95 * before + 0.05 * 50.0)).abs() < 1e-4);
+    }
+
+    #[test]
+    fn a_number_that_is_none_changes_nothing() {
+        let mut estimates = Estimates::default();
+        estimates.absorb(&look(f32::NAN), None, &EstimatesParams::default());
+        assert_eq!(estimates.age(), None);
+    }
+
+    #[test]
+    fn smile_reacts_within_two_looks() {
+        let params = EstimatesParams::default();
+        let mut estimates = Estimates::default();
+        let smile = |share| Findings { smile: Some(Smile { share, threshold: 0.5 }), ..Findings::default() };
+        for _ in 0..10 {
+            estimates.absorb(&smile(0.02), None, &params);
+        }
+        assert_eq!(estimates.is_smiling(), Some(false));
+        estimates.absorb(&smile(0.98), None, &params);
+        assert_eq!(estimates.is_smiling(), Some(true));
+    }
+
+    #[test]
+    fn resemblance_is_the_majority_and_ties_go_to_the_nearer() {
+        let params = EstimatesParams { resemblance_window: 5, ..EstimatesParams::default() };
+        let mut estimates = Estimates::default();
+        let seen = Findings { embedding: Some(vec![]), ..Findings::default() };
+        for (person, similarity) in [(1, 0.4), (2, 0.7), (1, 0.5)] {
+            estimates.absorb(&seen, Some(&found(person, similarity)), &params);
+        }
+        let resemblance = estimates.resemblance().unwrap();
+        assert_eq!((resemblance.person, resemblance.same_person), (PersonId(1), false));
+        assert!((resemblance.similarity - 0.45).abs() < 1e-6);
+        estimates.absorb(&seen, Some(&found(2, 0.8)), &params);
+        assert_eq!(estimates.resemblance().unwrap().person, PersonId(2));
+        // The window moves on.
+        for _ in 0..5 {
+            estimates.absorb(&seen, None, &params);
+        }
+        assert_eq!(estimates.resemblance(), None);
+        assert_eq!(estimates.looks(Task::Similarity), 9);
+        estimates.reset(Task::Similarity);
+        assert_eq!(estimates.looks(Task::Similarity), 0);
+    }
+}

@@ -1,0 +1,102 @@
+//! The gallery: people, each with one or more photos, in one SQLite file, and the snapshot that recognition searches.
+//!
+//! [`GalleryFile`] is the file: every change is one transaction. [`GalleryBuilder`] makes a whole file aside and puts it
+//! in place at the end. [`Snapshot`] is what recognition reads: all vectors in memory, immutable, shared by `Arc`, so a
+//! search takes no lock and never waits for the disk. [`photos_in`] finds out who is on which photo of a folder.
+//!
+//! Vectors of different networks do not compare, so a gallery belongs to one network, its [`EmbeddingId`].
+
+mod builder;
+mod error;
+mod index;
+mod name;
+mod people;
+mod schema;
+mod store;
+
+pub use builder::GalleryBuilder;
+pub use error::{GalleryError, VectorFault};
+pub use index::{Match, Snapshot};
+pub use people::{PhotoSource, photos_in};
+pub use store::{Added, GalleryFile, NewPhoto, PersonSummary, Removed};
+
+use visavis_infer::manifest::Metric;
+
+/// A person's number in one gallery. Never given to another person, even after a removal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PersonId(pub i64);
+
+/// A photo's number in one gallery. Never given to another photo, even after a removal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PhotoId(pub i64);
+
+/// The network that makes the vectors of a gallery, and how they compare.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EmbeddingId {
+    /// The network's name, as in its manifest and on the command line.
+    pub name: String,
+    /// What tells two versions of the network apart: the SHA-256 of its weights, in hexadecimal.
+    pub fingerprint: String,
+    /// Numbers in a vector, 1 to [`EmbeddingId::MAX_LENGTH`].
+    pub length: usize,
+    /// How two vectors compare.
+    pub metric: Metric,
+    /// Same person at or nearer than this distance; above 0. A reading of the vectors, not part of them: a gallery
+    /// opened for a network takes that network's threshold in place of the stored one.
+    pub same_person: f32,
+}
+
+impl EmbeddingId {
+    /// The longest vector accepted. Known face networks make 128 to 2,048 numbers.
+    pub const MAX_LENGTH: usize = 65_536;
+
+    /// Whether vectors made by `other` compare with ours.
+    fn compares_with(&self, other: &Self) -> bool {
+        self.name == other.name
+            && self.fingerprint == other.fingerprint
+            && self.length == other.length
+            && self.metric == other.metric
+    }
+
+    /// Network name with the first digits of its fingerprint, for messages.
+    fn short(&self) -> String {
+        let digits: String = self.fingerprint.chars().take(8).collect();
+        let more = if self.fingerprint.len() > digits.len() { "…" } else { "" };
+        format!("{} ({digits}{more})", self.name)
+    }
+
+    /// Why this cannot be the network of a gallery, if it cannot.
+    fn fault(&self) -> Option<String> {
+        if self.name.is_empty() {
+            Some("the network has no name".into())
+        } else if !(1..=Self::MAX_LENGTH).contains(&self.length) {
+            Some(format!("vectors of {} numbers: 1 to {} are possible", self.length, Self::MAX_LENGTH))
+        } else if !(self.same_person.is_finite() && self.same_person > 0.0) {
+            Some(format!("a same-person distance of {}: it must be above 0", self.same_person))
+        } else {
+            None
+        }
+    }
+}
+
+/// Fails where `vector` cannot be compared under `embedding`.
+fn check_vector(vector: &[f32], embedding: &EmbeddingId) -> Result<(), VectorFault> {
+    if vector.len() != embedding.length {
+        return Err(VectorFault::Length { found: vector.len(), expected: embedding.length });
+    }
+    if let Some(position) = vector.iter().position(|x| !x.is_finite()) {
+        return Err(VectorFault::NotFinite { position });
+    }
+    // So that no distance between two vectors overflows, and none loses its digits to underflow.
+    let squares: f32 = vector.iter().map(|x| x * x).sum();
+    if squares > f32::MAX / 8.0 {
+        return Err(VectorFault::TooLarge);
+    }
+    if embedding.metric == Metric::Cosine && squares < 1e-30 {
+        return Err(VectorFault::NoDirection);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

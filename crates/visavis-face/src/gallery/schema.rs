@@ -1,0 +1,151 @@
+//! The tables of a gallery file, its format number, and the way from older formats to the newest.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
+use visavis_infer::manifest::Metric;
+
+use super::{EmbeddingId, GalleryError};
+
+/// Says in the file's header that it is a gallery: "visv".
+pub(super) const APPLICATION_ID: i32 = i32::from_be_bytes(*b"visv");
+
+/// SQL from each format to the next; a file's `user_version` counts the steps that it has behind it. Steps that were
+/// once released are never changed, only followed by new ones.
+const STEPS: &[&str] = &["
+    CREATE TABLE meta (
+        id          INTEGER PRIMARY KEY CHECK (id = 1),
+        network     TEXT    NOT NULL,
+        fingerprint TEXT    NOT NULL,
+        length      INTEGER NOT NULL,
+        metric      TEXT    NOT NULL CHECK (metric IN ('euclidean', 'cosine')),
+        same_person REAL    NOT NULL,
+        created     INTEGER NOT NULL DEFAULT (unixepoch())
+    ) STRICT;
+
+    -- AUTOINCREMENT: a number is never given again, so a match found before a removal cannot name somebody else.
+    CREATE TABLE person (
+        id      INTEGER PRIMARY KEY AUTOINCREMENT,
+        name    TEXT    NOT NULL UNIQUE,
+        created INTEGER NOT NULL DEFAULT (unixepoch())
+    ) STRICT;
+
+    -- source: file name only, since a path tells where a stranger keeps things. sha256: of that file.
+    -- vector: little-endian f32. thumbnail: JPEG.
+    CREATE TABLE photo (
+        id        INTEGER PRIMARY KEY AUTOINCREMENT,
+        person    INTEGER NOT NULL REFERENCES person (id) ON DELETE CASCADE,
+        source    TEXT    NOT NULL,
+        sha256    BLOB    CHECK (length(sha256) = 32),
+        score     REAL,
+        vector    BLOB    NOT NULL,
+        thumbnail BLOB,
+        UNIQUE (person, sha256)
+    ) STRICT;
+"];
+
+/// The format that this program writes.
+pub(super) const FORMAT: i64 = STEPS.len() as i64;
+
+/// Opens `file` and says how this program works with every gallery. Reads nothing yet.
+pub(super) fn connect(file: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    // A `Connection` is never used by two threads at once, so SQLite needs no mutex of its own.
+    let connection = Connection::open_with_flags(file, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    configure(&connection)?;
+    Ok(connection)
+}
+
+fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    // Another program's change takes milliseconds; whoever holds the file longer is worth an error.
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    // A removed face must not stay readable in the file's unused parts, or in a temporary file.
+    connection.pragma_update(None, "secure_delete", true)?;
+    connection.pragma_update(None, "temp_store", "memory")?;
+    // A gallery may come from a stranger.
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "cell_size_check", true)?;
+    // Changes are rare and a removal is a promise, so each waits until the disk has it: with `normal` a power cut
+    // could bring a removed person back.
+    connection.pragma_update(None, "synchronous", "full")
+}
+
+/// The format of the file.
+///
+/// # Errors
+/// Where the file is no gallery, is damaged, or is newer than this program.
+pub(super) fn check(connection: &Connection, path: &Path) -> Result<i64, GalleryError> {
+    let failed = GalleryError::sqlite(path, "checking");
+    let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(&failed)?;
+    if application != APPLICATION_ID {
+        let reason = "it is another program's SQLite file, or an empty one".into();
+        return Err(GalleryError::NotAGallery { path: path.to_path_buf(), reason });
+    }
+    let format: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(&failed)?;
+    if format > FORMAT {
+        return Err(GalleryError::Newer { path: path.to_path_buf(), found: format, known: FORMAT });
+    }
+    let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(&failed)?;
+    if verdict != "ok" {
+        return Err(GalleryError::Damaged { path: path.to_path_buf(), reason: verdict });
+    }
+    Ok(format)
+}
+
+/// Makes the tables of a new gallery in the empty file of `connection`.
+pub(super) fn initialise(connection: &mut Connection, embedding: &EmbeddingId) -> rusqlite::Result<()> {
+    let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    change.pragma_update(None, "application_id", APPLICATION_ID)?;
+    steps_from(0, &change)?;
+    let metric = match embedding.metric {
+        Metric::Euclidean => "euclidean",
+        Metric::Cosine => "cosine",
+    };
+    change.execute(
+        "INSERT INTO meta (id, network, fingerprint, length, metric, same_person) VALUES (1, ?1, ?2, ?3, ?4, ?5)",
+        params![embedding.name, embedding.fingerprint, embedding.length as i64, metric, embedding.same_person],
+    )?;
+    change.commit()
+}
+
+/// Brings an older file to the newest format.
+pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
+    let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Read again: another program may have been faster.
+    let format: i64 = change.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    steps_from(format, &change)?;
+    change.commit()
+}
+
+fn steps_from(format: i64, change: &Transaction<'_>) -> rusqlite::Result<()> {
+    for step in STEPS.iter().skip(usize::try_from(format).unwrap_or(0)) {
+        change.execute_batch(step)?;
+    }
+    change.pragma_update(None, "user_version", FORMAT)
+}
+
+/// The network that the file was made with.
+pub(super) fn embedding(connection: &Connection, path: &Path) -> Result<EmbeddingId, GalleryError> {
+    let damaged = |reason: String| GalleryError::Damaged { path: path.to_path_buf(), reason };
+    let row = connection
+        .query_row("SELECT network, fingerprint, length, metric, same_person FROM meta WHERE id = 1", [], |row| {
+            let metric: String = row.get(3)?;
+            Ok((row.get(0)?, row.get(1)?, row.get::<_, u32>(2)? as usize, metric, row.get(4)?))
+        })
+        .optional()
+        .map_err(GalleryError::sqlite(path, "reading which network made it"))?;
+    let Some((name, fingerprint, length, metric, same_person)) = row else {
+        return Err(damaged("it does not say which network made it".into()));
+    };
+    let metric = match metric.as_str() {
+        "euclidean" => Metric::Euclidean,
+        "cosine" => Metric::Cosine,
+        other => return Err(damaged(format!("it compares vectors by {other:?}"))),
+    };
+    let embedding = EmbeddingId { name, fingerprint, length, metric, same_person };
+    match embedding.fault() {
+        Some(reason) => Err(damaged(reason)),
+        None => Ok(embedding),
+    }
+}

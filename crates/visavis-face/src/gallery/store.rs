@@ -1,0 +1,455 @@
+//! The gallery as a file.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior, params};
+
+use super::{EmbeddingId, GalleryError, PersonId, PhotoId, Snapshot, check_vector, name, schema};
+
+/// A gallery file, open for reading and changing. Several programs may have one open: readers never wait, and of two
+/// that change it one waits for the other, at most five seconds.
+///
+/// Beside the file SQLite keeps `…-wal` and `…-shm` while it is open; they belong to it, and are gone once the last
+/// program has closed it.
+#[derive(Debug)]
+pub struct GalleryFile {
+    path: PathBuf,
+    pub(super) connection: Connection,
+    embedding: EmbeddingId,
+}
+
+/// A photo to add.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewPhoto {
+    /// The file that it came from. Only the part after the last separator is kept.
+    pub source: String,
+    /// SHA-256 of that file. Given, the same photo is not added to a person a second time.
+    pub sha256: Option<[u8; 32]>,
+    /// `[length]`: the network's output, as it came.
+    pub vector: Vec<f32>,
+    /// The face, as a small JPEG.
+    pub thumbnail: Option<Vec<u8>>,
+    /// How good the picture is; the best one shows the person. Any finite scale, higher is better.
+    pub score: Option<f32>,
+}
+
+/// What an addition did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Added {
+    /// To whom.
+    pub person: PersonId,
+    /// Photos added: all given but those already there.
+    pub photos: usize,
+}
+
+/// What a removal did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Removed {
+    /// Photos removed.
+    pub photos: usize,
+    /// Whether nothing of the person is left in the file's unused parts either. False where another program was
+    /// using the gallery all the time: see [`GalleryFile::erase_remains`].
+    pub erased: bool,
+}
+
+/// A person of the gallery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PersonSummary {
+    /// The number.
+    pub id: PersonId,
+    /// The name.
+    pub name: String,
+    /// Number of photos.
+    pub photos: usize,
+}
+
+impl GalleryFile {
+    /// Makes a new gallery without people.
+    ///
+    /// # Errors
+    /// [`GalleryError::Exists`] where there is a file already, [`GalleryError::Embedding`] where no gallery can hold
+    /// the network's vectors, and the failures of the file system.
+    pub fn create(path: impl AsRef<Path>, embedding: &EmbeddingId) -> Result<Self, GalleryError> {
+        let path = path.as_ref();
+        let made = Self::make(path, embedding, |_| Ok(()))?;
+        // Only now, so that the file itself, and not just its log, says from the beginning what it is.
+        journal_in_wal(&made.connection).map_err(GalleryError::sqlite(path, "creating"))?;
+        Ok(made)
+    }
+
+    /// A gallery that nobody else knows and that only counts when finished: no journal on disk, no waiting for it.
+    pub(super) fn create_aside(path: &Path, embedding: &EmbeddingId) -> Result<Self, GalleryError> {
+        Self::make(path, embedding, |connection| {
+            journal(connection, "memory")?;
+            connection.pragma_update(None, "synchronous", "off")
+        })
+    }
+
+    fn make(
+        path: &Path,
+        embedding: &EmbeddingId,
+        prepare: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+    ) -> Result<Self, GalleryError> {
+        if let Some(reason) = embedding.fault() {
+            return Err(GalleryError::Embedding { network: embedding.name.clone(), reason });
+        }
+        // Made before SQLite opens it, so that of two programs only one gets it.
+        match OpenOptions::new().write(true).create_new(true).open(path) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(GalleryError::Exists { path: path.to_path_buf() });
+            }
+            Err(error) => return Err(GalleryError::io(path, "creating the gallery")(error)),
+        }
+        let made = schema::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).and_then(|mut connection| {
+            prepare(&connection)?;
+            schema::initialise(&mut connection, embedding)?;
+            Ok(Self { path: path.to_path_buf(), connection, embedding: embedding.clone() })
+        });
+        if made.is_err() {
+            remove_with_companions(path);
+        }
+        made.map_err(GalleryError::sqlite(path, "creating"))
+    }
+
+    /// Opens a gallery and checks that it is whole; one of an older format is brought to the newest. With `expected`,
+    /// refuses a gallery that another network made. Without, any will do: to list or remove people.
+    ///
+    /// Where the file or its folder may only be read, so may the gallery.
+    ///
+    /// While a gallery is open, the same process must not open its file in any other way: on Unix, closing that second
+    /// handle would let go of SQLite's locks.
+    ///
+    /// # Errors
+    /// [`GalleryError::Missing`], [`GalleryError::NotAGallery`], [`GalleryError::Damaged`], [`GalleryError::Newer`],
+    /// [`GalleryError::OtherNetwork`], and the failures of the file system.
+    pub fn open(path: impl AsRef<Path>, expected: Option<&EmbeddingId>) -> Result<Self, GalleryError> {
+        let path = path.as_ref();
+        match fs::metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(GalleryError::Missing { path: path.to_path_buf() });
+            }
+            Err(error) => return Err(GalleryError::io(path, "opening")(error)),
+            Ok(meta) if meta.is_dir() => {
+                return Err(GalleryError::NotAGallery { path: path.to_path_buf(), reason: "it is a folder".into() });
+            }
+            Ok(_) => {}
+        }
+        let connection = match Self::connect(path) {
+            // A gallery that was last closed in WAL mode wants to put files beside itself even to be read.
+            Err(error) if is_write_protection(&error) && !has_wal(path) => {
+                log::info!("{}: opened for reading only, since its folder may not be written", path.display());
+                match Self::connect_frozen(path) {
+                    // It was something else.
+                    Err(again) if is_write_protection(&again) => return Err(error),
+                    other => other?,
+                }
+            }
+            other => other?,
+        };
+        let mut embedding = schema::embedding(&connection, path)?;
+        if let Some(expected) = expected {
+            if !embedding.compares_with(expected) {
+                return Err(GalleryError::other_network(path, &embedding, expected));
+            }
+            if let Some(reason) = expected.fault() {
+                return Err(GalleryError::Embedding { network: expected.name.clone(), reason });
+            }
+            embedding.same_person = expected.same_person;
+        }
+        Ok(Self { path: path.to_path_buf(), connection, embedding })
+    }
+
+    fn connect(path: &Path) -> Result<Connection, GalleryError> {
+        let failed = GalleryError::sqlite(path, "opening");
+        let mut connection = schema::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(&failed)?;
+        let format = schema::check(&connection, path)?;
+        if !connection.is_readonly("main").map_err(&failed)? {
+            journal_in_wal(&connection).map_err(&failed)?;
+        }
+        if format < schema::FORMAT {
+            schema::migrate(&mut connection).map_err(GalleryError::sqlite(path, "bringing to the newest format"))?;
+        }
+        Ok(connection)
+    }
+
+    /// Takes the file as it lies there, without locks and companions.
+    fn connect_frozen(path: &Path) -> Result<Connection, GalleryError> {
+        let mut uri = String::from("file:");
+        for byte in path.to_string_lossy().bytes() {
+            if byte.is_ascii_alphanumeric() || b"/-_.:\\".contains(&byte) {
+                uri.push(char::from(byte));
+            } else {
+                uri.push_str(&format!("%{byte:02X}"));
+            }
+        }
+        uri.push_str("?immutable=1");
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        let connection =
+            schema::connect(Path::new(&uri), flags).map_err(GalleryError::sqlite(path, "opening for reading"))?;
+        if schema::check(&connection, path)? < schema::FORMAT {
+            let doing = "bringing to the newest format";
+            return Err(GalleryError::ReadOnly { path: path.to_path_buf(), doing });
+        }
+        Ok(connection)
+    }
+
+    /// Closes the file and reports what closing found, which dropping does not.
+    pub(super) fn close(self) -> Result<(), GalleryError> {
+        self.connection.close().map_err(|(_, error)| GalleryError::sqlite(&self.path, "closing")(error))
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The network that the vectors come from, with the same-person threshold in force.
+    pub fn embedding(&self) -> &EmbeddingId {
+        &self.embedding
+    }
+
+    /// Adds photos of a person, who is made where the name is new. All or nothing.
+    ///
+    /// # Errors
+    /// [`GalleryError::Name`], [`GalleryError::NoPhoto`], [`GalleryError::Photo`] where a vector or thumbnail is
+    /// unusable, and the failures of the file.
+    pub fn add(&mut self, person: &str, photos: &[NewPhoto]) -> Result<Added, GalleryError> {
+        let person = name::checked(person)?;
+        if photos.is_empty() {
+            return Err(GalleryError::NoPhoto { person: person.to_owned() });
+        }
+        for photo in photos {
+            photo.check(&self.embedding).map_err(|reason| GalleryError::Photo {
+                person: person.to_owned(),
+                photo: photo.source.clone(),
+                reason,
+            })?;
+        }
+        add(&mut self.connection, person, photos).map_err(GalleryError::sqlite(&self.path, "adding photos"))
+    }
+
+    /// Removes a person with all photos: from the tables, and from the unused parts of the file and its log. Rewrites
+    /// the file, so it takes about as long as copying it.
+    ///
+    /// # Errors
+    /// [`GalleryError::UnknownPerson`], and the failures of the file.
+    pub fn remove_person(&mut self, name: &str) -> Result<Removed, GalleryError> {
+        let person = self.find_person(name)?;
+        let photos = remove(&mut self.connection, person.id).map_err(GalleryError::sqlite(&self.path, "removing"))?;
+        let erased = self.erase_remains()?;
+        if !erased {
+            log::warn!(
+                "{}: {:?} is removed, but remains stay in the file, since another program is using it",
+                self.path.display(),
+                person.name
+            );
+        }
+        Ok(Removed { photos, erased })
+    }
+
+    /// Rewrites the file, so that nothing of removed people stays in its unused parts or in the log beside it. Done
+    /// with every removal; to be called again only after one that said that it could not. False where it still cannot,
+    /// because another program is changing the gallery or reading an earlier state of it.
+    ///
+    /// # Errors
+    /// The failures of the file.
+    pub fn erase_remains(&self) -> Result<bool, GalleryError> {
+        // `secure_delete` clears what is deleted, but not the copies of rows that stay behind when SQLite moves rows
+        // from page to page; only new pages have none. The log holds old pages until it is emptied.
+        let rewrite = || {
+            self.connection.execute_batch("VACUUM")?;
+            self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0))
+        };
+        match rewrite().map_err(GalleryError::sqlite(&self.path, "erasing what was removed")) {
+            Ok(busy) => Ok(!busy),
+            Err(GalleryError::InUse { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Everybody, by name.
+    ///
+    /// # Errors
+    /// The failures of the file.
+    pub fn people(&self) -> Result<Vec<PersonSummary>, GalleryError> {
+        self.summaries("ORDER BY person.name", []).map_err(GalleryError::sqlite(&self.path, "listing people"))
+    }
+
+    /// The person of exactly this name.
+    ///
+    /// # Errors
+    /// [`GalleryError::UnknownPerson`] with names like it, and the failures of the file.
+    pub fn find_person(&self, name: &str) -> Result<PersonSummary, GalleryError> {
+        let failed = GalleryError::sqlite(&self.path, "looking for a person");
+        let found = self.summaries("HAVING person.name = ?1", [name.trim()]).map_err(failed)?;
+        match found.into_iter().next() {
+            Some(person) => Ok(person),
+            None => Err(GalleryError::UnknownPerson {
+                path: self.path.clone(),
+                name: name.to_owned(),
+                near: name::near(name, self.people()?.iter().map(|person| person.name.as_str())),
+            }),
+        }
+    }
+
+    fn summaries(&self, which: &str, params: impl rusqlite::Params) -> rusqlite::Result<Vec<PersonSummary>> {
+        let sql = format!(
+            "SELECT person.id, person.name, count(photo.id)
+             FROM person LEFT JOIN photo ON photo.person = person.id GROUP BY person.id {which}"
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let rows = statement.query_map(params, |row| {
+            Ok(PersonSummary { id: PersonId(row.get(0)?), name: row.get(1)?, photos: row.get::<_, u32>(2)? as usize })
+        })?;
+        rows.collect()
+    }
+
+    /// A photo's thumbnail, a JPEG; none where the photo has none or is not there any more.
+    ///
+    /// # Errors
+    /// The failures of the file.
+    pub fn thumbnail(&self, photo: PhotoId) -> Result<Option<Vec<u8>>, GalleryError> {
+        self.jpeg("SELECT thumbnail FROM photo WHERE id = ?1", photo.0)
+    }
+
+    /// The thumbnail that shows a person best, a JPEG: of the photo with the highest score, of equal ones the first. None where no
+    /// photo has a thumbnail or the person is not there any more.
+    ///
+    /// # Errors
+    /// The failures of the file.
+    pub fn portrait(&self, person: PersonId) -> Result<Option<Vec<u8>>, GalleryError> {
+        let sql = "SELECT thumbnail FROM photo WHERE person = ?1 AND thumbnail IS NOT NULL
+                   ORDER BY score DESC NULLS LAST, id LIMIT 1";
+        self.jpeg(sql, person.0)
+    }
+
+    fn jpeg(&self, sql: &str, id: i64) -> Result<Option<Vec<u8>>, GalleryError> {
+        let read = || self.connection.prepare_cached(sql)?.query_row([id], |row| row.get(0)).optional();
+        read().map(Option::flatten).map_err(GalleryError::sqlite(&self.path, "reading a thumbnail"))
+    }
+
+    /// All vectors as they are now, to be searched without the file.
+    ///
+    /// # Errors
+    /// [`GalleryError::Damaged`] where a vector is unusable, and the failures of the file.
+    pub fn snapshot(&self) -> Result<Snapshot, GalleryError> {
+        let failed = GalleryError::sqlite(&self.path, "reading vectors");
+        let mut snapshot = Snapshot::empty(self.embedding.clone())?;
+        // One statement sees one state of the file, whatever others change meanwhile.
+        let sql = "SELECT person.id, person.name, photo.id, photo.vector
+                   FROM person JOIN photo ON photo.person = person.id ORDER BY person.id, photo.id";
+        let mut statement = self.connection.prepare_cached(sql).map_err(&failed)?;
+        let mut rows = statement.query([]).map_err(&failed)?;
+        let mut vector = Vec::with_capacity(self.embedding.length);
+        while let Some(row) = rows.next().map_err(&failed)? {
+            let photo: i64 = row.get(2).map_err(&failed)?;
+            let damaged = |reason: String| GalleryError::Damaged {
+                path: self.path.clone(),
+                reason: format!("photo {photo}: {reason}"),
+            };
+            let read = || Ok((row.get(0)?, row.get_ref(1)?.as_str()?, row.get_ref(3)?.as_blob()?));
+            let (person, name, bytes) = read().map_err(|error: rusqlite::Error| damaged(error.to_string()))?;
+            let (numbers, rest) = bytes.as_chunks::<4>();
+            if !rest.is_empty() {
+                return Err(damaged(format!("a vector of {} bytes", bytes.len())));
+            }
+            vector.clear();
+            vector.extend(numbers.iter().map(|number| f32::from_le_bytes(*number)));
+            snapshot
+                .push(PersonId(person), name, PhotoId(photo), &vector)
+                .map_err(|fault| damaged(format!("its vector is unusable: {fault}")))?;
+        }
+        Ok(snapshot)
+    }
+}
+
+impl NewPhoto {
+    fn check(&self, embedding: &EmbeddingId) -> Result<(), String> {
+        check_vector(&self.vector, embedding).map_err(|fault| format!("its vector is unusable: {fault}"))?;
+        if self.thumbnail.as_ref().is_some_and(|jpeg| !jpeg.starts_with(&[0xFF, 0xD8, 0xFF])) {
+            return Err("its thumbnail is not a JPEG".into());
+        }
+        if self.score.is_some_and(|score| !score.is_finite()) {
+            return Err("its score is not finite".into());
+        }
+        Ok(())
+    }
+
+    /// The file's name without its folders, of whichever system.
+    fn file_name(&self) -> &str {
+        self.source.rsplit(['/', '\\']).next().unwrap_or(&self.source)
+    }
+}
+
+fn add(connection: &mut Connection, name: &str, photos: &[NewPhoto]) -> rusqlite::Result<Added> {
+    let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    change.execute("INSERT INTO person (name) VALUES (?1) ON CONFLICT (name) DO NOTHING", [name])?;
+    let person: i64 = change.query_row("SELECT id FROM person WHERE name = ?1", [name], |row| row.get(0))?;
+    let mut added = 0;
+    {
+        let mut insert = change.prepare_cached(
+            "INSERT INTO photo (person, source, sha256, score, vector, thumbnail) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (person, sha256) DO NOTHING",
+        )?;
+        for photo in photos {
+            let vector: Vec<u8> = photo.vector.iter().flat_map(|x| x.to_le_bytes()).collect();
+            let hash = photo.sha256.as_ref().map(<[u8; 32]>::as_slice);
+            added += insert.execute(params![person, photo.file_name(), hash, photo.score, vector, photo.thumbnail])?;
+        }
+    }
+    change.commit()?;
+    Ok(Added { person: PersonId(person), photos: added })
+}
+
+fn remove(connection: &mut Connection, person: PersonId) -> rusqlite::Result<usize> {
+    let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let photos = change.execute("DELETE FROM photo WHERE person = ?1", [person.0])?;
+    change.execute("DELETE FROM person WHERE id = ?1", [person.0])?;
+    change.commit()?;
+    Ok(photos)
+}
+
+/// A log beside the file, so that reading and changing do not wait for each other.
+fn journal_in_wal(connection: &Connection) -> rusqlite::Result<()> {
+    journal(connection, "wal").map(drop)
+}
+
+/// Sets where changes go before they are in the file; says what holds now, which is not always what was asked for.
+pub(super) fn journal(connection: &Connection, mode: &str) -> rusqlite::Result<String> {
+    connection.pragma_update_and_check(None, "journal_mode", mode, |row| row.get(0))
+}
+
+/// The files that SQLite keeps beside `path`.
+pub(super) fn companions(path: &Path) -> [PathBuf; 3] {
+    ["-wal", "-shm", "-journal"].map(|suffix| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    })
+}
+
+/// Deletes a gallery that nobody has open, as far as it is there.
+pub(super) fn remove_with_companions(path: &Path) {
+    for file in companions(path).iter().map(PathBuf::as_path).chain([path]) {
+        if let Err(error) = fs::remove_file(file)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            log::warn!("{}: cannot be removed: {error}", file.display());
+        }
+    }
+}
+
+fn has_wal(path: &Path) -> bool {
+    fs::metadata(&companions(path)[0]).is_ok_and(|meta| meta.len() > 0)
+}
+
+fn is_write_protection(error: &GalleryError) -> bool {
+    match error {
+        GalleryError::ReadOnly { .. } => true,
+        GalleryError::Sqlite { source, .. } => source.sqlite_error_code() == Some(ErrorCode::CannotOpen),
+        _ => false,
+    }
+}

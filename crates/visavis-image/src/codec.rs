@@ -1,0 +1,158 @@
+//! Encoded pictures in memory: JPEG, PNG, WebP, BMP and the first frame of a GIF.
+
+use std::io::Cursor;
+
+use image::codecs::jpeg::JpegEncoder;
+use image::codecs::png::PngEncoder;
+use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageReader};
+
+use crate::Picture;
+
+/// Largest picture accepted where the caller has no better idea, in pixels. Fifty million hold any camera's still
+/// (8688×5792) and decode into 150 MB.
+pub const MAX_PIXELS: u64 = 50_000_000;
+
+/// Bytes that do not become a picture, or a picture that does not become bytes.
+#[derive(Debug, thiserror::Error)]
+pub enum CodecError {
+    /// No bytes at all.
+    #[error("the picture is empty (0 bytes)")]
+    Empty,
+    /// The header promises more pixels than allowed.
+    #[error("the picture has {width}x{height} pixels, more than the {most} allowed: scale it down first")]
+    TooLarge {
+        /// Pixels across.
+        width: u32,
+        /// Pixels down.
+        height: u32,
+        /// The limit.
+        most: u64,
+    },
+    /// Not a format that we know, or damaged.
+    #[error("the picture cannot be decoded: {0}")]
+    Decode(String),
+    /// The encoder failed.
+    #[error("the picture cannot be encoded: {0}")]
+    Encode(String),
+}
+
+/// Decodes a still picture, turned upright as its EXIF orientation says; transparency is laid over black.
+///
+/// The size in the header is checked against `max_pixels` before anything is decoded.
+///
+/// # Errors
+/// [`CodecError`] for no bytes, too many pixels, an unknown format or damaged data.
+pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, CodecError> {
+    if bytes.is_empty() {
+        return Err(CodecError::Empty);
+    }
+    let failed = |error: image::ImageError| CodecError::Decode(error.to_string());
+    let reader = ImageReader::new(Cursor::new(bytes))
+        .with_guessed_format()
+        .map_err(|error| CodecError::Decode(error.to_string()))?;
+    if reader.format().is_none() {
+        return Err(CodecError::Decode("neither JPEG, PNG, GIF, WebP nor BMP".into()));
+    }
+    let mut decoder = reader.into_decoder().map_err(failed)?;
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > max_pixels {
+        return Err(CodecError::TooLarge { width, height, most: max_pixels });
+    }
+    let orientation = decoder.orientation().map_err(failed)?;
+    let mut decoded = DynamicImage::from_decoder(decoder).map_err(failed)?;
+    decoded.apply_orientation(orientation);
+    let (width, height) = (decoded.width(), decoded.height());
+    let pixels = if decoded.color().has_alpha() { over_black(&decoded) } else { decoded.into_rgb8().into_raw() };
+    Picture::from_rgb(width, height, pixels).map_err(|error| CodecError::Decode(error.to_string()))
+}
+
+fn over_black(decoded: &DynamicImage) -> Vec<u8> {
+    let rgba = decoded.to_rgba8();
+    let mut pixels = Vec::with_capacity(rgba.len() / 4 * 3);
+    for pixel in rgba.as_raw().chunks_exact(4) {
+        let alpha = u16::from(pixel[3]);
+        pixels.extend(pixel[..3].iter().map(|&value| ((u16::from(value) * alpha + 127) / 255) as u8));
+    }
+    pixels
+}
+
+/// Encodes as baseline JPEG, `quality` 1 to 100.
+///
+/// # Errors
+/// [`CodecError::Encode`] for a picture without pixels or wider or higher than 65,535.
+pub fn encode_jpeg(picture: &Picture, quality: u8) -> Result<Vec<u8>, CodecError> {
+    let mut bytes = Vec::new();
+    JpegEncoder::new_with_quality(&mut bytes, quality.clamp(1, 100))
+        .write_image(picture.pixels(), picture.width(), picture.height(), ExtendedColorType::Rgb8)
+        .map_err(|error| CodecError::Encode(error.to_string()))?;
+    Ok(bytes)
+}
+
+/// Encodes as PNG.
+///
+/// # Errors
+/// [`CodecError::Encode`] for a picture without pixels.
+pub fn encode_png(picture: &Picture) -> Result<Vec<u8>, CodecError> {
+    let mut bytes = Vec::new();
+    PngEncoder::new(&mut bytes)
+        .write_image(picture.pixels(), picture.width(), picture.height(), ExtendedColorType::Rgb8)
+        .map_err(|error| CodecError::Encode(error.to_string()))?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gradient() -> Picture {
+        let mut picture = Picture::new(16, 9);
+        for y in 0..9 {
+            for x in 0..16 {
+                picture.set_pixel(x, y, [(x * 16) as u8, (y * 28) as u8, 77]);
+            }
+        }
+        picture
+    }
+
+    #[test]
+    fn png_round_trip_is_exact() {
+        let bytes = encode_png(&gradient()).unwrap();
+        assert_eq!(decode(&bytes, MAX_PIXELS).unwrap(), gradient());
+    }
+
+    #[test]
+    fn jpeg_round_trip_is_near() {
+        let bytes = encode_jpeg(&gradient(), 95).unwrap();
+        let back = decode(&bytes, MAX_PIXELS).unwrap();
+        let worst = back.pixels().iter().zip(gradient().pixels()).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+        assert!(worst < 24, "{worst}");
+    }
+
+    #[test]
+    fn pixel_limit_is_checked_before_decoding() {
+        // A PNG header that promises 60,000 × 60,000 pixels, and nothing behind it.
+        let mut bytes = encode_png(&gradient()).unwrap();
+        bytes[16..20].copy_from_slice(&60_000u32.to_be_bytes());
+        bytes[20..24].copy_from_slice(&60_000u32.to_be_bytes());
+        let mut crc = flate_crc(&bytes[12..29]).to_be_bytes().to_vec();
+        bytes.splice(29..33, crc.drain(..));
+        let error = decode(&bytes, MAX_PIXELS).unwrap_err();
+        assert!(matches!(error, CodecError::TooLarge { width: 60_000, height: 60_000, .. }), "{error}");
+    }
+
+    fn flate_crc(bytes: &[u8]) -> u32 {
+        !bytes.iter().fold(!0u32, |crc, &byte| {
+            (0..8).fold(crc ^ u32::from(byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xEDB8_8320 } else { crc >> 1 })
+        })
+    }
+
+    #[test]
+    fn damaged_bytes_are_errors() {
+        assert!(matches!(decode(&[], MAX_PIXELS), Err(CodecError::Empty)));
+        assert!(matches!(decode(b"hello there", MAX_PIXELS), Err(CodecError::Decode(_))));
+        let png = encode_png(&gradient()).unwrap();
+        for cut in 1..png.len() - 12 {
+            assert!(decode(&png[..cut], MAX_PIXELS).is_err(), "cut at {cut}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! What a manifest promises about tensors, checked the same way for every engine.
+
+use crate::manifest::{Detector, DetectorDecode, HeadDecode, Layout};
+use crate::{InferError, Manifest, Tensor};
+
+/// A shape of which some extents may be unknown until the network runs.
+pub(crate) type Extents = [Option<usize>];
+
+/// Checks the input tensor's shape as the file declares it.
+pub(crate) fn check_declared_input(manifest: &Manifest, declared: &Extents) -> Result<(), InferError> {
+    let [width, height] = manifest.input.size;
+    let want = manifest.input.shape(1, width, height);
+    let fixed = manifest.input.multiple_of.is_none();
+    let channel = channel_axis(manifest.input.layout);
+    let agrees = declared.len() == 4
+        && declared.iter().enumerate().all(|(axis, extent)| match extent {
+            None => true,
+            // A batch of one is a promise that more than one will not do.
+            Some(n) if axis == 0 => *n == 1 && !manifest.input.batch,
+            Some(n) if axis == channel || fixed => *n == want[axis],
+            // A network that takes one size only must not promise others.
+            Some(_) => false,
+        });
+    if agrees {
+        return Ok(());
+    }
+    Err(InferError::Shape {
+        model: manifest.name.clone(),
+        tensor: manifest.input.tensor.clone(),
+        expected: promise(manifest),
+        found: format!("{} declared in the file", show(declared)),
+    })
+}
+
+/// Checks an input tensor before a run.
+pub(crate) fn check_input(manifest: &Manifest, input: &Tensor) -> Result<(), InferError> {
+    let [width, height] = manifest.input.size;
+    let want = manifest.input.shape(1, width, height);
+    let channel = channel_axis(manifest.input.layout);
+    let agrees = input.shape.len() == 4
+        && input.shape.iter().enumerate().all(|(axis, &n)| match manifest.input.multiple_of {
+            _ if axis == 0 => n == 1 || (n > 1 && manifest.input.batch),
+            Some(step) if axis != channel => n > 0 && n % step as usize == 0,
+            _ => n == want[axis],
+        });
+    if !agrees {
+        return Err(InferError::Shape {
+            model: manifest.name.clone(),
+            tensor: manifest.input.tensor.clone(),
+            expected: promise(manifest),
+            found: format!("{:?}", input.shape),
+        });
+    }
+    let volume = input.shape.iter().try_fold(1_usize, |product, &n| product.checked_mul(n));
+    if volume != Some(input.data.len()) {
+        return Err(InferError::Shape {
+            model: manifest.name.clone(),
+            tensor: manifest.input.tensor.clone(),
+            expected: format!("as many values as {:?} has places", input.shape),
+            found: format!("{} values", input.data.len()),
+        });
+    }
+    Ok(())
+}
+
+/// Checks the shape of the output tensor `index` of [`Manifest::output_tensors`], as far as it is known.
+pub(crate) fn check_output(manifest: &Manifest, index: usize, shape: &Extents) -> Result<(), InferError> {
+    let Some(want) = last_extent(manifest, index) else { return Ok(()) };
+    let agrees = match (shape.last(), want) {
+        (None, _) => false,
+        (Some(None), _) => true,
+        (Some(Some(n)), Want::Exactly(m)) => *n == m,
+        (Some(Some(n)), Want::MoreThan(m)) => *n > m,
+    };
+    if agrees {
+        return Ok(());
+    }
+    Err(InferError::Shape {
+        model: manifest.name.clone(),
+        tensor: manifest.output_tensors().swap_remove(index),
+        expected: match want {
+            Want::Exactly(n) => format!("{n} numbers in the last axis"),
+            Want::MoreThan(n) => format!("more than {n} numbers in the last axis"),
+        },
+        found: show(shape),
+    })
+}
+
+#[derive(Clone, Copy)]
+enum Want {
+    Exactly(usize),
+    MoreThan(usize),
+}
+
+/// What the last axis of an output must have for its decoding to work.
+fn last_extent(manifest: &Manifest, index: usize) -> Option<Want> {
+    if let Some(Detector { decode, .. }) = &manifest.detector {
+        return Some(match decode {
+            DetectorDecode::Yunet { .. } => Want::Exactly([1, 1, 4, 10][index % 4]),
+            DetectorDecode::Corners { face_class, .. } | DetectorDecode::Anchors { face_class, .. } => match index {
+                0 => Want::MoreThan(*face_class),
+                1 => Want::Exactly(4),
+                _ => Want::Exactly(10),
+            },
+        });
+    }
+    match &manifest.heads.get(index)?.decode {
+        HeadDecode::Years => Some(Want::Exactly(1)),
+        HeadDecode::Expectation { .. } | HeadDecode::Embedding { .. } => Some(Want::MoreThan(1)),
+        HeadDecode::Label { labels, .. } => Some(Want::Exactly(labels.len())),
+        HeadDecode::Points { .. } => Some(Want::Exactly(10)),
+    }
+}
+
+fn channel_axis(layout: Layout) -> usize {
+    match layout {
+        Layout::Nchw => 1,
+        Layout::Nhwc | Layout::Nwhc => 3,
+    }
+}
+
+/// The input shape in words, such as `[N, 3, 112, 112]`.
+fn promise(manifest: &Manifest) -> String {
+    let input = &manifest.input;
+    let batch = if input.batch { "N" } else { "1" };
+    let (width, height) = match input.multiple_of {
+        Some(step) => (format!("W ({step}k)"), format!("H ({step}k)")),
+        None => (input.size[0].to_string(), input.size[1].to_string()),
+    };
+    match input.layout {
+        Layout::Nchw => format!("[{batch}, 3, {height}, {width}]"),
+        Layout::Nhwc => format!("[{batch}, {height}, {width}, 3]"),
+        Layout::Nwhc => format!("[{batch}, {width}, {height}, 3]"),
+    }
+}
+
+fn show(shape: &Extents) -> String {
+    let extents: Vec<String> =
+        shape.iter().map(|extent| extent.map_or_else(|| "?".into(), |n| n.to_string())).collect();
+    format!("[{}]", extents.join(", "))
+}

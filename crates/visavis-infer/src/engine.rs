@@ -1,0 +1,273 @@
+//! Which engine runs a network, on which device, with how many threads.
+
+pub(crate) mod onnxruntime;
+pub(crate) mod tract;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::InferError;
+
+/// An engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineKind {
+    /// Pure Rust, always compiled in, CPU, one thread.
+    Tract,
+    /// Microsoft's library, loaded at run time where there is one.
+    OnnxRuntime,
+}
+
+impl fmt::Display for EngineKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tract => "tract",
+            Self::OnnxRuntime => "ONNX Runtime",
+        })
+    }
+}
+
+/// Which engine the user wants: `auto`, `tract` or `onnxruntime`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineChoice {
+    /// ONNX Runtime where its library is found, else tract.
+    #[default]
+    Auto,
+    /// tract.
+    Tract,
+    /// ONNX Runtime; an error where there is none.
+    OnnxRuntime,
+}
+
+impl FromStr for EngineChoice {
+    type Err = InferError;
+
+    fn from_str(text: &str) -> Result<Self, InferError> {
+        match text.to_ascii_lowercase().as_str() {
+            "auto" => Ok(Self::Auto),
+            "tract" => Ok(Self::Tract),
+            "onnxruntime" | "ort" => Ok(Self::OnnxRuntime),
+            _ => Err(InferError::Option {
+                option: "engine",
+                reason: format!("`{text}` is none of auto, tract, onnxruntime"),
+            }),
+        }
+    }
+}
+
+impl fmt::Display for EngineChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Tract => "tract",
+            Self::OnnxRuntime => "onnxruntime",
+        })
+    }
+}
+
+/// Where the arithmetic is done: `cpu`, `cuda`, `cuda:1`, `tensorrt`, `openvino`, `coreml`, `directml`.
+///
+/// All but the CPU need an ONNX Runtime that was built for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Device {
+    /// The processor.
+    #[default]
+    Cpu,
+    /// An NVIDIA card by its number.
+    Cuda(u32),
+    /// An NVIDIA card by its number, through TensorRT; what TensorRT cannot run goes to CUDA.
+    TensorRt(u32),
+    /// Intel's OpenVINO on the device that it chooses itself.
+    OpenVino,
+    /// Apple's Core ML.
+    CoreMl,
+    /// A card by its number, through DirectX 12.
+    DirectMl(u32),
+}
+
+impl FromStr for Device {
+    type Err = InferError;
+
+    fn from_str(text: &str) -> Result<Self, InferError> {
+        let refuse = |reason: &str| InferError::Option { option: "device", reason: format!("`{text}` {reason}") };
+        let lower = text.to_ascii_lowercase();
+        let (kind, number) = match lower.split_once(':') {
+            Some((kind, number)) => {
+                (kind, Some(number.parse::<u32>().map_err(|_| refuse("has no whole number after the colon"))?))
+            }
+            None => (lower.as_str(), None),
+        };
+        let device = match kind {
+            "cpu" => Self::Cpu,
+            "cuda" => Self::Cuda(number.unwrap_or(0)),
+            "tensorrt" => Self::TensorRt(number.unwrap_or(0)),
+            "openvino" => Self::OpenVino,
+            "coreml" => Self::CoreMl,
+            "directml" => Self::DirectMl(number.unwrap_or(0)),
+            _ => return Err(refuse("is none of cpu, cuda[:N], tensorrt[:N], openvino, coreml, directml[:N]")),
+        };
+        if number.is_some() && matches!(device, Self::Cpu | Self::OpenVino | Self::CoreMl) {
+            return Err(refuse("takes no number"));
+        }
+        // ONNX Runtime keeps device numbers in an i32.
+        if number.is_some_and(|n| i32::try_from(n).is_err()) {
+            return Err(refuse("has a number beyond all devices"));
+        }
+        Ok(device)
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(n) => write!(f, "cuda:{n}"),
+            Self::TensorRt(n) => write!(f, "tensorrt:{n}"),
+            Self::OpenVino => f.write_str("openvino"),
+            Self::CoreMl => f.write_str("coreml"),
+            Self::DirectMl(n) => write!(f, "directml:{n}"),
+        }
+    }
+}
+
+impl TryFrom<String> for Device {
+    type Error = InferError;
+
+    fn try_from(text: String) -> Result<Self, InferError> {
+        text.parse()
+    }
+}
+
+impl From<Device> for String {
+    fn from(device: Device) -> Self {
+        device.to_string()
+    }
+}
+
+impl Device {
+    /// For people: `CPU`, `CUDA 0`.
+    #[must_use]
+    pub fn label(self) -> String {
+        match self {
+            Self::Cpu => "CPU".into(),
+            Self::Cuda(n) => format!("CUDA {n}"),
+            Self::TensorRt(n) => format!("TensorRT {n}"),
+            Self::OpenVino => "OpenVINO".into(),
+            Self::CoreMl => "Core ML".into(),
+            Self::DirectMl(n) => format!("DirectML {n}"),
+        }
+    }
+
+    /// ONNX Runtime's name of the execution provider.
+    #[must_use]
+    pub fn provider(self) -> &'static str {
+        match self {
+            Self::Cpu => "CPUExecutionProvider",
+            Self::Cuda(_) => "CUDAExecutionProvider",
+            Self::TensorRt(_) => "TensorrtExecutionProvider",
+            Self::OpenVino => "OpenVINOExecutionProvider",
+            Self::CoreMl => "CoreMLExecutionProvider",
+            Self::DirectMl(_) => "DmlExecutionProvider",
+        }
+    }
+}
+
+/// How networks are to run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EngineOptions {
+    /// Which engine.
+    pub engine: EngineChoice,
+    /// On which device.
+    pub device: Device,
+    /// Threads of one run, at least 1. One by default: several workers share the cores better than several threads
+    /// share one small network.
+    pub threads: usize,
+    /// An ONNX Runtime by its path, or the folder that has it. To be given to [`crate::Runtime::discover`].
+    pub library: Option<PathBuf>,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self { engine: EngineChoice::Auto, device: Device::Cpu, threads: 1, library: None }
+    }
+}
+
+impl EngineOptions {
+    /// Checks what can be checked without loading anything.
+    ///
+    /// # Errors
+    /// [`InferError::Option`] for a number of threads outside 1 to 1024; [`InferError::Device`] for tract on anything
+    /// but the CPU.
+    pub fn validate(&self) -> Result<(), InferError> {
+        if !(1..=1024).contains(&self.threads) {
+            return Err(InferError::Option {
+                option: "threads",
+                reason: format!("{} is not between 1 and 1024", self.threads),
+            });
+        }
+        if self.engine == EngineChoice::Tract && self.device != Device::Cpu {
+            return Err(InferError::Device {
+                device: self.device,
+                reason: "tract runs on the CPU only; choose the engine onnxruntime or auto".into(),
+            });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_parse_and_print_back() {
+        for (text, device) in [
+            ("cpu", Device::Cpu),
+            ("cuda:0", Device::Cuda(0)),
+            ("cuda:3", Device::Cuda(3)),
+            ("tensorrt:1", Device::TensorRt(1)),
+            ("openvino", Device::OpenVino),
+            ("coreml", Device::CoreMl),
+            ("directml:0", Device::DirectMl(0)),
+        ] {
+            assert_eq!(text.parse::<Device>().unwrap(), device);
+            assert_eq!(device.to_string(), text);
+        }
+        assert_eq!("CUDA".parse::<Device>().unwrap(), Device::Cuda(0));
+        assert_eq!("directml".parse::<Device>().unwrap(), Device::DirectMl(0));
+    }
+
+    #[test]
+    fn devices_that_are_none() {
+        for text in ["", "gpu", "cuda:", "cuda:-1", "cuda:x", "cpu:0", "coreml:1", "cuda:4294967295"] {
+            let error = text.parse::<Device>().unwrap_err().to_string();
+            assert!(error.contains(&format!("`{text}`")), "{error}");
+        }
+    }
+
+    #[test]
+    fn engines_parse_and_print_back() {
+        for choice in [EngineChoice::Auto, EngineChoice::Tract, EngineChoice::OnnxRuntime] {
+            assert_eq!(choice.to_string().parse::<EngineChoice>().unwrap(), choice);
+        }
+        assert!("burn".parse::<EngineChoice>().unwrap_err().to_string().contains("auto, tract, onnxruntime"));
+    }
+
+    #[test]
+    fn options_come_from_a_file_and_are_checked() {
+        let options: EngineOptions = toml::from_str("device = \"cuda:1\"\nthreads = 2").unwrap();
+        assert_eq!(options.device, Device::Cuda(1));
+        assert_eq!(options.engine, EngineChoice::Auto);
+        options.validate().unwrap();
+        assert!(toml::from_str::<EngineOptions>("device = \"gpu\"").unwrap_err().to_string().contains("cuda[:N]"));
+        assert!(EngineOptions { threads: 0, ..EngineOptions::default() }.validate().is_err());
+        let tract = EngineOptions { engine: EngineChoice::Tract, device: Device::CoreMl, ..EngineOptions::default() };
+        assert!(tract.validate().unwrap_err().to_string().contains("coreml"));
+    }
+}

@@ -1,0 +1,302 @@
+//! Whether a manifest makes sense.
+
+use super::{Anchor, Crop, Detector, DetectorDecode, FORMAT, Head, HeadDecode, Input, Manifest, Task};
+use crate::InferError;
+
+/// Larger pictures than this are a typing error.
+const LARGEST_SIDE: u32 = 8192;
+
+/// A field and what is wrong with it.
+type Complaint = (String, String);
+
+fn complain<T>(field: impl Into<String>, reason: impl Into<String>) -> Result<T, Complaint> {
+    Err((field.into(), reason.into()))
+}
+
+impl Manifest {
+    /// Checks that the fields make sense, alone and together.
+    ///
+    /// # Errors
+    /// [`InferError::ManifestField`] for the first field that does not, naming `origin`, the field, its value and what
+    /// would be right.
+    pub fn validate(&self, origin: &str) -> Result<(), InferError> {
+        self.check().map_err(|(field, reason)| InferError::ManifestField { origin: origin.into(), field, reason })
+    }
+
+    fn check(&self) -> Result<(), Complaint> {
+        if self.format != FORMAT {
+            return complain("format", format!("{} is unknown; this program reads format {FORMAT}", self.format));
+        }
+        check_name(&self.name)?;
+        for (field, text) in [("title", &self.title), ("licence", &self.licence), ("source", &self.source)] {
+            if text.trim().is_empty() {
+                return complain(field, "is empty");
+            }
+        }
+        check_file(&self.file)?;
+        if self.sha256.len() != 64 || !self.sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return complain("sha256", format!("`{}` is not 64 hexadecimal digits", self.sha256));
+        }
+        check_input(&self.input)?;
+        self.check_tasks()?;
+        match (&self.detector, &self.crop) {
+            (Some(_), Some(_)) => complain("crop", "a detector takes the whole picture: remove the crop"),
+            (Some(detector), None) => check_detector(detector, &self.input),
+            (None, None) => complain("crop", "is missing: say how a face is cut out for this network"),
+            (None, Some(crop)) => check_crop(crop),
+        }?;
+        self.heads.iter().enumerate().try_for_each(|(index, head)| check_head(index, head))
+    }
+
+    fn check_tasks(&self) -> Result<(), Complaint> {
+        if self.tasks.is_empty() {
+            return complain("tasks", format!("is empty; name at least one of {}", task_names()));
+        }
+        for (index, task) in self.tasks.iter().enumerate() {
+            if self.tasks[..index].contains(task) {
+                return complain("tasks", format!("`{task}` stands there twice"));
+            }
+        }
+        for (index, head) in self.heads.iter().enumerate() {
+            if !self.tasks.contains(&head.task) {
+                return complain(
+                    format!("head[{index}].task"),
+                    format!("`{}` is not among tasks ({})", head.task, list(&self.tasks)),
+                );
+            }
+            if self.heads[..index].iter().any(|other| other.task == head.task) {
+                return complain(format!("head[{index}].task"), format!("a second head for `{}`", head.task));
+            }
+            if self.heads[..index].iter().any(|other| other.tensor == head.tensor) {
+                return complain(format!("head[{index}].tensor"), format!("a second head on `{}`", head.tensor));
+            }
+        }
+        if let Some(detector) = &self.detector {
+            return self.check_detector_tasks(detector);
+        }
+        for task in &self.tasks {
+            match task {
+                Task::Detection => {
+                    return complain("detector", "is missing, and `detection` is among tasks: say how to decode it");
+                }
+                task if !self.heads.iter().any(|head| head.task == *task) => {
+                    return complain("head", format!("none for `{task}`, which is among tasks"));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn check_detector_tasks(&self, detector: &Detector) -> Result<(), Complaint> {
+        if !self.heads.is_empty() {
+            return complain("head", "a detector has none; its outputs are named in `detector.decode`");
+        }
+        if !self.tasks.contains(&Task::Detection) {
+            return complain("tasks", format!("has no `detection` ({}), but there is a detector", list(&self.tasks)));
+        }
+        let keypoints = match &detector.decode {
+            DetectorDecode::Yunet { .. } => true,
+            DetectorDecode::Corners { .. } => false,
+            DetectorDecode::Anchors { keypoints, .. } => keypoints.is_some(),
+        };
+        for task in &self.tasks {
+            match task {
+                Task::Detection => {}
+                Task::Keypoints if keypoints => {}
+                Task::Keypoints => return complain("tasks", "`keypoints`: the detector's decode gives none"),
+                task => return complain("tasks", format!("`{task}` is beyond a detector; one network, one manifest")),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_name(name: &str) -> Result<(), Complaint> {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let good = name.len() <= 64
+        && name.bytes().next().is_some_and(plain)
+        && name.bytes().all(|byte| plain(byte) || byte == b'_' || byte == b'-');
+    if good {
+        return Ok(());
+    }
+    complain("name", format!("`{name}` must be 1 to 64 of a-z, 0-9, _ and -, and begin with a letter or a digit"))
+}
+
+/// A bare file name: a manifest must not reach outside its folder.
+fn check_file(file: &str) -> Result<(), Complaint> {
+    if file.contains(['/', '\\', ':', '\0']) || file.starts_with('.') || file.trim() != file {
+        return complain("file", format!("`{file}` must be a plain file name in the manifest's folder"));
+    }
+    if !file.to_ascii_lowercase().ends_with(".onnx") || file.len() <= ".onnx".len() {
+        return complain("file", format!("`{file}` must end in .onnx"));
+    }
+    Ok(())
+}
+
+fn check_input(input: &Input) -> Result<(), Complaint> {
+    if input.tensor.is_empty() {
+        return complain("input.tensor", "is empty");
+    }
+    if input.size.iter().any(|side| !(1..=LARGEST_SIDE).contains(side)) {
+        return complain("input.size", format!("{:?}: both sides must lie between 1 and {LARGEST_SIDE}", input.size));
+    }
+    if let Some(step) = input.multiple_of {
+        if !(1..=1024).contains(&step) {
+            return complain("input.multiple_of", format!("{step} is not between 1 and 1024"));
+        }
+        if input.size.iter().any(|side| side % step != 0) {
+            return complain("input.size", format!("{:?} are not multiples of multiple_of = {step}", input.size));
+        }
+    }
+    if !input.mean.iter().all(|value| value.is_finite()) {
+        return complain("input.mean", format!("{:?} must be numbers", input.mean));
+    }
+    if !input.std.iter().all(|value| value.is_finite() && *value > 0.0) {
+        return complain("input.std", format!("{:?} divides the pixels: all three must be above 0", input.std));
+    }
+    Ok(())
+}
+
+fn check_crop(crop: &Crop) -> Result<(), Complaint> {
+    match crop {
+        Crop::Aligned => Ok(()),
+        Crop::Box { expand, .. } if expand.is_finite() && (0.1..=10.0).contains(expand) => Ok(()),
+        Crop::Box { expand, .. } => complain("crop.expand", format!("{expand} is not between 0.1 and 10")),
+        Crop::Points { points } => check_points(points),
+    }
+}
+
+fn check_points(points: &[Anchor]) -> Result<(), Complaint> {
+    if points.len() < 2 {
+        return complain("crop.points", format!("{} given; a similarity transform needs at least 2", points.len()));
+    }
+    for (index, Anchor { landmarks, at }) in points.iter().enumerate() {
+        let field = format!("crop.points[{index}]");
+        let sum: f32 = landmarks.iter().sum();
+        if !sum.is_finite() || (sum - 1.0).abs() > 1e-3 {
+            return complain(format!("{field}.landmarks"), format!("{landmarks:?} sum to {sum}, not to 1"));
+        }
+        // Templates do leave the picture, but not by more than its own size.
+        if !at.iter().all(|share| (-1.0..=2.0).contains(share)) {
+            return complain(format!("{field}.at"), format!("{at:?} are shares of the input's sides, about 0 to 1"));
+        }
+        let near = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-3);
+        for other in &points[..index] {
+            if near(&other.at, at) || near(&other.landmarks, landmarks) {
+                return complain(field, "coincides with an earlier point, which leaves the transform undetermined");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_detector(detector: &Detector, input: &Input) -> Result<(), Complaint> {
+    if !(detector.score > 0.0 && detector.score < 1.0) {
+        return complain("detector.score", format!("{} is not between 0 and 1", detector.score));
+    }
+    if !(detector.nms_iou > 0.0 && detector.nms_iou <= 1.0) {
+        return complain("detector.nms_iou", format!("{} is not between 0 and 1", detector.nms_iou));
+    }
+    match &detector.decode {
+        DetectorDecode::Yunet { strides } => check_strides(strides, input),
+        DetectorDecode::Corners { scores, boxes, .. } => check_distinct(&[scores, boxes]),
+        DetectorDecode::Anchors { scores, boxes, keypoints, variances, levels, .. } => {
+            let names: Vec<&String> = [scores, boxes].into_iter().chain(keypoints).collect();
+            check_distinct(&names)?;
+            if !variances.iter().all(|v| v.is_finite() && *v > 0.0) {
+                return complain("detector.decode.variances", format!("{variances:?} must be above 0"));
+            }
+            if levels.is_empty() {
+                return complain("detector.decode.levels", "is empty");
+            }
+            for (index, level) in levels.iter().enumerate() {
+                let field = format!("detector.decode.levels[{index}]");
+                if level.stride == 0 || level.stride > LARGEST_SIDE {
+                    return complain(format!("{field}.stride"), format!("{} is no cell size", level.stride));
+                }
+                for (name, values) in [("sizes", &level.sizes), ("ratios", &level.ratios)] {
+                    if values.is_empty() || !values.iter().all(|v| v.is_finite() && *v > 0.0) {
+                        return complain(format!("{field}.{name}"), format!("{values:?}: needs numbers above 0"));
+                    }
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+fn check_strides(strides: &[u32], input: &Input) -> Result<(), Complaint> {
+    let field = "detector.decode.strides";
+    if strides.is_empty() {
+        return complain(field, "is empty");
+    }
+    for (index, &stride) in strides.iter().enumerate() {
+        if stride == 0 || strides[..index].contains(&stride) {
+            return complain(field, format!("{strides:?}: each must be above 0 and stand there once"));
+        }
+        let sides = input.multiple_of.map_or(input.size, |step| [step, step]);
+        if sides.iter().any(|side| side % stride != 0) {
+            return complain(field, format!("{stride} does not divide the input's sides ({sides:?})"));
+        }
+    }
+    Ok(())
+}
+
+fn check_distinct(names: &[&String]) -> Result<(), Complaint> {
+    for (index, name) in names.iter().enumerate() {
+        if name.is_empty() || names[..index].contains(name) {
+            return complain("detector.decode", format!("`{name}`: the tensors must have names, each its own"));
+        }
+    }
+    Ok(())
+}
+
+fn check_head(index: usize, head: &Head) -> Result<(), Complaint> {
+    let field = format!("head[{index}]");
+    if head.tensor.is_empty() {
+        return complain(format!("{field}.tensor"), "is empty");
+    }
+    let (kind, fits) = match &head.decode {
+        HeadDecode::Years => ("years", head.task == Task::Age),
+        HeadDecode::Expectation { .. } => ("expectation", head.task == Task::Age),
+        HeadDecode::Label { .. } => ("label", matches!(head.task, Task::Gender | Task::Smile)),
+        HeadDecode::Points { .. } => ("points", head.task == Task::Keypoints),
+        HeadDecode::Embedding { .. } => ("embedding", head.task == Task::Similarity),
+    };
+    if !fits {
+        return complain(format!("{field}.decode.kind"), format!("`{kind}` gives no answer to `{}`", head.task));
+    }
+    match &head.decode {
+        HeadDecode::Label { labels, positive, threshold, .. } => {
+            if labels.len() < 2 || labels.iter().enumerate().any(|(i, label)| labels[..i].contains(label)) {
+                return complain(
+                    format!("{field}.decode.labels"),
+                    format!("{labels:?}: needs two or more, all different"),
+                );
+            }
+            if !labels.contains(positive) {
+                return complain(
+                    format!("{field}.decode.positive"),
+                    format!("`{positive}` is not among the labels {labels:?}"),
+                );
+            }
+            if !(*threshold > 0.0 && *threshold < 1.0) {
+                return complain(format!("{field}.decode.threshold"), format!("{threshold} is not between 0 and 1"));
+            }
+            Ok(())
+        }
+        HeadDecode::Embedding { same_person, .. } if !(same_person.is_finite() && *same_person > 0.0) => {
+            complain(format!("{field}.decode.same_person"), format!("{same_person} must be a distance above 0"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn list(tasks: &[Task]) -> String {
+    tasks.iter().map(Task::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn task_names() -> String {
+    list(&Task::ALL)
+}

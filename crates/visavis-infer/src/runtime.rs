@@ -1,0 +1,143 @@
+//! Which engines this machine has: the search for ONNX Runtime.
+
+mod install;
+mod library;
+mod search;
+
+pub use install::{VERSION as INSTALLED_VERSION, install};
+pub use library::Library;
+pub use search::{Candidate, Finding, Place, Search};
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::engine::onnxruntime::OrtModel;
+use crate::engine::tract::TractModel;
+use crate::{Device, EngineChoice, EngineKind, EngineOptions, InferError, Manifest, Model};
+
+/// The environment variable that names an ONNX Runtime, a library or the folder that has it.
+pub const VARIABLE: &str = "VISAVIS_ONNXRUNTIME";
+
+/// The variable that other programs use for the same, looked at second.
+pub const COMMON_VARIABLE: &str = "ORT_DYLIB_PATH";
+
+/// The folder in which [`install`] puts libraries and discovery looks for them, each in a folder named by its version;
+/// none where the user has no cache folder.
+#[must_use]
+pub fn cache() -> Option<PathBuf> {
+    Some(dirs::cache_dir()?.join("visavis").join("onnxruntime"))
+}
+
+/// Where ONNX Runtime was looked for, what was found, and what follows. For `visavis runtime status --json`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RuntimeReport {
+    /// What `auto` runs networks with; none where an ONNX Runtime that was asked for is not usable.
+    pub engine: Option<EngineKind>,
+    /// Why.
+    pub reason: String,
+    /// The ONNX Runtime in use.
+    pub library: Option<Library>,
+    /// Every place, in the order of the search.
+    pub candidates: Vec<Candidate>,
+}
+
+/// The engines of this machine. Cheap to keep, to be made once and handed round.
+#[derive(Debug, Clone)]
+pub struct Runtime {
+    report: RuntimeReport,
+    refusal: Option<InferError>,
+    asked: Option<PathBuf>,
+}
+
+impl Runtime {
+    /// Looks for ONNX Runtime: `library` (a file, or a folder that has it), the variables [`VARIABLE`] and
+    /// [`COMMON_VARIABLE`], beside the executable, in [`cache`], in the system. The first that is usable is taken.
+    ///
+    /// One that is asked for, by `library` or a variable, ends the search: if it is not usable, [`Runtime::choose`]
+    /// gives the error instead of anything else.
+    #[must_use]
+    pub fn discover(library: Option<&Path>) -> Self {
+        Self::from_search(&Search::of_this_machine(library))
+    }
+
+    /// Looks in the places of `search` only.
+    #[must_use]
+    pub fn from_search(search: &Search) -> Self {
+        let asked = search.library.clone();
+        let outcome = search.run();
+        let (engine, reason) = match (&outcome.library, &outcome.refusal) {
+            (_, Some(refusal)) => (None, refusal.to_string()),
+            (Some(library), None) => (
+                Some(EngineKind::OnnxRuntime),
+                format!("ONNX Runtime {} was found at {}", library.version, library.path.display()),
+            ),
+            (None, None) => (Some(EngineKind::Tract), "no usable ONNX Runtime was found".into()),
+        };
+        log::debug!("engines: {reason}");
+        Self {
+            report: RuntimeReport { engine, reason, library: outcome.library, candidates: outcome.candidates },
+            refusal: outcome.refusal,
+            asked,
+        }
+    }
+
+    /// Where it was looked and what was found.
+    #[must_use]
+    pub fn report(&self) -> &RuntimeReport {
+        &self.report
+    }
+
+    /// The engine that `options` mean on this machine.
+    ///
+    /// # Errors
+    /// [`InferError::Library`] if an ONNX Runtime that was asked for is not usable; [`InferError::NoOnnxRuntime`] if
+    /// the engine or the device needs one and there is none; what [`EngineOptions::validate`] gives.
+    pub fn choose(&self, options: &EngineOptions) -> Result<EngineKind, InferError> {
+        options.validate()?;
+        if let Some(library) = &options.library
+            && self.asked.as_ref() != Some(library)
+        {
+            return Err(InferError::Option {
+                option: "library",
+                reason: format!("{} was not given to the search for ONNX Runtime", library.display()),
+            });
+        }
+        if options.engine == EngineChoice::Tract {
+            return Ok(EngineKind::Tract);
+        }
+        if let Some(refusal) = &self.refusal {
+            return Err(refusal.clone());
+        }
+        if self.report.library.is_some() {
+            return Ok(EngineKind::OnnxRuntime);
+        }
+        let wanted = match (options.engine, options.device) {
+            (EngineChoice::OnnxRuntime, _) => "the engine onnxruntime".into(),
+            (_, Device::Cpu) => return Ok(EngineKind::Tract),
+            (_, device) => format!("the device {device}"),
+        };
+        Err(InferError::NoOnnxRuntime { wanted })
+    }
+
+    /// Loads a network from the bytes of its ONNX file. The hash is the caller's business; see
+    /// [`crate::Registry::load`].
+    ///
+    /// # Errors
+    /// What [`Runtime::choose`] gives; [`InferError::Load`] for a file that the engine cannot read;
+    /// [`InferError::MissingTensor`] and [`InferError::Shape`] where the file is not what the manifest says;
+    /// [`InferError::Device`] for a device that the library does not have or that does not start.
+    pub fn load(
+        &self,
+        manifest: &Manifest,
+        weights: &[u8],
+        options: &EngineOptions,
+    ) -> Result<Box<dyn Model>, InferError> {
+        let model: Box<dyn Model> = match (self.choose(options)?, &self.report.library) {
+            (EngineKind::OnnxRuntime, Some(library)) => Box::new(OrtModel::load(manifest, weights, library, options)?),
+            _ => Box::new(TractModel::load(manifest, weights)?),
+        };
+        log::debug!("{}: {}", manifest.name, model.placement());
+        Ok(model)
+    }
+}

@@ -1,0 +1,209 @@
+//! Three shelves, and what may lie on them.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use support::{detector_manifest, face_manifest, onnx, sha256};
+use visavis_infer::{
+    EmbeddedModel, EngineChoice, EngineOptions, InferError, Problem, Registry, Runtime, Shelf, Task, Tensor,
+    WeightsLocation, fingerprint, runtime::Search,
+};
+
+fn put(folder: &Path, name: &str, weights: &[u8]) {
+    fs::write(folder.join(format!("{name}.toml")), face_manifest(name, weights)).unwrap();
+    fs::write(folder.join(format!("{name}.onnx")), weights).unwrap();
+}
+
+/// An embedded network lives as long as the program.
+fn embedded(name: &str, weights: Vec<u8>) -> EmbeddedModel {
+    EmbeddedModel { manifest: face_manifest(name, &weights).leak(), weights: weights.leak() }
+}
+
+fn tract() -> (Runtime, EngineOptions) {
+    (
+        Runtime::from_search(&Search::default()),
+        EngineOptions { engine: EngineChoice::Tract, ..EngineOptions::default() },
+    )
+}
+
+#[test]
+fn three_shelves_join() {
+    let (user, extra) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    put(user.path(), "mine", &onnx::face_network(1));
+    put(extra.path(), "given", &onnx::face_network(2));
+    let detector = onnx::detector_network(3);
+    fs::write(extra.path().join("finder.toml"), detector_manifest("finder", &detector)).unwrap();
+    fs::write(extra.path().join("finder.onnx"), &detector).unwrap();
+    fs::write(extra.path().join("README.md"), "nothing to see").unwrap();
+    let inside = [embedded("ours", onnx::face_network(4))];
+    let registry = Registry::join(&inside, Some(user.path()), &[extra.path().to_owned()]).unwrap();
+    let names: Vec<_> = registry.entries().map(|entry| entry.manifest.name.as_str()).collect();
+    assert_eq!(names, ["finder", "given", "mine", "ours"]);
+    assert!(registry.problems().is_empty(), "{:?}", registry.problems());
+    assert_eq!(registry.get("ours").unwrap().shelf, Shelf::Embedded);
+    assert_eq!(registry.get("mine").unwrap().shelf, Shelf::User(user.path().to_owned()));
+    assert_eq!(registry.get("given").unwrap().shelf, Shelf::Folder(extra.path().to_owned()));
+    let of_age: Vec<_> = registry.for_task(Task::Age).map(|entry| entry.manifest.name.as_str()).collect();
+    assert_eq!(of_age, ["given", "mine", "ours"]);
+    assert_eq!(registry.for_task(Task::Detection).count(), 1);
+    assert_eq!(registry.known_without_weights().count(), 6);
+    // Each shelf's network runs.
+    let (runtime, options) = tract();
+    for name in ["given", "mine", "ours"] {
+        let mut model = registry.load(name, &runtime, &options).unwrap();
+        assert_eq!(model.run(&Tensor::zeros(&[1, 3, 12, 16])).unwrap().len(), 2);
+    }
+}
+
+#[test]
+fn later_shelves_go_first_and_say_so() {
+    let (user, first, last) =
+        (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let inside = [embedded("face", onnx::face_network(1)), embedded("same", onnx::face_network(9))];
+    put(user.path(), "face", &onnx::face_network(2));
+    put(user.path(), "same", &onnx::face_network(9));
+    let registry = Registry::join(&inside, Some(user.path()), &[]).unwrap();
+    assert_eq!(registry.get("face").unwrap().shelf, Shelf::User(user.path().to_owned()));
+    // The same network twice is no conflict.
+    let [Problem::Conflict { name, used, hidden }] = registry.problems() else {
+        panic!("{:?}", registry.problems());
+    };
+    assert_eq!((name.as_str(), hidden.as_str()), ("face", "manifest in the program"));
+    assert!(used.ends_with("face.toml"));
+
+    put(first.path(), "face", &onnx::face_network(3));
+    put(last.path(), "face", &onnx::face_network(4));
+    let folders = [first.path().to_owned(), last.path().to_owned()];
+    let registry = Registry::join(&inside, Some(user.path()), &folders).unwrap();
+    assert_eq!(registry.get("face").unwrap().shelf, Shelf::Folder(last.path().to_owned()));
+    assert_eq!(registry.problems().len(), 3);
+}
+
+#[test]
+fn wrong_hash_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let weights = onnx::face_network(1);
+    put(folder.path(), "face", &weights);
+    let other = onnx::face_network(2);
+    fs::write(folder.path().join("face.onnx"), &other).unwrap();
+    let registry = Registry::join(&[], None, &[folder.path().to_owned()]).unwrap();
+    let error = registry.get("face").unwrap().verify().unwrap_err().to_string();
+    for part in ["face: refused", &sha256(&weights), &sha256(&other), "face.onnx"] {
+        assert!(error.contains(part), "{error}");
+    }
+    let (runtime, options) = tract();
+    assert!(matches!(registry.load("face", &runtime, &options), Err(InferError::Hash { .. })));
+    fs::write(folder.path().join("face.onnx"), &weights).unwrap();
+    registry.get("face").unwrap().verify().unwrap();
+    registry.load("face", &runtime, &options).unwrap();
+}
+
+#[test]
+fn a_missing_output_is_named_with_the_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let weights = onnx::face_network(1);
+    put(folder.path(), "face", &weights);
+    let text = face_manifest("face", &weights).replace("tensor = \"age\"", "tensor = \"years\"");
+    fs::write(folder.path().join("face.toml"), text).unwrap();
+    let registry = Registry::join(&[], None, &[folder.path().to_owned()]).unwrap();
+    let (runtime, options) = tract();
+    let error = registry.load("face", &runtime, &options).map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("face:") && error.contains("`years`") && error.contains("gender"), "{error}");
+}
+
+#[test]
+fn a_broken_manifest_hides_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let weights = onnx::face_network(1);
+    put(folder.path(), "good", &weights);
+    let write = |name: &str, text: String| fs::write(folder.path().join(name), text).unwrap();
+    write("a.toml", "this is not toml".into());
+    // Its name is not its file's.
+    write("b.toml", face_manifest("unknown_task", &weights).replace("\"age\", \"gender\"", "\"age\", \"smell\""));
+    write("c.toml", face_manifest("no_weights", &weights));
+    fs::write(folder.path().join("stray.onnx"), &weights).unwrap();
+    let registry = Registry::join(&[], None, &[folder.path().to_owned()]).unwrap();
+    assert_eq!(registry.entries().count(), 1);
+    registry.get("good").unwrap().verify().unwrap();
+    assert_eq!(registry.problems().len(), 4, "{:?}", registry.problems());
+
+    assert!(registry.get("a").unwrap_err().to_string().contains("a.toml"));
+    let error = registry.get("unknown_task").unwrap_err().to_string();
+    for part in ["b.toml", "line 5", "tasks", "smell", "similarity"] {
+        assert!(error.contains(part), "no {part} in: {error}");
+    }
+    let error = registry.get("no_weights").unwrap_err().to_string();
+    assert!(error.contains("c.toml: file:") && error.contains("no_weights.onnx"), "{error}");
+    let error = registry.get("stray").unwrap_err().to_string();
+    assert!(error.contains("stray.toml") && error.contains("docs/manifest.md"), "{error}");
+}
+
+#[test]
+fn a_broken_manifest_is_not_replaced_behind_the_users_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let weights = onnx::face_network(1);
+    fs::write(folder.path().join("face.toml"), face_manifest("face", &weights).replace("format = 1", "format = 9"))
+        .unwrap();
+    let registry = Registry::join(&[embedded("face", weights)], None, &[folder.path().to_owned()]).unwrap();
+    assert!(registry.get("face").unwrap_err().to_string().contains("format"));
+}
+
+#[test]
+fn known_networks_need_no_manifest() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("yunet_n.onnx"), b"not really").unwrap();
+    let registry = Registry::join(&[], None, &[folder.path().to_owned()]).unwrap();
+    let entry = registry.get("yunet_n").unwrap();
+    assert_eq!(entry.weights, WeightsLocation::File(folder.path().join("yunet_n.onnx")));
+    assert!(matches!(entry.verify(), Err(InferError::Hash { .. })));
+    assert_eq!(registry.known_without_weights().count(), 5);
+    let error = registry.get("mtcnn_onet").unwrap_err().to_string();
+    assert!(error.contains("mtcnn_onet.onnx") && error.contains("--models"), "{error}");
+}
+
+#[test]
+fn unknown_names_come_with_near_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    put(folder.path(), "my_face", &onnx::face_network(1));
+    let registry = Registry::join(&[], None, &[folder.path().to_owned()]).unwrap();
+    assert!(registry.get("my_fase").unwrap_err().to_string().contains("did you mean my_face?"));
+    assert!(registry.get("xyz").unwrap_err().to_string().contains("there are my_face"));
+    let empty = Registry::join(&[], None, &[]).unwrap();
+    assert!(empty.get("xyz").unwrap_err().to_string().contains("--models"));
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let absent = folder.path().join("absent");
+    let error = Registry::join(&[], None, std::slice::from_ref(&absent)).map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains(absent.to_str().unwrap()), "{error}");
+    // The user's own folder need not exist.
+    Registry::join(&[], Some(&absent), &[]).unwrap();
+}
+
+#[test]
+fn fingerprints_follow_what_changes_the_numbers() {
+    let registry = Registry::join(&[], None, &[]).unwrap();
+    let dlib = registry.known_without_weights().find(|manifest| manifest.name == "dlib_face_recognition").unwrap();
+    // Galleries on disk bear this: it must not change.
+    assert_eq!(fingerprint(dlib), "74a9050a76cfe563");
+    let mut same = dlib.clone();
+    same.title = "another".into();
+    same.sha256 = same.sha256.to_uppercase();
+    same.input.batch = false;
+    assert_eq!(fingerprint(&same), fingerprint(dlib));
+    let mut other = dlib.clone();
+    other.input.mean = [1.0; 3];
+    assert_ne!(fingerprint(&other), fingerprint(dlib));
+    let mut other = dlib.clone();
+    other.crop = Some(visavis_infer::manifest::Crop::Aligned);
+    assert_ne!(fingerprint(&other), fingerprint(dlib));
+    let mut other = dlib.clone();
+    other.sha256 = sha256(b"other");
+    assert_ne!(fingerprint(&other), fingerprint(dlib));
+}

@@ -1,0 +1,230 @@
+//! The buffer between the grabber and the detection thread: the last frames, each with the stages it has been through.
+//!
+//! `checks/loom` compiles this file against loom's locks and tries every interleaving.
+
+use std::collections::VecDeque;
+
+use crate::sync::{Condvar, Mutex, MutexGuard};
+
+/// How frames are paced through the stages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pacing {
+    /// The newest frame wins: nothing waits, nothing catches up, old frames are dropped and counted.
+    #[default]
+    Live,
+    /// Every frame goes through every stage, in order; the source waits for the slowest.
+    EveryFrame,
+}
+
+/// Where a frame is on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Nobody has looked at it.
+    New,
+    /// The detection thread has it.
+    Detecting,
+    /// Its faces are known.
+    Detected,
+    /// A newer one was taken before it; it will never be looked at.
+    Skipped,
+}
+
+struct Slot<T> {
+    seq: u64,
+    item: T,
+    stage: Stage,
+}
+
+struct State<T> {
+    slots: VecDeque<Slot<T>>,
+    closed: bool,
+    aborted: bool,
+    skipped: u64,
+}
+
+/// A bounded buffer of frames with stage flags. `T` is a cheap handle, such as a `Frame`.
+pub(crate) struct FrameBuffer<T> {
+    state: Mutex<State<T>>,
+    changed: Condvar,
+    capacity: usize,
+    pacing: Pacing,
+}
+
+impl<T: Clone> FrameBuffer<T> {
+    /// A buffer for `capacity` frames (at least 1).
+    pub(crate) fn new(capacity: usize, pacing: Pacing) -> Self {
+        let state = State { slots: VecDeque::new(), closed: false, aborted: false, skipped: 0 };
+        Self { state: Mutex::new(state), changed: Condvar::new(), capacity: capacity.max(1), pacing }
+    }
+
+    /// Adds the next frame. Live: at once, in place of the oldest where the buffer is full. Every frame: waits for room.
+    ///
+    /// `false` if the buffer is closed.
+    pub(crate) fn push(&self, seq: u64, item: T) -> bool {
+        let mut state = self.lock();
+        if self.pacing == Pacing::EveryFrame {
+            while state.slots.len() >= self.capacity && !state.closed {
+                state = self.wait(state);
+            }
+        }
+        if state.closed {
+            return false;
+        }
+        if state.slots.len() >= self.capacity
+            && let Some(oldest) = state.slots.pop_front()
+            && oldest.stage == Stage::New
+        {
+            state.skipped += 1;
+        }
+        state.slots.push_back(Slot { seq, item, stage: Stage::New });
+        drop(state);
+        self.changed.notify_all();
+        true
+    }
+
+    /// Waits for a frame that nobody has looked at: the newest (live) or the oldest (every frame).
+    ///
+    /// `None` once the buffer is closed and nothing is left, or was aborted.
+    pub(crate) fn take_undetected(&self) -> Option<T> {
+        let mut state = self.lock();
+        loop {
+            if state.aborted {
+                return None;
+            }
+            let found = match self.pacing {
+                Pacing::Live => state.slots.iter().rposition(|slot| slot.stage == Stage::New),
+                Pacing::EveryFrame => state.slots.iter().position(|slot| slot.stage == Stage::New),
+            };
+            if let Some(index) = found {
+                if self.pacing == Pacing::Live {
+                    let mut skipped = 0;
+                    for older in state.slots.iter_mut().take(index).filter(|slot| slot.stage == Stage::New) {
+                        older.stage = Stage::Skipped;
+                        skipped += 1;
+                    }
+                    state.skipped += skipped;
+                }
+                let slot = &mut state.slots[index];
+                slot.stage = Stage::Detecting;
+                return Some(slot.item.clone());
+            }
+            if state.closed {
+                return None;
+            }
+            state = self.wait(state);
+        }
+    }
+
+    /// Flags the frame as detected. Nothing happens if it has left the buffer meanwhile.
+    pub(crate) fn mark_detected(&self, seq: u64) {
+        if let Some(slot) = self.lock().slots.iter_mut().find(|slot| slot.seq == seq) {
+            slot.stage = Stage::Detected;
+        }
+    }
+
+    /// Takes a finished frame out and makes room for the next.
+    pub(crate) fn release(&self, seq: u64) {
+        self.lock().slots.retain(|slot| slot.seq != seq);
+        self.changed.notify_all();
+    }
+
+    /// No more frames will come; those inside are still given out.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
+
+    /// No more frames will come and those inside are dropped: everyone who waits returns at once.
+    pub(crate) fn abort(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.aborted = true;
+        state.slots.clear();
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// How many frames were never looked at by the detector.
+    pub(crate) fn skipped(&self) -> u64 {
+        self.lock().skipped
+    }
+
+    /// How many frames are inside.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().slots.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        // A stage that panicked inside these few lines left no half-done change behind: every one is a single step.
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State<T>>) -> MutexGuard<'a, State<T>> {
+        self.changed.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn live_takes_the_newest_and_counts_the_rest() {
+        let buffer = FrameBuffer::new(4, Pacing::Live);
+        for seq in 0..3 {
+            buffer.push(seq, seq);
+        }
+        assert_eq!(buffer.take_undetected(), Some(2));
+        assert_eq!(buffer.skipped(), 2);
+        buffer.push(3, 3);
+        assert_eq!(buffer.take_undetected(), Some(3));
+        buffer.close();
+        assert_eq!(buffer.take_undetected(), None, "skipped frames do not come back");
+    }
+
+    #[test]
+    fn live_push_never_waits_and_drops_the_oldest() {
+        let buffer = FrameBuffer::new(2, Pacing::Live);
+        for seq in 0..5 {
+            assert!(buffer.push(seq, seq));
+        }
+        assert_eq!((buffer.len(), buffer.skipped()), (2, 3));
+    }
+
+    #[test]
+    fn every_frame_gives_all_in_order() {
+        let buffer = FrameBuffer::new(8, Pacing::EveryFrame);
+        for seq in 0..5 {
+            buffer.push(seq, seq);
+        }
+        buffer.close();
+        let all: Vec<_> = std::iter::from_fn(|| buffer.take_undetected()).collect();
+        assert_eq!(all, [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn every_frame_push_waits_for_room() {
+        let buffer = FrameBuffer::new(1, Pacing::EveryFrame);
+        buffer.push(0, 0);
+        std::thread::scope(|scope| {
+            let pushed = scope.spawn(|| buffer.push(1, 1));
+            assert_eq!(buffer.take_undetected(), Some(0));
+            buffer.mark_detected(0);
+            buffer.release(0);
+            assert!(pushed.join().unwrap());
+        });
+        assert_eq!(buffer.take_undetected(), Some(1));
+    }
+
+    #[test]
+    fn abort_frees_everyone() {
+        let buffer = FrameBuffer::<u8>::new(1, Pacing::EveryFrame);
+        buffer.push(0, 0);
+        std::thread::scope(|scope| {
+            let pusher = scope.spawn(|| buffer.push(1, 1));
+            buffer.abort();
+            assert!(!pusher.join().unwrap());
+        });
+        assert_eq!(buffer.take_undetected(), None);
+    }
+}

@@ -1,0 +1,99 @@
+//! What happens besides frames: said on the screen and in the log, never silence.
+
+use std::fmt;
+
+use visavis_infer::{Placement, Task};
+
+/// Something that the people in front of the program should know.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A network runs.
+    Running {
+        /// What it does.
+        task: Task,
+        /// Its name.
+        model: String,
+        /// Where.
+        placement: Placement,
+    },
+    /// A network is being loaded beside the running one.
+    Loading {
+        /// For what.
+        task: Task,
+        /// Its name.
+        model: String,
+    },
+    /// From the next frame on, another network does this task; `None`: nobody does.
+    Switched {
+        /// The task.
+        task: Task,
+        /// The network.
+        model: Option<String>,
+    },
+    /// The switch failed; the old network goes on.
+    SwitchFailed {
+        /// The task.
+        task: Task,
+        /// The network that was wanted.
+        model: String,
+        /// Why.
+        reason: String,
+    },
+    /// A stage could not do its work on a frame.
+    StageFailed {
+        /// Which.
+        stage: String,
+        /// Why.
+        reason: String,
+    },
+    /// A stage died of a panic and was started again.
+    StageRestarted {
+        /// Which.
+        stage: String,
+        /// The panic's words.
+        reason: String,
+    },
+    /// A network failed again and again and was taken out.
+    GaveUp {
+        /// The network.
+        model: String,
+        /// How often it failed in a row.
+        failures: u32,
+    },
+    /// The source has no more frames.
+    SourceEnded,
+    /// The source broke.
+    SourceFailed {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Event {
+    /// Whether it is bad news.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        !matches!(self, Self::Running { .. } | Self::Loading { .. } | Self::Switched { .. } | Self::SourceEnded)
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Running { task, model, placement } => write!(f, "{task}: {model} runs with {placement}"),
+            Self::Loading { task, model } => write!(f, "{task}: loading {model}"),
+            Self::Switched { task, model: Some(model) } => write!(f, "{task}: switched to {model}"),
+            Self::Switched { task, model: None } => write!(f, "{task}: switched off"),
+            Self::SwitchFailed { task, model, reason } => {
+                write!(f, "{task}: {model} could not be loaded, the old network goes on: {reason}")
+            }
+            Self::StageFailed { stage, reason } => write!(f, "{stage} failed: {reason}"),
+            Self::StageRestarted { stage, reason } => write!(f, "{stage} died and was started again: {reason}"),
+            Self::GaveUp { model, failures } => {
+                write!(f, "{model} failed {failures} times in a row and was taken out: switch to another network")
+            }
+            Self::SourceEnded => write!(f, "the source has ended"),
+            Self::SourceFailed { reason } => write!(f, "the source broke: {reason}"),
+        }
+    }
+}

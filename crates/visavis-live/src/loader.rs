@@ -1,0 +1,134 @@
+//! Bringing networks up: by name, ready to run.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use visavis_face::detect::DetectorParams;
+use visavis_face::gallery::{EmbeddingId, GalleryFile, Snapshot};
+use visavis_face::{Detect, FaceDetector, FaceNetwork, FaceView, KeypointNetwork, Locate, Recognise};
+use visavis_image::{Picture, Rect};
+use visavis_infer::manifest::HeadDecode;
+use visavis_infer::{EngineOptions, Registry, Runtime, fingerprint};
+
+use crate::LiveError;
+
+/// Makes networks by name. Called from several threads, also to replace a network after a panic.
+pub trait Loader: Send + Sync {
+    /// A detector, ready to run.
+    ///
+    /// # Errors
+    /// [`LiveError`] naming the network.
+    fn detector(&self, model: &str) -> Result<Box<dyn Detect>, LiveError>;
+
+    /// A keypoint network, ready to run.
+    ///
+    /// # Errors
+    /// [`LiveError`] naming the network.
+    fn locator(&self, model: &str) -> Result<Box<dyn Locate>, LiveError>;
+
+    /// A recognition network, ready to run.
+    ///
+    /// # Errors
+    /// [`LiveError`] naming the network.
+    fn recogniser(&self, model: &str) -> Result<Box<dyn Recognise>, LiveError>;
+
+    /// The gallery for the embeddings of `model`; `None` if there is no gallery.
+    ///
+    /// # Errors
+    /// [`LiveError::Gallery`] if the gallery was made by another network.
+    fn gallery(&self, model: &str) -> Result<Option<Arc<Snapshot>>, LiveError>;
+}
+
+/// Loads from the registry, each stage with an engine and a device of its own.
+pub struct RegistryLoader {
+    /// The shelves.
+    pub registry: Registry,
+    /// The engines of this machine.
+    pub runtime: Runtime,
+    /// Engine, device and threads of detection.
+    pub detection: EngineOptions,
+    /// Engine, device and threads of each recognition worker.
+    pub recognition: EngineOptions,
+    /// Input size, thresholds.
+    pub detector: DetectorParams,
+    /// The gallery file.
+    pub gallery: Option<PathBuf>,
+    loaded: Mutex<Option<(String, Arc<Snapshot>)>>,
+}
+
+impl RegistryLoader {
+    /// A loader without a gallery.
+    #[must_use]
+    pub fn new(registry: Registry, runtime: Runtime) -> Self {
+        Self {
+            registry,
+            runtime,
+            detection: EngineOptions::default(),
+            recognition: EngineOptions::default(),
+            detector: DetectorParams::default(),
+            gallery: None,
+            loaded: Mutex::new(None),
+        }
+    }
+
+    /// What a gallery must know of the embedding network `model`. Runs it once, to learn how long its vectors are.
+    ///
+    /// # Errors
+    /// [`LiveError::WrongTask`] if it makes no embeddings; else what loading it gives.
+    pub fn embedding_id(&self, model: &str) -> Result<EmbeddingId, LiveError> {
+        let manifest = &self.registry.get(model)?.manifest;
+        let head = manifest.heads.iter().find_map(|head| match head.decode {
+            HeadDecode::Embedding { metric, same_person } => Some((metric, same_person)),
+            _ => None,
+        });
+        let wrong = || LiveError::WrongTask { model: model.to_owned(), task: visavis_infer::Task::Similarity };
+        let (metric, same_person) = head.ok_or_else(wrong)?;
+        let mut network = self.recogniser(model)?;
+        let [width, height] = manifest.input.size;
+        let answer = network.recognise(&Picture::new(width, height), &[whole(width, height)])?.pop();
+        let length = answer.and_then(|findings| findings.embedding).ok_or_else(wrong)?.len();
+        Ok(EmbeddingId { name: model.to_owned(), fingerprint: fingerprint(manifest), length, metric, same_person })
+    }
+}
+
+fn whole(width: u32, height: u32) -> FaceView {
+    FaceView { rect: Rect::new(0.0, 0.0, width as f32, height as f32), landmarks: None }
+}
+
+impl Loader for RegistryLoader {
+    fn detector(&self, model: &str) -> Result<Box<dyn Detect>, LiveError> {
+        let entry = self.registry.get(model)?;
+        let network = entry.load(&self.runtime, &self.detection)?;
+        let mut detector = FaceDetector::new(&entry.manifest, network, self.detector)?;
+        // The first run is the slowest by far (engines prepare for the input's shape): not to be met by a live frame.
+        detector.detect(&Picture::new(64, 64))?;
+        Ok(Box::new(detector))
+    }
+
+    fn locator(&self, model: &str) -> Result<Box<dyn Locate>, LiveError> {
+        let entry = self.registry.get(model)?;
+        let mut locator = KeypointNetwork::new(&entry.manifest, entry.load(&self.runtime, &self.recognition)?)?;
+        locator.locate(&Picture::new(64, 64), &Rect::new(8.0, 8.0, 48.0, 48.0))?;
+        Ok(Box::new(locator))
+    }
+
+    fn recogniser(&self, model: &str) -> Result<Box<dyn Recognise>, LiveError> {
+        let entry = self.registry.get(model)?;
+        let mut network = FaceNetwork::new(&entry.manifest, entry.load(&self.runtime, &self.recognition)?)?;
+        // One batch and one single: the two shapes that will come.
+        network.recognise(&Picture::new(64, 64), &[whole(64, 64); 5])?;
+        Ok(Box::new(network))
+    }
+
+    fn gallery(&self, model: &str) -> Result<Option<Arc<Snapshot>>, LiveError> {
+        let Some(path) = &self.gallery else { return Ok(None) };
+        let mut loaded = self.loaded.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some((_, snapshot)) = loaded.as_ref().filter(|(name, _)| name == model) {
+            return Ok(Some(Arc::clone(snapshot)));
+        }
+        let file = GalleryFile::open(path, Some(&self.embedding_id(model)?))?;
+        let snapshot = Arc::new(file.snapshot()?);
+        *loaded = Some((model.to_owned(), Arc::clone(&snapshot)));
+        Ok(Some(snapshot))
+    }
+}

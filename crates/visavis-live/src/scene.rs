@@ -1,0 +1,61 @@
+//! What is shown for one frame: an immutable snapshot.
+
+use visavis_face::{Estimates, Resemblance, TrackId};
+use visavis_image::{Frame, Landmarks, Rect};
+
+/// A frame with everything that is known of its faces when it is shown.
+#[derive(Debug, Clone)]
+pub struct Scene {
+    /// The picture.
+    pub frame: Frame,
+    /// Faces in view, longest known first.
+    pub faces: Vec<SceneFace>,
+}
+
+/// A face in a scene.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SceneFace {
+    /// Its name while it stays in view.
+    pub track: TrackId,
+    /// Where, smoothed over the last detections.
+    pub rect: Rect,
+    /// Keypoints, smoothed, where the detector gives them.
+    pub landmarks: Option<Landmarks>,
+    /// Score of its last detection.
+    pub score: f32,
+    /// Whether it was detected in this very frame (every frame) or in the last frame detected (live).
+    pub detected: bool,
+    /// Years.
+    pub age: Option<f32>,
+    /// Share of "female".
+    pub female: Option<f32>,
+    /// Share of "smiling".
+    pub smile: Option<f32>,
+    /// Whether that counts as a smile.
+    pub smiling: Option<bool>,
+    /// Whom it resembles.
+    pub resembles: Option<Resemblance>,
+}
+
+impl SceneFace {
+    /// A face with the estimates that there are.
+    pub(crate) fn new(
+        track: TrackId,
+        (rect, landmarks, score): (Rect, Option<Landmarks>, f32),
+        detected: bool,
+        estimates: Option<&Estimates>,
+    ) -> Self {
+        Self {
+            track,
+            rect,
+            landmarks,
+            score,
+            detected,
+            age: estimates.and_then(Estimates::age),
+            female: estimates.and_then(Estimates::female),
+            smile: estimates.and_then(Estimates::smile),
+            smiling: estimates.and_then(Estimates::is_smiling),
+            resembles: estimates.and_then(Estimates::resemblance),
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! Webcams of Linux (Video4Linux 2).
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use linuxvideo::format::{PixFormat, PixelFormat};
+use linuxvideo::stream::ReadStream;
+use linuxvideo::{CapabilityFlags, Device, Fract, VideoCaptureDevice};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use visavis_image::{Picture, PicturePool, codec};
+
+use super::CameraInfo;
+use crate::mjpeg::with_huffman_tables;
+use crate::yuv::{Colours, Scratch, Standard, ToRgb, yuyv_to_rgb};
+use crate::{OpenOptions, Pace, Shot, Source, SourceInfo, VideoError};
+
+/// A camera that sends nothing for this long is gone, or asleep. Starting up takes the slowest two seconds.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Spoilt pictures in a row (a loose plug, a full USB bus) before the camera counts as failed.
+const MOST_SPOILT: u32 = 30;
+
+pub(super) fn cameras() -> Vec<CameraInfo> {
+    let Ok(entries) = fs::read_dir("/sys/class/video4linux") else { return Vec::new() };
+    let mut found: Vec<(u32, CameraInfo)> = entries
+        .flatten()
+        .filter_map(|entry| {
+            let node = entry.file_name().into_string().ok()?;
+            let number = node.strip_prefix("video")?.parse().ok()?;
+            let path = format!("/dev/{node}");
+            // One webcam has several nodes; only those that deliver pictures count. One that cannot be asked (rights,
+            // in use) is listed all the same: opening it will say why.
+            let films = Device::open(&path).and_then(|device| device.capabilities());
+            if films.is_ok_and(|films| !films.device_capabilities().contains(CapabilityFlags::VIDEO_CAPTURE)) {
+                return None;
+            }
+            let name = fs::read(entry.path().join("name")).unwrap_or_default();
+            Some((number, CameraInfo { path, name: String::from_utf8_lossy(&name).trim().to_owned() }))
+        })
+        .collect();
+    found.sort_by_key(|(number, _)| *number);
+    found.into_iter().map(|(_, camera)| camera).collect()
+}
+
+/// How pictures come from a camera.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Coding {
+    Jpeg,
+    /// Packed 4:2:2, this many bytes from row to row.
+    Yuyv(usize),
+}
+
+/// A webcam.
+pub(super) struct Webcam {
+    info: SourceInfo,
+    stream: ReadStream,
+    coding: Coding,
+    max_pixels: u64,
+    started: Option<Instant>,
+    failed: bool,
+    pool: PicturePool,
+    scratch: Scratch,
+}
+
+impl Webcam {
+    pub(super) fn open(path: &str, options: &OpenOptions) -> Result<Self, VideoError> {
+        let missing = |error: io::Error| {
+            let reason = match error.kind() {
+                io::ErrorKind::NotFound => "it does not exist".to_owned(),
+                io::ErrorKind::PermissionDenied => {
+                    "no permission; your user must belong to the group that owns it, usually `video`".to_owned()
+                }
+                _ => match error.raw_os_error() {
+                    Some(ENOTTY) => "it is not a camera".to_owned(),
+                    _ => error.to_string(),
+                },
+            };
+            VideoError::NoCamera { device: path.to_owned(), reason, cameras: cameras() }
+        };
+        let failed = |error: io::Error| VideoError::Camera { device: path.to_owned(), reason: explain(&error) };
+        let device = resolve(path).and_then(Device::open).map_err(missing)?;
+        let abilities = device.capabilities().map_err(missing)?.device_capabilities();
+        if !abilities.contains(CapabilityFlags::VIDEO_CAPTURE | CapabilityFlags::STREAMING) {
+            return Err(missing(io::Error::other("it delivers no pictures")));
+        }
+        let (device, coding) = negotiate(device, path, options.camera_size)?;
+        let (width, height) = (device.format().width(), device.format().height());
+        if width == 0 || height == 0 {
+            return Err(failed(io::Error::other("it offers a picture without pixels")));
+        }
+        if u64::from(width) * u64::from(height) > options.max_pixels {
+            return Err(VideoError::TooLarge { name: path.to_owned(), width, height, most: options.max_pixels });
+        }
+        // A thousandth of a frame a second is finer than any camera; many cannot choose at all, which is no error.
+        let wish = options.frame_rate.unwrap_or(30.0).clamp(0.01, 1000.0);
+        let frame_rate = match device.set_frame_interval(Fract::new(1000, (wish * 1000.0) as u32)) {
+            Ok(interval) if interval.numerator() > 0 => {
+                Some(f64::from(interval.denominator()) / f64::from(interval.numerator()))
+            }
+            Ok(_) => None,
+            Err(error) => {
+                log::debug!("{path}: keeps its own frame rate: {error}");
+                None
+            }
+        };
+        let stream = device.into_stream().map_err(failed)?;
+        log::info!("{path}: {width}x{height}, {coding:?}, {frame_rate:?} frames a second");
+        Ok(Self {
+            info: SourceInfo { name: path.to_owned(), width, height, frame_rate, frames: None, pace: Pace::Own },
+            stream,
+            coding,
+            max_pixels: options.max_pixels,
+            started: None,
+            failed: false,
+            pool: PicturePool::new(12),
+            scratch: Scratch::default(),
+        })
+    }
+
+    /// Waits until a picture is there.
+    fn wait(&self) -> Result<(), VideoError> {
+        let until = Instant::now() + PATIENCE;
+        let device = || self.info.name.clone();
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
+            let mut fds = [PollFd::new(&self.stream, PollFlags::IN)];
+            match poll(&mut fds, Some(&left)) {
+                Ok(0) => return Err(VideoError::CameraSilent { device: device(), seconds: PATIENCE.as_secs() }),
+                Ok(_) if fds[0].revents().contains(PollFlags::IN) => return Ok(()),
+                Ok(_) => {
+                    return Err(VideoError::Camera {
+                        device: device(),
+                        reason: "it is gone; was it unplugged?".into(),
+                    });
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(VideoError::Camera { device: device(), reason: explain(&error.into()) }),
+            }
+        }
+    }
+
+    /// The next picture that is not spoilt.
+    fn shoot(&mut self) -> Result<Shot, VideoError> {
+        let mut reason = String::new();
+        for _ in 0..MOST_SPOILT {
+            self.wait()?;
+            let at = self.started.get_or_insert_with(Instant::now).elapsed();
+            let (coding, info, pool, scratch) = (self.coding, &self.info, &self.pool, &mut self.scratch);
+            let max_pixels = self.max_pixels;
+            let taken = self.stream.dequeue(|buffer| {
+                if buffer.is_error() {
+                    return Ok(Err("the driver marked it as damaged".to_owned()));
+                }
+                Ok(match coding {
+                    Coding::Jpeg => codec::decode(&with_huffman_tables(&buffer), max_pixels).map_err(|e| e.to_string()),
+                    Coding::Yuyv(stride) => unpack(&buffer, stride, info, pool, scratch),
+                })
+            });
+            match taken {
+                Ok(Ok(picture)) => return Ok(Shot { picture, at }),
+                Ok(Err(spoilt)) => {
+                    log::debug!("{}: a picture was spoilt: {spoilt}", self.info.name);
+                    reason = spoilt;
+                }
+                Err(error) => {
+                    return Err(VideoError::Camera { device: self.info.name.clone(), reason: explain(&error) });
+                }
+            }
+        }
+        let reason = format!("{MOST_SPOILT} pictures in a row were spoilt, the last because: {reason}");
+        Err(VideoError::Camera { device: self.info.name.clone(), reason })
+    }
+}
+
+impl Source for Webcam {
+    fn info(&self) -> &SourceInfo {
+        &self.info
+    }
+
+    fn read(&mut self) -> Result<Option<Shot>, VideoError> {
+        if self.failed {
+            return Ok(None);
+        }
+        let shot = self.shoot();
+        self.failed = shot.is_err();
+        shot.map(Some)
+    }
+
+    fn rewind(&mut self) -> Result<(), VideoError> {
+        Ok(())
+    }
+}
+
+const ENODEV: i32 = 19;
+const EBUSY: i32 = 16;
+const ENOTTY: i32 = 25;
+
+fn explain(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(ENODEV) => "it is gone; was it unplugged?".to_owned(),
+        Some(EBUSY) => "another program is using it".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// Follows links such as those in `/dev/v4l/by-id`, and refuses what is no device before it is opened for writing.
+fn resolve(path: &str) -> io::Result<PathBuf> {
+    use std::os::unix::fs::FileTypeExt;
+    let path = Path::new(path).canonicalize()?;
+    if path.metadata()?.file_type().is_char_device() { Ok(path) } else { Err(io::Error::other("it is not a device")) }
+}
+
+/// Motion JPEG first: uncompressed pictures of that size exceed what USB 2 carries at 30 a second. The driver may answer
+/// with another format than asked for.
+fn negotiate(device: Device, path: &str, size: (u32, u32)) -> Result<(VideoCaptureDevice, Coding), VideoError> {
+    let mut device = Some(device);
+    let mut offered = Vec::new();
+    for wish in [PixelFormat::MJPG, PixelFormat::YUYV] {
+        let fresh = match device.take() {
+            Some(device) => Ok(device),
+            None => resolve(path).and_then(Device::open),
+        };
+        match fresh.and_then(|device| device.video_capture(PixFormat::new(size.0, size.1, wish))) {
+            Ok(taken) => match coding(taken.format()) {
+                Some(coding) => return Ok((taken, coding)),
+                None => offered.push(taken.format().pixel_format().to_string()),
+            },
+            Err(error) => offered.push(format!("{wish}: {}", explain(&error))),
+        }
+    }
+    let reason = format!("it delivers neither Motion JPEG nor YUYV ({})", offered.join(", "));
+    Err(VideoError::Camera { device: path.to_owned(), reason })
+}
+
+fn coding(format: &PixFormat) -> Option<Coding> {
+    match format.pixel_format() {
+        PixelFormat::MJPG | PixelFormat::JPEG => Some(Coding::Jpeg),
+        PixelFormat::YUYV => {
+            let least = format.width().div_ceil(2) * 4;
+            Some(Coding::Yuyv(format.bytes_per_line().max(least) as usize))
+        }
+        _ => None,
+    }
+}
+
+fn unpack(
+    bytes: &[u8],
+    stride: usize,
+    info: &SourceInfo,
+    pool: &PicturePool,
+    scratch: &mut Scratch,
+) -> Result<Picture, String> {
+    // The USB video class says BT.601 where a camera does not say.
+    let to_rgb = ToRgb::new(Colours { standard: Standard::Bt601, full_range: false });
+    let mut picture = pool.take(info.width, info.height);
+    if yuyv_to_rgb(bytes, stride, to_rgb, scratch, &mut picture) {
+        Ok(picture)
+    } else {
+        Err(format!("{} bytes are too few for {}x{} pixels", bytes.len(), info.width, info.height))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_no_camera() {
+        let error = Webcam::open("/dev/null", &OpenOptions::default()).err().unwrap();
+        assert!(matches!(&error, VideoError::NoCamera { .. }), "{error}");
+        let folder = Webcam::open("/", &OpenOptions::default()).err().unwrap().to_string();
+        assert!(folder.contains("it is not a device"), "{folder}");
+    }
+
+    #[test]
+    fn formats_that_we_take() {
+        let format = |code: [u8; 4]| coding(&PixFormat::new(639, 480, PixelFormat::from_fourcc(code)));
+        assert_eq!(format(*b"MJPG"), Some(Coding::Jpeg));
+        assert_eq!(format(*b"YUYV"), Some(Coding::Yuyv(1280)));
+        assert_eq!(format(*b"NV12"), None);
+    }
+
+    #[test]
+    fn short_buffers_are_spoilt_pictures() {
+        let info =
+            SourceInfo { name: "t".into(), width: 4, height: 2, frame_rate: None, frames: None, pace: Pace::Own };
+        let (pool, mut scratch) = (PicturePool::new(1), Scratch::default());
+        let white = [235, 128, 235, 128].repeat(4);
+        let picture = unpack(&white, 8, &info, &pool, &mut scratch).unwrap();
+        assert!(picture.pixels().iter().all(|&value| value == 255));
+        assert!(unpack(&white[..15], 8, &info, &pool, &mut scratch).unwrap_err().contains("too few"));
+    }
+}

@@ -1,0 +1,306 @@
+//! JPEG pictures one after the other, as `ffmpeg -f mjpeg -` and webcams send them.
+
+#[cfg(any(target_os = "linux", test))]
+use std::borrow::Cow;
+use std::io::{self, Read};
+
+/// Largest picture, in bytes. A 4K webcam sends 2 MB.
+pub(crate) const MOST_BYTES: usize = 32 << 20;
+const CHUNK: usize = 64 << 10;
+
+/// Why there is no further picture.
+#[derive(Debug)]
+pub(crate) enum SplitError {
+    Read(io::Error),
+    /// The stream ended within a picture.
+    CutShort,
+    /// A picture without an end.
+    TooLong,
+}
+
+/// Cuts a stream into its pictures.
+///
+/// It follows the markers (ITU-T T.81, annex B), so that a thumbnail inside a picture does not end it, and passes over
+/// whatever lies between pictures, such as the headers of a multipart stream.
+pub(crate) struct Splitter<R> {
+    stream: R,
+    buffer: Vec<u8>,
+    /// What [`next`](Self::next) returned, to be dropped at its next call.
+    spent: usize,
+    most: usize,
+    ended: bool,
+}
+
+/// Where in a picture we are; positions count from its first byte.
+#[derive(Debug, Clone, Copy)]
+enum State {
+    /// Before a marker.
+    Marker(usize),
+    /// Within entropy-coded data.
+    Scan(usize),
+}
+
+enum Step {
+    Go(State),
+    /// The picture ends before this position.
+    End(usize),
+    /// Another picture starts at this position: the one before has no end.
+    Restart(usize),
+    More,
+}
+
+impl<R: Read> Splitter<R> {
+    pub(crate) fn new(stream: R, most: usize) -> Self {
+        Self { stream, buffer: Vec::new(), spent: 0, most, ended: false }
+    }
+
+    /// The bytes of the next picture; `None` at the end of the stream.
+    pub(crate) fn next(&mut self) -> Result<Option<&[u8]>, SplitError> {
+        self.buffer.drain(..self.spent);
+        self.spent = 0;
+        while self.seek_start()? {
+            let mut state = State::Marker(2);
+            loop {
+                match step(&self.buffer, state) {
+                    Step::Go(next) => state = next,
+                    Step::End(at) => {
+                        self.spent = at;
+                        return Ok(Some(&self.buffer[..at]));
+                    }
+                    Step::Restart(at) => {
+                        log::warn!("a JPEG picture without an end was passed over ({at} bytes)");
+                        self.buffer.drain(..at);
+                        break;
+                    }
+                    Step::More => self.fill_picture()?,
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Brings the start of the next picture to the front; `false` if there is none.
+    fn seek_start(&mut self) -> Result<bool, SplitError> {
+        loop {
+            if let Some(at) = start(&self.buffer) {
+                self.buffer.drain(..at);
+                return Ok(true);
+            }
+            // Only the last two bytes can be the beginning of a start.
+            let keep = self.buffer.len().min(2);
+            self.buffer.drain(..self.buffer.len() - keep);
+            if !self.fill()? {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Reads on within a picture, which must not go on for ever.
+    fn fill_picture(&mut self) -> Result<(), SplitError> {
+        if self.buffer.len() > self.most {
+            self.ended = true;
+            self.buffer.clear();
+            return Err(SplitError::TooLong);
+        }
+        if !self.fill()? {
+            self.buffer.clear();
+            return Err(SplitError::CutShort);
+        }
+        Ok(())
+    }
+
+    /// Reads on; `false` at the end.
+    fn fill(&mut self) -> Result<bool, SplitError> {
+        while !self.ended {
+            let len = self.buffer.len();
+            self.buffer.resize(len + CHUNK, 0);
+            let read = self.stream.read(&mut self.buffer[len..]);
+            self.buffer.truncate(len + read.as_ref().copied().unwrap_or(0));
+            match read {
+                Ok(0) => self.ended = true,
+                Ok(_) => return Ok(true),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.ended = true;
+                    return Err(SplitError::Read(error));
+                }
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Where a picture starts: SOI and the first byte of the marker that must follow.
+fn start(buffer: &[u8]) -> Option<usize> {
+    buffer.windows(3).position(|bytes| bytes == [0xFF, 0xD8, 0xFF])
+}
+
+fn step(buffer: &[u8], state: State) -> Step {
+    match state {
+        State::Scan(from) => {
+            let Some(at) = buffer.get(from..).and_then(|rest| rest.iter().position(|&byte| byte == 0xFF)) else {
+                return if buffer.len() > from { Step::Go(State::Scan(buffer.len())) } else { Step::More };
+            };
+            match buffer.get(from + at + 1) {
+                None if at == 0 => Step::More,
+                None => Step::Go(State::Scan(from + at)),
+                // A stuffed 0xFF, or a restart marker: the scan goes on.
+                Some(0 | 0xD0..=0xD7) => Step::Go(State::Scan(from + at + 2)),
+                // Fill bytes.
+                Some(0xFF) => Step::Go(State::Scan(from + at + 1)),
+                Some(_) => Step::Go(State::Marker(from + at)),
+            }
+        }
+        State::Marker(at) => {
+            let Some(&[first, marker]) = buffer.get(at..at + 2) else { return Step::More };
+            let length = buffer.get(at + 2..at + 4).map(|bytes| usize::from(bytes[0]) << 8 | usize::from(bytes[1]));
+            match (first, marker, length) {
+                (0xFF, 0xFF, _) => Step::Go(State::Marker(at + 1)),
+                (0xFF, 0xD9, _) => Step::End(at + 2),
+                (0xFF, 0xD8, _) => Step::Restart(at),
+                (0xFF, 0x01 | 0xD0..=0xD7, _) => Step::Go(State::Marker(at + 2)),
+                (0xFF, 0, _) | (..0xFF, _, _) => Step::Restart(at),
+                (_, _, None) => Step::More,
+                (_, _, Some(..2)) => Step::Restart(at + 2),
+                (_, 0xDA, Some(length)) => Step::Go(State::Scan(at + 2 + length)),
+                (_, _, Some(length)) => Step::Go(State::Marker(at + 2 + length)),
+            }
+        }
+    }
+}
+
+/// Webcams leave out the Huffman tables, which Motion JPEG fixes once and for all (T.81, annex K). Decoders take the
+/// standard ones where an AVI1 segment tells them that this is Motion JPEG, so that is put in where both are missing.
+#[cfg(any(target_os = "linux", test))]
+pub(crate) fn with_huffman_tables(picture: &[u8]) -> Cow<'_, [u8]> {
+    let mut at = 2;
+    while let Some(&[0xFF, marker, high, low]) = picture.get(at..at + 4) {
+        let is_avi1 = marker == 0xE0 && picture.get(at + 4..).is_some_and(|body| body.starts_with(b"AVI1\0"));
+        if marker == 0xC4 || is_avi1 {
+            return Cow::Borrowed(picture);
+        }
+        if marker == 0xDA {
+            let mut whole = Vec::with_capacity(picture.len() + 18);
+            whole.extend_from_slice(&picture[..2]);
+            whole.extend_from_slice(b"\xFF\xE0\0\x10AVI1\0\0\0\0\0\0\0\0\0\0");
+            whole.extend_from_slice(&picture[2..]);
+            return Cow::Owned(whole);
+        }
+        at += 2 + (usize::from(high) << 8 | usize::from(low));
+    }
+    Cow::Borrowed(picture)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use visavis_image::{Picture, codec};
+
+    use super::*;
+
+    /// Delivers a stream in pieces of given lengths.
+    struct Pieces<'a> {
+        bytes: &'a [u8],
+        lengths: std::iter::Cycle<std::vec::IntoIter<usize>>,
+    }
+
+    impl Read for Pieces<'_> {
+        fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+            let count = self.lengths.next().unwrap().min(self.bytes.len()).min(out.len());
+            out[..count].copy_from_slice(&self.bytes[..count]);
+            self.bytes = &self.bytes[count..];
+            Ok(count)
+        }
+    }
+
+    fn split<R: Read>(stream: R) -> (Vec<Vec<u8>>, Option<SplitError>) {
+        let mut splitter = Splitter::new(stream, 1 << 20);
+        let mut pictures = Vec::new();
+        loop {
+            match splitter.next() {
+                Ok(Some(picture)) => pictures.push(picture.to_vec()),
+                Ok(None) => return (pictures, None),
+                Err(error) => return (pictures, Some(error)),
+            }
+        }
+    }
+
+    /// A picture with a thumbnail in an APP segment, two scans, a restart marker, fill bytes and stuffing.
+    fn tricky(seed: u8) -> Vec<u8> {
+        let mut bytes = vec![0xFF, 0xD8, 0xFF, 0xE1, 0, 12];
+        bytes.extend([0xFF, 0xD8, 0xFF, 0xDB, 0xFF, 0xD9, seed, seed, 0xFF, 0xD9]);
+        bytes.extend([0xFF, 0xDA, 0, 4, 1, 2, seed, 0xFF, 0, 0xFF, 0xD3, 0xFF, 0xFF, 0, 7]);
+        bytes.extend([0xFF, 0xC4, 0, 4, 0xFF, 0xD9, 0xFF, 0xFF, 0xDA, 0, 2, seed, 0xFF, 0xD9]);
+        bytes
+    }
+
+    #[test]
+    fn thumbnails_and_scans_do_not_end_a_picture() {
+        let stream = [tricky(1), tricky(2)].concat();
+        assert_eq!(split(stream.as_slice()).0, [tricky(1), tricky(2)]);
+    }
+
+    #[test]
+    fn a_picture_without_an_end_costs_only_itself() {
+        let mut stream = tricky(1);
+        stream.truncate(stream.len() - 2);
+        stream.extend(tricky(2));
+        let (pictures, error) = split(stream.as_slice());
+        assert_eq!(pictures, [tricky(2)]);
+        assert!(error.is_none());
+    }
+
+    #[test]
+    fn endless_and_cut_pictures_are_errors() {
+        let endless = [&[0xFF, 0xD8, 0xFF, 0xDA, 0, 2][..], &[5; 3 << 20]].concat();
+        assert!(matches!(split(endless.as_slice()), (none, Some(SplitError::TooLong)) if none.is_empty()));
+        let whole = tricky(1);
+        for cut in 3..whole.len() {
+            assert!(matches!(split(&whole[..cut]), (none, Some(SplitError::CutShort)) if none.is_empty()), "{cut}");
+        }
+        assert!(matches!(split(&b"no pictures here"[..]), (none, None) if none.is_empty()));
+    }
+
+    #[test]
+    fn motion_jpeg_without_tables_decodes() {
+        let whole = codec::encode_jpeg(&Picture::filled(16, 16, [200, 60, 20]), 90).unwrap();
+        // Take out every DHT segment, as webcams do. Our encoder's tables are the standard ones.
+        let (mut bare, mut at) = (whole[..2].to_vec(), 2);
+        while whole[at + 1] != 0xDA {
+            let next = at + 2 + usize::from(u16::from_be_bytes([whole[at + 2], whole[at + 3]]));
+            if whole[at + 1] != 0xC4 && whole[at + 1] != 0xE0 {
+                bare.extend(&whole[at..next]);
+            }
+            at = next;
+        }
+        bare.extend(&whole[at..]);
+        assert!(matches!(with_huffman_tables(&whole), Cow::Borrowed(_)));
+        let mended = with_huffman_tables(&bare);
+        let decoded = codec::decode(&mended, 1000).unwrap();
+        assert_eq!(decoded, codec::decode(&whole, 1000).unwrap());
+    }
+
+    proptest! {
+        #[test]
+        fn any_chunks_give_the_same_pictures(
+            seeds in prop::collection::vec(0u8..0xFF, 0..5),
+            between in prop::collection::vec(0u8..0xFF, 0..9),
+            lengths in prop::collection::vec(1usize..40, 1..8),
+        ) {
+            let pictures: Vec<_> = seeds.iter().map(|&seed| tricky(seed)).collect();
+            let mut stream = between.clone();
+            for picture in &pictures {
+                stream.extend(picture);
+                stream.extend(&between);
+            }
+            let (found, error) = split(Pieces { bytes: &stream, lengths: lengths.into_iter().cycle() });
+            prop_assert_eq!(found, pictures);
+            prop_assert!(error.is_none());
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(prop::sample::select(vec![0u8, 2, 0xC4, 0xD0, 0xD8, 0xD9, 0xDA, 0xFF]), 0..200)) {
+            split(bytes.as_slice());
+        }
+    }
+}

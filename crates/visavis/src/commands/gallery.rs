@@ -1,0 +1,240 @@
+//! `visavis gallery`: people to compare faces with.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use clap::{Parser, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use visavis_face::Enroller;
+use visavis_face::gallery::{EmbeddingId, GalleryBuilder, GalleryFile, NewPhoto, PhotoSource, photos_in};
+use visavis_image::{Picture, codec};
+
+use crate::options::{EngineArgs, NetworkArgs, complain, say, say_json};
+use crate::session::Session;
+
+/// Build, list, search and thin out a gallery of people
+#[derive(Parser)]
+#[command(after_help = "Examples:
+  visavis gallery build people/ --out people.gallery      one folder or one file name for each person
+  visavis gallery search people.gallery unknown.jpg --top 5
+  visavis gallery remove people.gallery \"Ada Lovelace\"")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make a gallery from photos: a folder (person = subfolder or file name) or a CSV with `file` and `name`
+    Build {
+        /// Folder or CSV
+        photos: PathBuf,
+        /// The gallery to make; one that is there is replaced when the new one is complete
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        #[command(flatten)]
+        engines: EngineArgs,
+        #[command(flatten)]
+        networks: GalleryNetworks,
+        /// As JSON, for scripts
+        #[arg(long)]
+        json: bool,
+    },
+    /// Who is in a gallery
+    List {
+        /// The gallery
+        file: PathBuf,
+        /// As JSON, for scripts
+        #[arg(long)]
+        json: bool,
+    },
+    /// Whom the main face of a photo resembles
+    Search {
+        /// The gallery
+        file: PathBuf,
+        /// The photo
+        photo: PathBuf,
+        /// How many people to name
+        #[arg(long, default_value_t = 5, value_name = "N")]
+        top: usize,
+        #[command(flatten)]
+        engines: EngineArgs,
+        #[command(flatten)]
+        networks: GalleryNetworks,
+        /// As JSON, for scripts
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove a person with all photos and vectors
+    Remove {
+        /// The gallery
+        file: PathBuf,
+        /// The person's name
+        name: String,
+    },
+}
+
+/// The networks that a gallery needs.
+#[derive(clap::Args, Clone)]
+struct GalleryNetworks {
+    /// Network that finds the faces
+    #[arg(long, value_name = "NETWORK")]
+    detector: Option<String>,
+    /// Network that finds the keypoints; `detector` takes those of the detector
+    #[arg(long, value_name = "NETWORK")]
+    keypoints: Option<String>,
+    /// Network that makes the embeddings
+    #[arg(long, value_name = "NETWORK")]
+    similarity: Option<String>,
+}
+
+impl GalleryNetworks {
+    fn session(&self, engines: &EngineArgs) -> Result<Session> {
+        let networks = NetworkArgs {
+            detector: self.detector.clone(),
+            keypoints: self.keypoints.clone(),
+            similarity: self.similarity.clone(),
+            // Makes the session choose a network for similarity.
+            gallery: Some(PathBuf::new()),
+            ..NetworkArgs::default()
+        };
+        Session::open(engines, &networks)
+    }
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    match &args.command {
+        Command::Build { photos, out, engines, networks, json } => {
+            let session = networks.session(engines)?;
+            let built = build(&session, &photos_in(photos)?, out)?;
+            for failure in &built.failures {
+                complain(&format!("left out: {failure}"));
+            }
+            if *json {
+                return say_json(&built);
+            }
+            say(&format!("{}: {} people, {} photos", out.display(), built.people, built.photos))
+        }
+        Command::List { file, json } => list(file, *json),
+        Command::Search { file, photo, top, engines, networks, json } => {
+            let session = networks.session(engines)?;
+            search(&session, file, photo, *top, *json)
+        }
+        Command::Remove { file, name } => {
+            let removed = GalleryFile::open(file, None)?.remove_person(name)?;
+            let erased = if removed.erased { "" } else { " (another program has the gallery open: traces go when it closes)" };
+            say(&format!("{name} and {} photo{} removed{erased}", removed.photos, if removed.photos == 1 { "" } else { "s" }))
+        }
+    }
+}
+
+/// What a build did.
+#[derive(Debug, Serialize)]
+pub(crate) struct Built {
+    pub(crate) people: usize,
+    pub(crate) photos: usize,
+    /// Photos that could not be used, with the reason.
+    pub(crate) failures: Vec<String>,
+}
+
+/// Makes the gallery `out` from `photos`. Nothing is at `out` before all is done.
+pub(crate) fn build(session: &Session, photos: &[PhotoSource], out: &Path) -> Result<Built> {
+    let id = embedding_id(session)?;
+    let mut enroller = session.enroller()?;
+    let mut builder = GalleryBuilder::new(out, &id)?;
+    let bar = ProgressBar::new(photos.len() as u64).with_style(
+        ProgressStyle::with_template("{bar:32} {pos}/{len} photos, {per_sec}, {eta} left  {msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
+    let mut failures = Vec::new();
+    let mut added = 0;
+    for photo in photos {
+        bar.set_message(photo.person.clone());
+        match look(&mut enroller, &photo.path) {
+            Ok(new) => added += builder.add(&photo.person, &[new])?.photos,
+            Err(error) => failures.push(format!("{}: {error:#}", photo.path.display())),
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    if added == 0 {
+        for failure in &failures {
+            complain(failure);
+        }
+        bail!("no face was found on any of the {} photos, no gallery was made", photos.len());
+    }
+    let people = builder.people()?.len();
+    builder.finish()?;
+    Ok(Built { people, photos: added, failures })
+}
+
+fn embedding_id(session: &Session) -> Result<EmbeddingId> {
+    let similarity = session.choice.similarity.as_deref().context("no network for similarity was chosen")?;
+    Ok(session.loader.embedding_id(similarity)?)
+}
+
+/// Decodes a picture file.
+pub(crate) fn read_picture(path: &Path) -> Result<(Picture, Vec<u8>)> {
+    let bytes = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let picture = codec::decode(&bytes, codec::MAX_PIXELS).with_context(|| path.display().to_string())?;
+    Ok((picture, bytes))
+}
+
+fn look(enroller: &mut Enroller, path: &Path) -> Result<NewPhoto> {
+    let (picture, bytes) = read_picture(path)?;
+    let enrolled = enroller.enrol(&picture)?.context("no face found")?;
+    Ok(NewPhoto {
+        source: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        sha256: Some(Sha256::digest(&bytes).into()),
+        vector: enrolled.vector,
+        thumbnail: enrolled.thumbnail,
+        score: Some(enrolled.score),
+    })
+}
+
+fn list(file: &Path, json: bool) -> Result<()> {
+    let gallery = GalleryFile::open(file, None)?;
+    let people = gallery.people()?;
+    if json {
+        let rows: Vec<_> =
+            people.iter().map(|p| serde_json::json!({ "id": p.id.0, "name": p.name, "photos": p.photos })).collect();
+        return say_json(&serde_json::json!({ "network": gallery.embedding().name, "people": rows }));
+    }
+    for person in &people {
+        say(&format!("{:5}  {}", person.photos, person.name))?;
+    }
+    say(&format!("{} people, embeddings by {}", people.len(), gallery.embedding().name))
+}
+
+fn search(session: &Session, file: &Path, photo: &Path, top: usize, json: bool) -> Result<()> {
+    let gallery = GalleryFile::open(file, Some(&embedding_id(session)?))?;
+    let snapshot = Arc::new(gallery.snapshot()?);
+    let (picture, _) = read_picture(photo)?;
+    let enrolled = session
+        .enroller()?
+        .enrol(&picture)?
+        .with_context(|| format!("no face was found on {}", photo.display()))?;
+    if enrolled.faces > 1 {
+        complain(&format!("{} faces are on the photo: the largest is searched", enrolled.faces));
+    }
+    let found = snapshot.search(&enrolled.vector, top.max(1))?;
+    if json {
+        let rows: Vec<_> = found
+            .iter()
+            .map(|m| {
+                serde_json::json!({ "name": &*m.name, "person": m.person.0, "distance": m.distance,
+                    "similarity": m.similarity, "same_person": m.same_person })
+            })
+            .collect();
+        return say_json(&rows);
+    }
+    for m in &found {
+        let verdict = if m.same_person { "same person" } else { "resembles" };
+        say(&format!("{:3.0} %  {verdict:11}  {}", m.similarity * 100.0, m.name))?;
+    }
+    Ok(())
+}

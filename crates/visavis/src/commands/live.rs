@@ -1,0 +1,297 @@
+//! `visavis live`: watch a camera or a film.
+
+use std::fs::File;
+use std::io::{BufRead, BufWriter, IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use visavis_infer::Task;
+use visavis_live::{Delivery, Event, Loader, Outcome, Pacing, Pipeline, PipelineParams, Prepared, Subscription};
+use visavis_video::{Mp4Writer, Pace, Source};
+
+use crate::annotate::Annotator;
+use crate::options::{EngineArgs, NetworkArgs, SourceArgs, complain, cores};
+use crate::record::SceneRecord;
+use crate::session::Session;
+
+/// Watch a camera, a film or a picture, live
+///
+/// A status line tells what is seen. While it runs, lines typed on standard input steer it:
+/// `switch TASK NETWORK` (or `none`), `networks`, `quit`.
+#[derive(Parser)]
+#[command(after_help = "Examples:
+  visavis live                                   the first webcam
+  visavis live film.mp4 --repeat
+  visavis live camera:1 --jsonl - --gallery people.gallery
+  ffmpeg -i rtsp://… -f mjpeg - | visavis live -
+  visavis live virtual:photos/                   a camera that moves over photos")]
+pub(crate) struct Args {
+    /// Film, GIF, picture, folder, `camera:0`, `-` (standard input) or `virtual:PATH`
+    #[arg(default_value = "camera:0")]
+    source: String,
+    #[command(flatten)]
+    reading: SourceArgs,
+    #[command(flatten)]
+    engines: EngineArgs,
+    #[command(flatten)]
+    networks: NetworkArgs,
+    #[command(flatten)]
+    running: RunningArgs,
+    #[command(flatten)]
+    outputs: OutputArgs,
+}
+
+/// How a live run behaves.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(crate) struct RunningArgs {
+    /// Recognition workers [default: all cores but one]
+    #[arg(long, value_name = "N")]
+    pub(crate) workers: Option<usize>,
+    /// Start a film again at its end
+    #[arg(long)]
+    pub(crate) repeat: bool,
+    /// Mirror the picture [default: a camera is mirrored, a film is not]
+    #[arg(long, value_name = "BOOL")]
+    pub(crate) mirror: Option<bool>,
+    /// Stop after so many seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) seconds: Option<f64>,
+}
+
+/// Where the results go besides the status line.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(crate) struct OutputArgs {
+    /// Write the picture with everything drawn in to this MP4
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+    /// Write one JSON line per frame to this file, or `-`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) jsonl: Option<String>,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    if args.source == "-" && args.outputs.jsonl.as_deref() != Some("-") {
+        complain("reading pictures from standard input; steering by typed lines is off");
+    }
+    let session = Session::open(&args.engines, &args.networks)?;
+    let source = visavis_video::open(&args.source, &args.reading.open_options())?;
+    let outcome = watch(session, source, &args.networks, &args.running, &args.outputs, args.source != "-")?;
+    finish(&outcome)
+}
+
+/// A run that ended well, or what ended it.
+pub(crate) fn finish(outcome: &Outcome) -> Result<()> {
+    if let Some(reason) = &outcome.source_failure {
+        bail!("{reason} (after {} frames)", outcome.frames);
+    }
+    Ok(())
+}
+
+/// The parameters of a live run.
+pub(crate) fn live_params(session: &Session, source: &dyn Source, running: &RunningArgs) -> PipelineParams {
+    PipelineParams {
+        pacing: Pacing::Live,
+        workers: running.workers.unwrap_or_else(|| cores().saturating_sub(1)).max(1),
+        repeat: running.repeat,
+        mirror: running.mirror.unwrap_or(source.info().pace == Pace::Own),
+        choice: session.choice.clone(),
+        ..PipelineParams::default()
+    }
+}
+
+fn watch(
+    session: Session,
+    source: Box<dyn Source>,
+    networks: &NetworkArgs,
+    running: &RunningArgs,
+    outputs: &OutputArgs,
+    steered: bool,
+) -> Result<Outcome> {
+    let params = live_params(&session, source.as_ref(), running);
+    let frame_rate = source.info().frame_rate.unwrap_or(30.0);
+    let loader = Arc::new(session.loader);
+    let mut prepared = Prepared::new(params, Arc::clone(&loader) as Arc<dyn Loader>)?;
+    let screen = prepared.subscribe(Delivery::Newest);
+    // Files get every frame that they can take, through a queue of two seconds.
+    let queue = Delivery::All { queue: 60 };
+    let recorder = match &outputs.record {
+        Some(path) => {
+            let annotator = Annotator::new(networks.gallery.as_deref())?;
+            Some(Recorder { path: path.clone(), annotator, frame_rate, scenes: prepared.subscribe(queue) })
+        }
+        None => None,
+    };
+    let lines = match &outputs.jsonl {
+        Some(to) => Some((open_output(to)?, prepared.subscribe(queue))),
+        None => None,
+    };
+    let mut pipeline = prepared.start(source)?;
+    on_interrupt(&pipeline)?;
+    let events = pipeline.events();
+    thread::scope(|scope| {
+        let recording = recorder.map(|recorder| scope.spawn(move || recorder.run()));
+        let writing = lines.map(|(to, scenes)| scope.spawn(move || write_lines(to, &scenes)));
+        let telling = scope.spawn(move || events.map(|events| tell(&events)));
+        // Standard input is read by a thread that nobody waits for: it ends with the program.
+        let typed = steered.then(typed_lines);
+        show(&pipeline, &screen, running.seconds, typed.as_ref(), &loader);
+        pipeline.stop();
+        let outcome = pipeline.join();
+        drop(screen);
+        for thread in [recording, writing].into_iter().flatten() {
+            match thread.join() {
+                Ok(done) => done?,
+                Err(_) => bail!("a writer died; its file is not complete"),
+            }
+        }
+        let _ = telling.join();
+        Ok(outcome)
+    })
+}
+
+/// Ctrl-C ends the pipeline cleanly: files are finished, the summary is printed.
+pub(crate) fn on_interrupt(pipeline: &Pipeline) -> Result<()> {
+    let stop = pipeline.stopper();
+    ctrlc::set_handler(stop).context("Ctrl-C cannot be watched")
+}
+
+fn tell(events: &Receiver<Event>) {
+    for event in events {
+        complain(&event.to_string());
+    }
+}
+
+fn typed_lines() -> Receiver<String> {
+    let (send, lines) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+            if send.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    lines
+}
+
+/// Shows scenes until the end: the status line on a terminal, and what was typed is done.
+fn show(
+    pipeline: &Pipeline,
+    screen: &Subscription,
+    seconds: Option<f64>,
+    typed: Option<&Receiver<String>>,
+    loader: &visavis_live::RegistryLoader,
+) {
+    let terminal = std::io::stderr().is_terminal();
+    let (started, mut said) = (Instant::now(), Instant::now());
+    while let Some(scene) = screen.recv() {
+        screen.shown(&scene);
+        if seconds.is_some_and(|seconds| started.elapsed().as_secs_f64() >= seconds) {
+            return;
+        }
+        while let Some(line) = typed.and_then(|typed| typed.try_recv().ok()) {
+            if !steer(pipeline, &line, loader) {
+                return;
+            }
+        }
+        if terminal && said.elapsed() >= Duration::from_millis(250) {
+            said = Instant::now();
+            let report = pipeline.statistics();
+            let detection = report.stages.get("detection").map_or(0.0, |stage| stage.recent_per_second);
+            let faces = scene.faces.iter().map(describe).collect::<Vec<_>>().join("  ");
+            let line = format!(
+                "{:4.1} fps shown  {detection:4.1} detected  {:3.0} ms  {} face{}  {faces}",
+                report.recent_shown_fps,
+                report.latency_p95_ms,
+                scene.faces.len(),
+                if scene.faces.len() == 1 { "" } else { "s" },
+            );
+            // Carriage return and erase to the end of the line: the line stays in its place.
+            let _ = write!(std::io::stderr(), "\r\x1b[K{}", line.chars().take(160).collect::<String>());
+        }
+    }
+    if terminal {
+        complain("");
+    }
+}
+
+/// A face in a few words.
+fn describe(face: &visavis_live::SceneFace) -> String {
+    let mut words = vec![format!("#{}", face.track)];
+    words.extend(face.age.map(|age| format!("{age:.0}")));
+    words.extend(face.female.map(|female| if female >= 0.5 { "f".to_owned() } else { "m".to_owned() }));
+    words.extend(face.smiling.filter(|smiling| *smiling).map(|_| "smiles".to_owned()));
+    words.extend(face.resembles.as_ref().map(|found| format!("{} {:.0}%", found.name, found.similarity * 100.0)));
+    words.join(" ")
+}
+
+/// Does what was typed; `false` to end.
+fn steer(pipeline: &Pipeline, line: &str, loader: &visavis_live::RegistryLoader) -> bool {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    match words[..] {
+        [] => {}
+        ["quit" | "q"] => return false,
+        ["networks"] => {
+            for entry in loader.registry.entries() {
+                let tasks: Vec<String> = entry.manifest.tasks.iter().map(Task::to_string).collect();
+                complain(&format!("{}: {}", entry.manifest.name, tasks.join(", ")));
+            }
+        }
+        ["switch", task, network] => match task.parse::<Task>() {
+            Ok(task) => pipeline.switch(task, Some(network.to_owned()).filter(|name| name != "none")),
+            Err(error) => complain(&error.to_string()),
+        },
+        _ => complain("type `switch TASK NETWORK`, `networks` or `quit`"),
+    }
+    true
+}
+
+struct Recorder {
+    path: PathBuf,
+    annotator: Annotator,
+    frame_rate: f64,
+    scenes: Subscription,
+}
+
+impl Recorder {
+    /// The file begins with the first scene, which tells its size.
+    fn run(mut self) -> Result<()> {
+        let mut file: Option<(Mp4Writer, Duration)> = None;
+        while let Some(scene) = self.scenes.recv() {
+            let picture = self.annotator.draw(&scene);
+            if file.is_none() {
+                let writer = Mp4Writer::create(&self.path, picture.width(), picture.height(), self.frame_rate)?;
+                file = Some((writer, scene.frame.captured_at));
+            }
+            if let Some((writer, start)) = &mut file {
+                writer.write(picture, scene.frame.captured_at.saturating_sub(*start))?;
+            }
+        }
+        match file {
+            Some((writer, _)) => Ok(writer.finish()?),
+            None => bail!("{}: no frame came, nothing was recorded", self.path.display()),
+        }
+    }
+}
+
+/// A file, or standard output for `-`.
+pub(crate) fn open_output(to: &str) -> Result<Box<dyn Write + Send>> {
+    if to == "-" {
+        return Ok(Box::new(std::io::stdout()));
+    }
+    let file = File::create(to).with_context(|| format!("{to} cannot be written"))?;
+    Ok(Box::new(BufWriter::new(file)))
+}
+
+fn write_lines(mut to: Box<dyn Write + Send>, scenes: &Subscription) -> Result<()> {
+    while let Some(scene) = scenes.recv() {
+        serde_json::to_writer(&mut to, &SceneRecord::new(&scene, None))?;
+        to.write_all(b"\n")?;
+        to.flush()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,10 @@
+//! One file for each command.
+
+pub(crate) mod analyze;
+pub(crate) mod bench;
+pub(crate) mod demo;
+pub(crate) mod evaluate;
+pub(crate) mod gallery;
+pub(crate) mod live;
+pub(crate) mod models;
+pub(crate) mod runtime;
