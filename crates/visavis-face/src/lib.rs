@@ -16,7 +16,7 @@ mod track;
 pub use detect::{Detect, Face, FaceDetector};
 pub use enrol::{Enrolled, Enroller};
 pub use estimates::{Estimates, EstimatesParams, Resemblance};
-pub use findings::{Age, Findings};
+pub use findings::{Age, Findings, Smile};
 pub use keypoints::{KeypointNetwork, Locate};
 pub use recognise::{FaceNetwork, FaceView, Recognise};
 pub use track::{Track, TrackId, Tracker, TrackerParams};

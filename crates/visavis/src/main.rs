@@ -2,6 +2,7 @@
 
 mod annotate;
 mod commands;
+mod interrupt;
 mod options;
 mod record;
 mod samples;

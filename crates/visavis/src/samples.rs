@@ -31,11 +31,11 @@ const OBAMA: &str = "Barack Obama";
 /// All photos, in the order in which they are played.
 pub(crate) const SAMPLES: [Sample; 6] = [
     Sample {
-        file: "obama2.jpg",
+        file: "obama3.jpg",
         person: OBAMA,
         enrolled: true,
-        member: "tests/test_images/obama2.jpg",
-        sha256: "a7efcc907375274796f39646510704aa86672d59f6d5469d69af3c85590976a6",
+        member: "tests/test_images/obama3.jpg",
+        sha256: "76ac6bf97c36dc2da0ad16a537d6a5ac1b10f48d49aac29a0cca9a17cdbc3ca3",
     },
     Sample {
         file: "biden.jpg",
@@ -59,18 +59,18 @@ pub(crate) const SAMPLES: [Sample; 6] = [
         sha256: "0930e3aa8cae5920329c0c8cbc6a2ab70f47b0e67b432875beaa95cbf7e741f6",
     },
     Sample {
-        file: "obama3.jpg",
+        file: "obama2.jpg",
         person: OBAMA,
         enrolled: false,
-        member: "tests/test_images/obama3.jpg",
-        sha256: "76ac6bf97c36dc2da0ad16a537d6a5ac1b10f48d49aac29a0cca9a17cdbc3ca3",
+        member: "tests/test_images/obama2.jpg",
+        sha256: "a7efcc907375274796f39646510704aa86672d59f6d5469d69af3c85590976a6",
     },
     Sample {
-        file: "obama_partial_face.jpg",
+        file: "obama_partial_face2.jpg",
         person: OBAMA,
         enrolled: false,
-        member: "tests/test_images/obama_partial_face.jpg",
-        sha256: "c2d1f09e7ef3042352b41e41286e6eb0522f64f88308be13886991b95db52117",
+        member: "tests/test_images/obama_partial_face2.jpg",
+        sha256: "9a812347f97633542b8cd9992de22def11b74f79d82056bc3ee830f13878e028",
     },
 ];
 

@@ -146,7 +146,7 @@ pub enum GalleryError {
         reason: &'static str,
     },
     /// Nobody has this name.
-    #[error("nobody in the gallery {} is named {name:?}{}", path.display(), did_you_mean(near))]
+    #[error("nobody in the gallery {} is named {name:?}{}", path.display(), did_you_mean(path, near))]
     UnknownPerson {
         /// The file.
         path: PathBuf,
@@ -233,9 +233,9 @@ impl GalleryError {
     }
 }
 
-fn did_you_mean(near: &[String]) -> String {
+fn did_you_mean(path: &Path, near: &[String]) -> String {
     match near {
-        [] => ": 'visavis gallery list' shows everybody".into(),
+        [] => format!(": 'visavis gallery list {}' shows everybody", path.display()),
         [one] => format!(": do you mean {one:?}?"),
         many => {
             let many: Vec<_> = many.iter().map(|name| format!("{name:?}")).collect();

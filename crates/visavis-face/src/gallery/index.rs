@@ -123,7 +123,8 @@ impl Snapshot {
     }
 
     /// The `k` people nearest to `query` (`[length]`), each at the nearest of their photos; nearest first, and of
-    /// equally near people the lower id first. Exact: every photo is compared. Fewer than `k` where there are fewer people.
+    /// equally near people the lower id first. Exact: every photo is compared. Fewer than `k` where there are fewer
+    /// people.
     ///
     /// Allocates nothing but the answer.
     ///

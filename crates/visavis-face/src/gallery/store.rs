@@ -315,8 +315,8 @@ impl GalleryFile {
         self.jpeg("SELECT thumbnail FROM photo WHERE id = ?1", photo.0)
     }
 
-    /// The thumbnail that shows a person best, a JPEG: of the photo with the highest score, of equal ones the first. None where no
-    /// photo has a thumbnail or the person is not there any more.
+    /// The thumbnail that shows a person best, a JPEG: of the photo with the highest score, of equal ones the first.
+    /// None where no photo has a thumbnail or the person is not there any more.
     ///
     /// # Errors
     /// The failures of the file.

@@ -1,5 +1,6 @@
 //! A film into an MP4, encoded with OpenH264.
 
+use std::ffi::c_int;
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use openh264::encoder::{
 };
 use openh264::formats::YUVSlices;
 use openh264::{OpenH264API, Timestamp};
+use openh264_sys2::{ENCODER_OPTION_TRACE_LEVEL, WELS_LOG_QUIET};
 use tempfile::NamedTempFile;
 use visavis_image::Picture;
 
@@ -108,8 +110,9 @@ impl Mp4Writer {
             .num_threads(1)
             .intra_frame_period(IntraFramePeriod::from_num_frames((frame_rate * KEY_INTERVAL).ceil() as u32))
             .vui(VuiConfig::bt709());
-        let encoder = Encoder::with_api_config(OpenH264API::from_source(), config)
+        let mut encoder = Encoder::with_api_config(OpenH264API::from_source(), config)
             .map_err(|error| refused(format!("the encoder did not start: {error}")))?;
+        silence(&mut encoder);
 
         let failed = |source: io::Error| VideoError::Write { path: name.clone(), source };
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -325,6 +328,18 @@ impl Mp4Writer {
 
     fn refused(&self, reason: String) -> VideoError {
         VideoError::Encode { path: self.path.display().to_string(), reason }
+    }
+}
+
+/// Keeps the encoder from writing to standard error. Its own configuration takes effect only after it has warned, each
+/// time, that the bit rate is not exact where no frame may be left out.
+fn silence(encoder: &mut Encoder) {
+    let mut level: c_int = WELS_LOG_QUIET;
+    // SAFETY: the encoder has been created; this option is taken before it is initialised, reads one int and keeps no
+    // pointer. Nothing that the wrapper relies on changes.
+    let taken = unsafe { encoder.raw_api().set_option(ENCODER_OPTION_TRACE_LEVEL, (&raw mut level).cast()) };
+    if taken != 0 {
+        log::debug!("OpenH264 keeps talking: {taken}");
     }
 }
 

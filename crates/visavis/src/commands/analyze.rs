@@ -14,7 +14,8 @@ use visavis_video::{Mp4Writer, OpenOptions, Pace, Shot, Source, SourceInfo, Vide
 
 use crate::annotate::Annotator;
 use crate::commands::gallery::read_picture;
-use crate::commands::live::{finish, on_interrupt, open_output};
+use crate::commands::live::{finish, open_output};
+use crate::interrupt;
 use crate::options::{EngineArgs, NetworkArgs, complain, cores};
 use crate::record::{CSV_HEADER, SceneRecord};
 use crate::session::Session;
@@ -87,6 +88,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         failures.append(&mut lock(&done).failures);
     }
     for film in &films {
+        if interrupt::pressed() {
+            break;
+        }
         let done = analyze_film(film, &params, &loader, args, &mut lines);
         if let Err(error) = done {
             failures.push(format!("{error:#}"));
@@ -95,6 +99,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     lines.finish()?;
     for failure in &failures {
         complain(&format!("error: {failure}"));
+    }
+    if interrupt::pressed() {
+        bail!("interrupted: what was analysed before is written");
     }
     if !failures.is_empty() {
         bail!("{} of the inputs could not be analysed to the end", failures.len());
@@ -147,8 +154,7 @@ fn play(
 ) -> Result<()> {
     let scenes: Subscription = prepared.subscribe(Delivery::All { queue: 8 });
     let mut pipeline = prepared.start(source)?;
-    // Only the first of several runs can set the handler; Ctrl-C then ends the program's first run, and by it the rest.
-    let _ = on_interrupt(&pipeline);
+    interrupt::stops(&pipeline)?;
     let events = pipeline.events();
     let mut done = Ok(());
     while let Some(scene) = scenes.recv() {

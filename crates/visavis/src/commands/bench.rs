@@ -9,7 +9,8 @@ use serde::Serialize;
 use visavis_live::{Delivery, Loader, Pacing, PipelineParams, Prepared, StageReport, StatisticsReport};
 
 use crate::annotate::Annotator;
-use crate::commands::live::{RunningArgs, finish, live_params, on_interrupt};
+use crate::commands::live::{RunningArgs, finish, live_params};
+use crate::interrupt;
 use crate::options::{EngineArgs, NetworkArgs, SourceArgs, complain, cores, say, say_json};
 use crate::session::Session;
 
@@ -120,7 +121,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let screen = prepared.subscribe(if live { Delivery::Newest } else { Delivery::All { queue: 8 } });
     let started = Instant::now();
     let pipeline = prepared.start(source)?;
-    on_interrupt(&pipeline)?;
+    interrupt::stops(&pipeline)?;
     let mut remembered = 0.0;
     let mut frames = 0u64;
     while let Some(scene) = screen.recv() {

@@ -13,7 +13,8 @@ use visavis_video::{Mp4Writer, OpenOptions, VirtualCameraParams};
 
 use crate::annotate::Annotator;
 use crate::commands::gallery;
-use crate::commands::live::{RunningArgs, finish, live_params, on_interrupt};
+use crate::commands::live::{RunningArgs, finish, live_params};
+use crate::interrupt;
 use crate::options::{EngineArgs, NetworkArgs, complain, say, say_json};
 use crate::samples::{self, SAMPLES};
 use crate::session::Session;
@@ -94,7 +95,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut photos: Vec<PhotoReport> = played.iter().map(|sample| PhotoReport::new(sample)).collect();
     let seconds = args.seconds.unwrap_or(SECONDS_PER_PHOTO * played.len() as f64);
     let mut pipeline = prepared.start(source)?;
-    on_interrupt(&pipeline)?;
+    interrupt::stops(&pipeline)?;
     let events = pipeline.events();
     let (started, mut current) = (Instant::now(), usize::MAX);
     while let Some(scene) = screen.recv() {

@@ -126,7 +126,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
         Command::Remove { file, name } => {
             let removed = GalleryFile::open(file, None)?.remove_person(name)?;
-            let erased = if removed.erased { "" } else { " (another program has the gallery open: traces go when it closes)" };
+            let erased = if removed.erased { "" } else { " (another program is using the gallery: traces in its unused pages go with the next removal)" };
             say(&format!("{name} and {} photo{} removed{erased}", removed.photos, if removed.photos == 1 { "" } else { "s" }))
         }
     }

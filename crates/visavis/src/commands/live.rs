@@ -15,6 +15,7 @@ use visavis_live::{Delivery, Event, Loader, Outcome, Pacing, Pipeline, PipelineP
 use visavis_video::{Mp4Writer, Pace, Source};
 
 use crate::annotate::Annotator;
+use crate::interrupt;
 use crate::options::{EngineArgs, NetworkArgs, SourceArgs, complain, cores};
 use crate::record::SceneRecord;
 use crate::session::Session;
@@ -131,7 +132,7 @@ fn watch(
         None => None,
     };
     let mut pipeline = prepared.start(source)?;
-    on_interrupt(&pipeline)?;
+    interrupt::stops(&pipeline)?;
     let events = pipeline.events();
     thread::scope(|scope| {
         let recording = recorder.map(|recorder| scope.spawn(move || recorder.run()));
@@ -152,12 +153,6 @@ fn watch(
         let _ = telling.join();
         Ok(outcome)
     })
-}
-
-/// Ctrl-C ends the pipeline cleanly: files are finished, the summary is printed.
-pub(crate) fn on_interrupt(pipeline: &Pipeline) -> Result<()> {
-    let stop = pipeline.stopper();
-    ctrlc::set_handler(stop).context("Ctrl-C cannot be watched")
 }
 
 fn tell(events: &Receiver<Event>) {

@@ -1,0 +1,218 @@
+//! A source, a loader and networks that do as they are told.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use visavis_face::gallery::Snapshot;
+use visavis_face::{Age, Detect, Face, FaceError, FaceView, Findings, Locate, Recognise};
+use visavis_image::{Picture, Rect};
+use visavis_infer::{InferError, Placement, Task};
+use visavis_live::{LiveError, Loader};
+use visavis_video::{Pace, Shot, Source, SourceInfo, VideoError};
+
+fn placement() -> Placement {
+    Placement { engine: "fake".into(), device: "none".into(), threads: 1 }
+}
+
+fn info(pace: Pace, frame_rate: Option<f64>) -> SourceInfo {
+    SourceInfo { name: "fake".into(), width: 64, height: 48, frame_rate, frames: None, pace }
+}
+
+/// Plays `frames` black pictures, 40 ms apart, then ends or breaks.
+pub struct Film {
+    info: SourceInfo,
+    frames: u64,
+    next: u64,
+    breaks: bool,
+}
+
+impl Film {
+    pub fn new(frames: u64) -> Self {
+        Self { info: info(Pace::Timeline, Some(25.0)), frames, next: 0, breaks: false }
+    }
+
+    pub fn breaking(frames: u64) -> Self {
+        Self { breaks: true, ..Self::new(frames) }
+    }
+
+    /// Pictures that have nothing to do with each other.
+    pub fn stills(frames: u64) -> Self {
+        Self { info: info(Pace::Timeline, None), ..Self::new(frames) }
+    }
+}
+
+impl Source for Film {
+    fn info(&self) -> &SourceInfo {
+        &self.info
+    }
+
+    fn read(&mut self) -> Result<Option<Shot>, VideoError> {
+        if self.next == self.frames {
+            if self.breaks {
+                return Err(VideoError::Spec { spec: "fake".into(), reason: "was pulled out".into() });
+            }
+            return Ok(None);
+        }
+        self.next += 1;
+        Ok(Some(Shot { picture: Picture::new(64, 48), at: Duration::from_millis((self.next - 1) * 40) }))
+    }
+
+    fn rewind(&mut self) -> Result<(), VideoError> {
+        self.next = 0;
+        Ok(())
+    }
+}
+
+/// A camera that gives a picture whenever the test says so; it ends when the test lets go.
+pub struct Camera {
+    info: SourceInfo,
+    trigger: Receiver<()>,
+}
+
+pub fn camera() -> (Camera, Sender<()>) {
+    let (send, trigger) = channel();
+    (Camera { info: info(Pace::Own, Some(30.0)), trigger }, send)
+}
+
+impl Source for Camera {
+    fn info(&self) -> &SourceInfo {
+        &self.info
+    }
+
+    fn read(&mut self) -> Result<Option<Shot>, VideoError> {
+        Ok(self.trigger.recv().ok().map(|()| Shot { picture: Picture::new(64, 48), at: Duration::ZERO }))
+    }
+
+    fn rewind(&mut self) -> Result<(), VideoError> {
+        Ok(())
+    }
+}
+
+/// Finds the same faces in every picture.
+struct FixedDetector(Vec<Rect>);
+
+impl Detect for FixedDetector {
+    fn detect(&mut self, _: &Picture) -> Result<Vec<Face>, FaceError> {
+        Ok(self.0.iter().map(|&rect| Face { rect, score: 0.9, landmarks: None }).collect())
+    }
+
+    fn placement(&self) -> Placement {
+        placement()
+    }
+}
+
+/// What a recogniser does with a job.
+pub type Behaviour = Arc<dyn Fn(usize, &[FaceView]) -> Result<f32, FaceError> + Send + Sync>;
+
+struct Scripted {
+    tasks: Vec<Task>,
+    calls: Arc<AtomicUsize>,
+    behaviour: Behaviour,
+}
+
+impl Recognise for Scripted {
+    fn tasks(&self) -> &[Task] {
+        &self.tasks
+    }
+
+    fn needs_landmarks(&self) -> bool {
+        false
+    }
+
+    fn recognise(&mut self, _: &Picture, faces: &[FaceView]) -> Result<Vec<Findings>, FaceError> {
+        let call = self.calls.fetch_add(1, Ordering::SeqCst);
+        let value = (self.behaviour)(call, faces)?;
+        Ok(faces
+            .iter()
+            .map(|_| Findings {
+                age: self.tasks.contains(&Task::Age).then_some(Age { years: value, distribution: None }),
+                female: self.tasks.contains(&Task::Gender).then_some(value / 100.0),
+                smile: self
+                    .tasks
+                    .contains(&Task::Smile)
+                    .then_some(visavis_face::Smile { share: value / 100.0, threshold: 0.5 }),
+                embedding: None,
+            })
+            .collect())
+    }
+
+    fn placement(&self) -> Placement {
+        placement()
+    }
+}
+
+struct Network {
+    tasks: Vec<Task>,
+    behaviour: Behaviour,
+    calls: Arc<AtomicUsize>,
+    loads: Arc<AtomicUsize>,
+}
+
+/// A loader with networks made up by the test.
+#[derive(Default)]
+pub struct Shelf {
+    networks: Mutex<HashMap<String, Network>>,
+    faces: Mutex<HashMap<String, Vec<Rect>>>,
+}
+
+impl Shelf {
+    /// With a detector `two` (two faces) and one `nobody`.
+    pub fn new() -> Self {
+        let shelf = Self::default();
+        let two = vec![Rect::new(4.0, 4.0, 16.0, 16.0), Rect::new(40.0, 20.0, 16.0, 16.0)];
+        shelf.faces.lock().unwrap().extend([("two".to_owned(), two), ("nobody".to_owned(), vec![])]);
+        shelf
+    }
+
+    pub fn with(self, name: &str, tasks: &[Task], behaviour: Behaviour) -> Self {
+        let network = Network { tasks: tasks.to_vec(), behaviour, calls: Arc::default(), loads: Arc::default() };
+        self.networks.lock().unwrap().insert(name.to_owned(), network);
+        self
+    }
+
+    pub fn calls(&self, name: &str) -> usize {
+        self.networks.lock().unwrap()[name].calls.load(Ordering::SeqCst)
+    }
+
+    pub fn loads(&self, name: &str) -> usize {
+        self.networks.lock().unwrap()[name].loads.load(Ordering::SeqCst)
+    }
+}
+
+/// Always the same answer.
+pub fn says(value: f32) -> Behaviour {
+    Arc::new(move |_, _| Ok(value))
+}
+
+fn unknown(name: &str) -> LiveError {
+    LiveError::Infer(InferError::Run { model: name.into(), reason: "there is no such network".into() })
+}
+
+impl Loader for Shelf {
+    fn detector(&self, model: &str) -> Result<Box<dyn Detect>, LiveError> {
+        let faces = self.faces.lock().unwrap();
+        faces.get(model).map(|faces| Box::new(FixedDetector(faces.clone())) as _).ok_or_else(|| unknown(model))
+    }
+
+    fn locator(&self, model: &str) -> Result<Box<dyn Locate>, LiveError> {
+        Err(unknown(model))
+    }
+
+    fn recogniser(&self, model: &str) -> Result<Box<dyn Recognise>, LiveError> {
+        let networks = self.networks.lock().unwrap();
+        let network = networks.get(model).ok_or_else(|| unknown(model))?;
+        network.loads.fetch_add(1, Ordering::SeqCst);
+        Ok(Box::new(Scripted {
+            tasks: network.tasks.clone(),
+            calls: Arc::clone(&network.calls),
+            behaviour: Arc::clone(&network.behaviour),
+        }))
+    }
+
+    fn gallery(&self, _: &str) -> Result<Option<Arc<Snapshot>>, LiveError> {
+        Ok(None)
+    }
+}

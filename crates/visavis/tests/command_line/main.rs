@@ -1,0 +1,300 @@
+//! The program as a user runs it, with networks made by hand: no weights and no ONNX Runtime from outside are needed.
+
+mod stage;
+#[path = "../../../visavis-infer/tests/support/mod.rs"]
+mod support;
+
+use std::io::Write;
+use std::process::Stdio;
+
+use serde_json::Value;
+use stage::{Stage, files, picture};
+
+const MODELS: [&str; 2] = ["--models", "models"];
+
+fn with_models<'a>(words: &[&'a str]) -> Vec<&'a str> {
+    [words, &MODELS].concat()
+}
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn a_film_is_analysed_whole_and_a_run_repeats_to_the_byte() {
+    let stage = Stage::new();
+    stage.film("film.mp4", 30);
+    let words = with_models(&["analyze", "film.mp4", "--workers", "3"]);
+    let once = stage.succeeds(&words);
+    assert_eq!(once, stage.succeeds(&words));
+    assert_eq!(once, stage.succeeds(&with_models(&["analyze", "film.mp4", "--workers", "1"])));
+    let frames = lines(&once);
+    assert_eq!(frames.len(), 30);
+    for (number, frame) in frames.iter().enumerate() {
+        assert_eq!(frame["frame"], number);
+        let faces = frame["faces"].as_array().unwrap();
+        assert_eq!(faces.len(), usize::from(number >= 2), "shown from the third detection on");
+        for face in faces {
+            assert_eq!(face["track"], 1);
+            assert_eq!(face["box"], serde_json::json!([16.0, 16.0, 16.0, 16.0]));
+            assert!(face["age"].is_number() && face["female"].is_number(), "{face}");
+        }
+    }
+}
+
+#[test]
+fn csv_and_annotated_copies() {
+    let stage = Stage::new();
+    stage.film("film.mp4", 10);
+    std::fs::create_dir(stage.path("photos")).unwrap();
+    stage.picture("photos/a.png", &[(0, 0), (3, 2)], [255; 3]);
+    stage.picture("photos/b.png", &[], [255; 3]);
+    let words = ["analyze", "film.mp4", "photos", "--format", "csv", "--out", "faces.csv", "--annotate", "seen"];
+    stage.succeeds(&with_models(&words));
+    let table = String::from_utf8(stage.read("faces.csv")).unwrap();
+    let rows: Vec<Vec<&str>> = table.lines().map(|row| row.split(',').collect()).collect();
+    assert_eq!(rows[0][..4], ["source", "frame", "time", "track"]);
+    let of = |file: &str| rows.iter().filter(|row| row[0] == file).count();
+    assert_eq!((of("photos/a.png"), of("photos/b.png"), of("film.mp4")), (2, 0, 8));
+    assert_eq!(files(&stage.path("seen")), ["a.annotated.jpg", "b.annotated.jpg", "film.annotated.mp4"]);
+    // The copies are whole, and the overlay is in them.
+    let seen = lines(&stage.succeeds(&with_models(&["analyze", "seen/film.annotated.mp4"])));
+    assert_eq!(seen.len(), 10);
+    let drawn = visavis_image::codec::decode(&stage.read("seen/a.annotated.jpg"), 10_000).unwrap();
+    let plain = picture(&[(0, 0), (3, 2)], [255; 3]);
+    let changed = drawn.pixels().iter().zip(plain.pixels()).filter(|(a, b)| a.abs_diff(**b) > 60).count();
+    assert!(changed > 50, "{changed}");
+}
+
+#[test]
+fn one_bad_picture_does_not_hide_the_others() {
+    let stage = Stage::new();
+    std::fs::create_dir(stage.path("photos")).unwrap();
+    stage.picture("photos/a.png", &[(0, 0)], [255; 3]);
+    stage.write("photos/b.png", b"no picture at all");
+    stage.picture("photos/c.png", &[(1, 1)], [255; 3]);
+    let output = stage.run(&with_models(&["analyze", "photos"]));
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("b.png"), "{told}");
+    let seen = lines(std::str::from_utf8(&output.stdout).unwrap());
+    assert_eq!(seen.iter().map(|line| line["source"].as_str().unwrap()).collect::<Vec<_>>(), ["photos/a.png", "photos/c.png"]);
+}
+
+#[test]
+fn bad_input_is_named_and_never_a_panic() {
+    let stage = Stage::new();
+    stage.film("film.mp4", 20);
+    let film = stage.read("film.mp4");
+    stage.write("empty.mp4", b"");
+    stage.write("empty.jpg", b"");
+    // The index of our films stands at the end or at the front: both cuts are met.
+    stage.write("short.mp4", &film[..film.len() / 2]);
+    stage.write("head.mp4", &film[..40]);
+    let photo = visavis_image::codec::encode_jpeg(&picture(&[(1, 1)], [250; 3]), 90).unwrap();
+    stage.write("short.jpg", &photo[..photo.len() / 3]);
+    stage.write("bomb.png", &bomb());
+    stage.write("text.mp4", b"This is a letter, not a film.");
+    std::fs::create_dir(stage.path("nothing")).unwrap();
+    let cases: [(&[&str], &[&str]); 16] = [
+        (&["analyze", "missing.mp4"], &["missing.mp4"]),
+        (&["analyze", "missing.jpg"], &["missing.jpg"]),
+        (&["analyze", "empty.mp4"], &["empty.mp4"]),
+        (&["analyze", "empty.jpg"], &["empty.jpg", "empty"]),
+        (&["analyze", "short.mp4"], &["short.mp4"]),
+        (&["analyze", "head.mp4"], &["head.mp4"]),
+        (&["analyze", "short.jpg"], &["short.jpg"]),
+        (&["analyze", "bomb.png"], &["bomb.png", "60000x60000"]),
+        (&["analyze", "text.mp4"], &["text.mp4"]),
+        (&["analyze", "nothing"], &["nothing"]),
+        (&["live", "missing.mp4"], &["missing.mp4"]),
+        (&["live", "camera:77"], &["77"]),
+        (&["live", "film.mp4", "--detector", "brihgt"], &["brihgt", "bright"]),
+        (&["live", "film.mp4", "--age", "bright"], &["bright", "age"]),
+        (&["live", "film.mp4", "--detector-size", "100x100"], &["bright", "64x48"]),
+        (&["live", "film.mp4", "--gallery", "missing.gallery"], &["missing.gallery"]),
+    ];
+    for (words, told) in cases {
+        let said = stage.fails(&with_models(words));
+        for word in told {
+            assert!(said.contains(word), "{words:?} should name {word}: {said}");
+        }
+    }
+    let said = stage.fails(&["live", "film.mp4", "--models", "nowhere"]);
+    assert!(said.contains("nowhere"), "{said}");
+    let said = stage.fails(&["live", "film.mp4"]);
+    assert!(said.contains("--models"), "{said}");
+}
+
+/// A PNG header that promises 60,000 × 60,000 pixels, and nothing behind it.
+fn bomb() -> Vec<u8> {
+    let mut png = visavis_image::codec::encode_png(&picture(&[], [0; 3])).unwrap();
+    png[16..20].copy_from_slice(&60_000u32.to_be_bytes());
+    png[20..24].copy_from_slice(&60_000u32.to_be_bytes());
+    let crc = !png[12..29].iter().fold(!0u32, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xEDB8_8320 } else { crc >> 1 })
+    });
+    png[29..33].copy_from_slice(&crc.to_be_bytes());
+    png
+}
+
+#[test]
+fn bad_networks_are_refused_by_name() {
+    let stage = Stage::new();
+    stage.picture("a.png", &[(0, 0)], [255; 3]);
+    let manifest = String::from_utf8(stage.read("models/bright.toml")).unwrap();
+    let analyze = with_models(&["analyze", "a.png"]);
+    // A missing output.
+    stage.write("models/bright.toml", manifest.replace(r#"scores = "scores""#, r#"scores = "marks""#).as_bytes());
+    let said = stage.fails(&analyze);
+    assert!(said.contains("bright") && said.contains("marks") && said.contains("scores"), "{said}");
+    // An unknown task.
+    stage.write("models/bright.toml", manifest.replace(r#"["detection"]"#, r#"["smell"]"#).as_bytes());
+    let said = stage.fails(&analyze);
+    assert!(said.contains("bright.toml") && said.contains("smell"), "{said}");
+    // Other weights than the manifest says.
+    stage.write("models/bright.toml", manifest.as_bytes());
+    let mut weights = stage.read("models/bright.onnx");
+    let last = weights.len() - 1;
+    weights[last] ^= 1;
+    stage.write("models/bright.onnx", &weights);
+    for words in [analyze.clone(), with_models(&["models", "verify"])] {
+        let output = stage.run(&words);
+        assert_eq!(output.status.code(), Some(1));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains("bright") && said.to_lowercase().contains("sha-256"), "{words:?}: {said}");
+    }
+    // Cut short, with a manifest that says so.
+    weights.truncate(weights.len() / 2);
+    stage.write("models/bright.onnx", &weights);
+    stage.write("models/bright.toml", stage::bright_manifest(&weights).as_bytes());
+    assert!(stage.fails(&analyze).contains("bright"));
+}
+
+#[test]
+fn known_networks_are_listed_even_without_weights() {
+    let stage = Stage::new();
+    let rows: Vec<Value> = serde_json::from_str(&stage.succeeds(&with_models(&["models", "list", "--json"]))).unwrap();
+    let of = |name: &str| rows.iter().find(|row| row["name"] == name).unwrap_or_else(|| panic!("{name} is not listed"));
+    assert!(of("bright")["weights"].as_str().unwrap().contains("bright.onnx"));
+    for known in ["yunet_n", "ultraface_rfb_320", "mtcnn_onet", "faceapi_age_gender", "faceapi_expression", "dlib_face_recognition"] {
+        assert!(of(known)["weights"].is_null());
+    }
+    let shown: Value = serde_json::from_str(&stage.succeeds(&["models", "show", "yunet_n", "--json"])).unwrap();
+    assert_eq!(shown["licence"], "Apache-2.0");
+    assert!(stage.fails(&["models", "show", "yunet"]).contains("yunet_n"));
+}
+
+#[test]
+fn a_gallery_is_built_searched_thinned_out_and_refused_when_cut() {
+    let stage = Stage::new();
+    std::fs::create_dir(stage.path("people")).unwrap();
+    stage.picture("people/Ada_Lovelace.png", &[(1, 1)], [255, 210, 190]);
+    stage.picture("people/Alan Turing_2.png", &[(2, 1)], [200, 255, 220]);
+    stage.picture("people/Nobody.png", &[], [0; 3]);
+    let built = stage.succeeds(&with_models(&["gallery", "build", "people", "--out", "p.gallery", "--json"]));
+    let built: Value = serde_json::from_str(&built).unwrap();
+    assert_eq!((&built["people"], &built["photos"]), (&Value::from(2), &Value::from(2)));
+    assert!(built["failures"][0].as_str().unwrap().contains("Nobody.png"));
+    let found = stage.succeeds(&with_models(&["gallery", "search", "p.gallery", "people/Alan Turing_2.png", "--json"]));
+    let found: Value = serde_json::from_str(&found).unwrap();
+    assert_eq!((&found[0]["name"], &found[0]["same_person"]), (&Value::from("Alan Turing"), &Value::from(true)));
+    // Live, the same photo is told by name.
+    let told = stage.succeeds(&with_models(&["analyze", "people/Ada_Lovelace.png", "--gallery", "p.gallery"]));
+    assert_eq!(lines(&told)[0]["faces"][0]["resembles"]["name"], "Ada Lovelace");
+    // Another network's gallery is refused with the command that rebuilds it.
+    let other = crate::support::onnx::face_network(8);
+    stage.write("models/face.onnx", &other);
+    let manifest = String::from_utf8(stage.read("models/face.toml")).unwrap();
+    let hash = manifest.lines().find(|line| line.starts_with("sha256")).unwrap();
+    stage.write("models/face.toml", manifest.replace(hash, &format!("sha256 = \"{}\"", support::sha256(&other))).as_bytes());
+    let said = stage.fails(&with_models(&["analyze", "people/Ada_Lovelace.png", "--gallery", "p.gallery"]));
+    assert!(said.contains("p.gallery") && said.contains("visavis gallery build"), "{said}");
+    // Removal.
+    stage.succeeds(&["gallery", "remove", "p.gallery", "Ada Lovelace"]);
+    assert!(!String::from_utf8_lossy(&stage.read("p.gallery")).contains("Lovelace"));
+    let left: Value = serde_json::from_str(&stage.succeeds(&["gallery", "list", "p.gallery", "--json"])).unwrap();
+    assert_eq!(left["people"].as_array().unwrap().len(), 1);
+    assert!(stage.fails(&["gallery", "remove", "p.gallery", "Ada Lovelace"]).contains("Ada Lovelace"));
+    // Cut short.
+    let whole = stage.read("p.gallery");
+    for cut in [0, 50, 100, whole.len() / 2, whole.len() - 1] {
+        stage.write("cut.gallery", &whole[..cut]);
+        assert!(stage.fails(&["gallery", "list", "cut.gallery"]).contains("cut.gallery"), "cut at {cut}");
+    }
+}
+
+#[test]
+fn live_writes_lines_and_a_film_and_obeys_what_is_typed() {
+    let stage = Stage::new();
+    stage.film("film.mp4", 25);
+    let words = with_models(&["live", "film.mp4", "--repeat", "--jsonl", "out.jsonl", "--record", "seen.mp4"]);
+    let mut child = stage.command(&words).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut typed = child.stdin.take().unwrap();
+    typed.write_all(b"networks\nswitch age none\nswitch age missing\nnonsense\n").unwrap();
+    // It has seen something once there are lines.
+    while std::fs::metadata(stage.path("out.jsonl")).map_or(0, |meta| meta.len()) < 2000 {
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        std::thread::yield_now();
+    }
+    typed.write_all(b"quit\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    for word in ["face: age, gender", "age: switched off", "age: missing could not be loaded", "switch TASK NETWORK"] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+    assert!(!lines(&String::from_utf8(stage.read("out.jsonl")).unwrap()).is_empty());
+    assert!(!stage.succeeds(&with_models(&["analyze", "seen.mp4"])).is_empty(), "the recorded film is whole");
+}
+
+#[test]
+fn bench_prints_what_scripts_expect() {
+    let stage = Stage::new();
+    stage.film("film.mp4", 25);
+    let bench = with_models(&["bench", "live", "--source", "film.mp4", "--seconds", "1", "--json"]);
+    let live: Value = serde_json::from_str(&stage.succeeds(&bench)).unwrap();
+    for key in [
+        "shown_fps", "detection_fps", "expression_hz_per_face", "latency_p50_ms", "latency_p95_ms", "dropped_frames",
+        "rss_mib", "engine",
+    ] {
+        assert!(live.get(key).is_some(), "{key}: {live}");
+    }
+    assert!(live["engine"].as_str().unwrap().contains("tract"));
+    let every: Value = serde_json::from_str(&stage.succeeds(&[&bench[..], &["--pacing", "every-frame"]].concat())).unwrap();
+    assert_eq!(every["frames"], 25);
+    assert!(every["frames_per_second"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn detection_is_evaluated_against_labels() {
+    let stage = Stage::new();
+    std::fs::create_dir(stage.path("images")).unwrap();
+    stage.picture("images/a.png", &[(1, 1), (3, 0)], [255; 3]);
+    // One face right, one labelled where nothing is, one found that is not labelled.
+    let boxes = serde_json::json!({
+        "images": [{ "id": 1, "file_name": "a.png", "width": 64, "height": 48 }],
+        "annotations": [
+            { "id": 1, "image_id": 1, "category_id": 1, "bbox": [16, 16, 16, 16] },
+            { "id": 2, "image_id": 1, "category_id": 1, "bbox": [0, 32, 16, 16] },
+        ],
+        "categories": [{ "id": 1, "name": "face" }],
+    });
+    stage.write("boxes.json", boxes.to_string().as_bytes());
+    let report = stage.succeeds(&with_models(&["evaluate", "detection", "--boxes", "boxes.json", "--score", "0.5", "--json"]));
+    let report: Value = serde_json::from_str(&report).unwrap();
+    let ap = report["figures"]["all"]["ap50"].as_f64().unwrap();
+    // Both boxes score alike; the labelled one comes first (recall ½ at precision 1: 51 of 101 points) or second (at ½).
+    assert!((ap - 51.0 / 101.0).abs() < 1e-6 || (ap - 25.5 / 101.0).abs() < 1e-6, "{ap}");
+}
+
+#[test]
+fn runtime_status_tells_what_would_run() {
+    let stage = Stage::new();
+    let status: Value = serde_json::from_str(&stage.succeeds(&["runtime", "status", "--json", "--engine", "tract"])).unwrap();
+    assert_eq!(status["engine"], "tract");
+    let said = stage.fails(&["runtime", "status", "--onnxruntime", "nowhere.so"]);
+    assert!(said.contains("nowhere.so"), "{said}");
+    let said = stage.fails(&["runtime", "status", "--engine", "tract", "--device", "cuda"]);
+    assert!(said.contains("tract runs on the CPU only"), "{said}");
+}
