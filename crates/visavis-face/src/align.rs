@@ -69,10 +69,8 @@ fn box_to_source(rect: &Rect, fit: Fit, size: [u32; 2]) -> Similarity {
 
 fn blacken_outside(rect: &Rect, to_source: &Similarity, out: &mut Picture) {
     let from_source = to_source.inverse();
-    let (low, high) = (
-        from_source.apply(Point::new(rect.x, rect.y)),
-        from_source.apply(Point::new(rect.right(), rect.bottom())),
-    );
+    let (low, high) =
+        (from_source.apply(Point::new(rect.x, rect.y)), from_source.apply(Point::new(rect.right(), rect.bottom())));
     let within = |low: f32, high: f32, side: u32| {
         // Of a pixel on the edge, the side that holds its centre decides.
         let clip = |value: f32| value.round().clamp(0.0, side as f32) as usize;
@@ -111,7 +109,9 @@ mod tests {
 
     #[test]
     fn anchors_may_be_means_of_landmarks() {
-        let landmarks = Landmarks::from([(10.0, 10.0), (30.0, 10.0), (20.0, 20.0), (12.0, 30.0), (28.0, 30.0)].map(|(x, y)| Point::new(x, y)));
+        let landmarks = Landmarks::from(
+            [(10.0, 10.0), (30.0, 10.0), (20.0, 20.0), (12.0, 30.0), (28.0, 30.0)].map(|(x, y)| Point::new(x, y)),
+        );
         let crop = Crop::Points {
             points: vec![
                 Anchor { landmarks: [0.5, 0.5, 0.0, 0.0, 0.0], at: [0.5, 0.25] },

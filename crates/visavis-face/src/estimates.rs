@@ -195,7 +195,14 @@ mod tests {
     }
 
     fn found(person: i64, similarity: f32) -> Match {
-        Match { person: PersonId(person), name: format!("p{person}").into(), photo: PhotoId(person * 10), distance: 1.0 - similarity, similarity, same_person: similarity > 0.5 }
+        Match {
+            person: PersonId(person),
+            name: format!("p{person}").into(),
+            photo: PhotoId(person * 10),
+            distance: 1.0 - similarity,
+            similarity,
+            same_person: similarity > 0.5,
+        }
     }
 
     #[test]

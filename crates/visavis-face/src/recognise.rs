@@ -86,7 +86,9 @@ impl FaceNetwork {
         answers.resize_with(start + faces.len(), Findings::default);
         for (at, head) in self.manifest.heads.iter().enumerate() {
             let output = outputs.get(at).filter(|output| {
-                !output.data.is_empty() && output.data.len().is_multiple_of(faces.len()) && fits(&head.decode, output.data.len() / faces.len())
+                !output.data.is_empty()
+                    && output.data.len().is_multiple_of(faces.len())
+                    && fits(&head.decode, output.data.len() / faces.len())
             });
             let Some(output) = output else {
                 return Err(FaceError::OutputShape {
@@ -244,7 +246,11 @@ mod tests {
 
     fn label(task: Task, labels: &[&str], positive: &str, activation: Activation) -> Head {
         let labels = labels.iter().map(|label| (*label).to_owned()).collect();
-        Head { task, tensor: "y".into(), decode: HeadDecode::Label { labels, positive: positive.into(), activation, threshold: 0.5 } }
+        Head {
+            task,
+            tensor: "y".into(),
+            decode: HeadDecode::Label { labels, positive: positive.into(), activation, threshold: 0.5 },
+        }
     }
 
     fn views(count: usize) -> Vec<FaceView> {
@@ -256,7 +262,11 @@ mod tests {
         let mut classes = vec![0.0; 101];
         classes[42] = 30.0;
         let heads = vec![
-            Head { task: Task::Age, tensor: "a".into(), decode: HeadDecode::Expectation { activation: Activation::Softmax } },
+            Head {
+                task: Task::Age,
+                tensor: "a".into(),
+                decode: HeadDecode::Expectation { activation: Activation::Softmax },
+            },
             label(Task::Gender, &["male", "female"], "male", Activation::None),
             label(Task::Smile, &["no", "yes"], "yes", Activation::Softmax),
             Head {
@@ -276,7 +286,8 @@ mod tests {
 
     #[test]
     fn faces_go_in_batches_of_two_sizes_only() {
-        let (mut network, batches) = network(vec![Head { task: Task::Age, tensor: "a".into(), decode: HeadDecode::Years }], vec![vec![7.0]]);
+        let (mut network, batches) =
+            network(vec![Head { task: Task::Age, tensor: "a".into(), decode: HeadDecode::Years }], vec![vec![7.0]]);
         let answers = network.recognise(&Picture::new(10, 10), &views(10)).unwrap();
         assert_eq!(answers.len(), 10);
         assert!(answers.iter().all(|answer| answer.age.as_ref().unwrap().years == 7.0));
@@ -285,7 +296,8 @@ mod tests {
 
     #[test]
     fn output_of_the_wrong_width_is_named() {
-        let (mut network, _) = network(vec![label(Task::Smile, &["no", "yes"], "yes", Activation::None)], vec![vec![0.1, 0.2, 0.7]]);
+        let (mut network, _) =
+            network(vec![label(Task::Smile, &["no", "yes"], "yes", Activation::None)], vec![vec![0.1, 0.2, 0.7]]);
         let error = network.recognise(&Picture::new(10, 10), &views(1)).unwrap_err();
         assert_eq!(error.to_string(), "fake: output `y` has shape [1, 3], its decoder needs [1, 2]");
     }

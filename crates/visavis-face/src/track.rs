@@ -253,7 +253,9 @@ mod tests {
 
     #[test]
     fn gate_scales_with_the_face() {
-        for (side, shift, same) in [(20.0, 10.0, true), (20.0, 50.0, false), (200.0, 50.0, true), (200.0, 150.0, true), (200.0, 250.0, false)] {
+        for (side, shift, same) in
+            [(20.0, 10.0, true), (20.0, 50.0, false), (200.0, 50.0, true), (200.0, 150.0, true), (200.0, 250.0, false)]
+        {
             let mut tracker = Tracker::new(TrackerParams::default());
             let first = tracker.update(ms(0), &[face(300.0, 300.0, side)])[0];
             let second = tracker.update(ms(40), &[face(300.0 + shift, 300.0, side)])[0];

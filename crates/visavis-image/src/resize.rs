@@ -97,7 +97,8 @@ fn scale(engine: &mut fast_image_resize::Resizer, source: &Picture, width: u32, 
     let done = ImageRef::new(source.width(), source.height(), source.pixels(), PixelType::U8x3)
         .map_err(|error| error.to_string())
         .and_then(|from| {
-            let mut to = Image::from_slice_u8(width, height, out, PixelType::U8x3).map_err(|error| error.to_string())?;
+            let mut to =
+                Image::from_slice_u8(width, height, out, PixelType::U8x3).map_err(|error| error.to_string())?;
             engine.resize(&from, &mut to, &options).map_err(|error| error.to_string())
         });
     debug_assert_eq!(done, Ok(()), "sizes and pixel types agree by construction");

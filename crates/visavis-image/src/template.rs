@@ -20,8 +20,8 @@ pub fn symmetric_template(points: &[Point], mirror_pairs: &[(usize, usize)], sid
     if mirror_pairs.is_empty() || mirror_pairs.iter().any(|&(l, r)| l >= points.len() || r >= points.len()) {
         return None;
     }
-    let centre = mirror_pairs.iter().map(|&(l, r)| (points[l].x + points[r].x) / 2.0).sum::<f32>()
-        / mirror_pairs.len() as f32;
+    let centre =
+        mirror_pairs.iter().map(|&(l, r)| (points[l].x + points[r].x) / 2.0).sum::<f32>() / mirror_pairs.len() as f32;
     let mut symmetric: Vec<Point> = points.iter().map(|p| Point::new(centre, p.y)).collect();
     for &(left, right) in mirror_pairs {
         let (l, r) = (points[left], points[right]);
@@ -41,7 +41,12 @@ pub fn symmetric_template(points: &[Point], mirror_pairs: &[(usize, usize)], sid
         return None;
     }
     let floor = side * (1.0 - BOTTOM_MARGIN);
-    Some(symmetric.iter().map(|p| Point::new(side / 2.0 + (p.x - centre) * scale, floor - (bottom - p.y) * scale)).collect())
+    Some(
+        symmetric
+            .iter()
+            .map(|p| Point::new(side / 2.0 + (p.x - centre) * scale, floor - (bottom - p.y) * scale))
+            .collect(),
+    )
 }
 
 /// A frontal face as eight keypoints: left and right eye, nose tip, left and right mouth corner, then the outer ends of
@@ -67,8 +72,8 @@ const FACE_PAIRS: [(usize, usize); 3] = [(0, 1), (3, 4), (5, 6)];
 /// Where the five landmarks of an aligned face lie in a square picture of `side` pixels (224 in the paper).
 #[must_use]
 pub fn face_template(side: u32) -> Landmarks {
-    let points = symmetric_template(&FACE, &FACE_PAIRS, side as f32)
-        .expect("FACE spans an area and its pairs lie within it");
+    let points =
+        symmetric_template(&FACE, &FACE_PAIRS, side as f32).expect("FACE spans an area and its pairs lie within it");
     Landmarks::from([points[0], points[1], points[2], points[3], points[4]])
 }
 

@@ -15,18 +15,57 @@ pub fn warp_into(source: &Picture, to_source: &Similarity, out: &mut Picture) {
     if stride == 0 || height == 0 {
         return;
     }
-    if source.width() == 0 || source.height() == 0 {
+    let Similarity { a, b, tx, ty } = *to_source;
+    let usable = [a, b, tx, ty].iter().all(|value| value.is_finite());
+    if source.width() == 0 || source.height() == 0 || !usable {
         out.pixels_mut().fill(0);
         return;
     }
     let sampler = Sampler::new(source);
+    let (a, b, tx, ty) = (f64::from(a), f64::from(b), f64::from(tx), f64::from(ty));
+    let pitch = 1.0 / f64::from(taps);
+    let step = (fixed(a * pitch), fixed(b * pitch));
+    // Where the first sample of sub-row `v` lies; half a pixel less, so that whole numbers are pixel centres.
+    let start = |v: f64| (fixed(a * pitch / 2.0 - b * v + tx - 0.5), fixed(b * pitch / 2.0 + a * v + ty - 0.5));
+    let mut sums = vec![[0u32; 3]; if taps > 1 { width as usize } else { 0 }];
     for (y, row) in out.pixels_mut().chunks_exact_mut(stride).enumerate() {
         if taps == 1 {
-            sampler.row(to_source, y as f32 + 0.5, row);
-        } else {
-            sampler.row_averaged(to_source, y as f32, taps, row);
+            let (mut sx, mut sy) = start(y as f64 + 0.5);
+            for pixel in row.as_chunks_mut::<3>().0 {
+                *pixel = sampler.sample(sx, sy).map(|value| ((value + (1 << 21)) >> 22) as u8);
+                (sx, sy) = (sx + step.0, sy + step.1);
+            }
+            continue;
+        }
+        sums.fill([0; 3]);
+        for j in 0..taps {
+            let (mut sx, mut sy) = start(y as f64 + (f64::from(j) + 0.5) * pitch);
+            for sum in &mut sums {
+                for _ in 0..taps {
+                    // Sixteen samples of 8 + 10 bits stay well within 32.
+                    let sample = sampler.sample(sx, sy);
+                    for (sum, value) in sum.iter_mut().zip(sample) {
+                        *sum += value as u32 >> 12;
+                    }
+                    (sx, sy) = (sx + step.0, sy + step.1);
+                }
+            }
+        }
+        let count = (taps * taps) << 10;
+        for (pixel, sum) in row.as_chunks_mut::<3>().0.iter_mut().zip(&sums) {
+            *pixel = sum.map(|sum| ((sum + count / 2) / count) as u8);
         }
     }
+}
+
+/// Positions in the source are fixed-point numbers with this many binary places: at 16,384 output pixels the rounding of
+/// the step adds up to a hundredth of a pixel.
+const PLACES: u32 = 20;
+
+/// As a fixed-point number. Beyond ±2²⁴ pixels, where there is no picture, it stays there, so that sums cannot overflow.
+fn fixed(value: f64) -> i64 {
+    const FURTHEST: f64 = (1 << 24) as f64;
+    (value.clamp(-FURTHEST, FURTHEST) * f64::from(1 << PLACES)).round() as i64
 }
 
 /// Reads a picture between its pixels.
@@ -37,59 +76,23 @@ struct Sampler<'a> {
 }
 
 /// Weights are 11-bit: 2¹¹ · 2¹¹ · 255 stays within 31 bits and the rounding error is below half a grey level.
-const ONE: i32 = 1 << 11;
+const WEIGHT_BITS: u32 = 11;
+const ONE: i32 = 1 << WEIGHT_BITS;
 
 impl<'a> Sampler<'a> {
     fn new(source: &'a Picture) -> Self {
         Self { pixels: source.pixels(), width: source.width() as usize, height: source.height() as usize }
     }
 
-    fn row(&self, to_source: &Similarity, y: f32, row: &mut [u8]) {
-        // Sample positions minus half a pixel, so that whole numbers are pixel centres.
-        let x0 = to_source.a * 0.5 - to_source.b * y + to_source.tx - 0.5;
-        let y0 = to_source.b * 0.5 + to_source.a * y + to_source.ty - 0.5;
-        for (x, pixel) in row.chunks_exact_mut(3).enumerate() {
-            let sample = self.sample(x0 + to_source.a * x as f32, y0 + to_source.b * x as f32);
-            pixel.copy_from_slice(&sample.map(|value| ((value + (1 << 21)) >> 22) as u8));
-        }
-    }
-
-    fn row_averaged(&self, to_source: &Similarity, y: f32, taps: u32, row: &mut [u8]) {
-        let step = 1.0 / taps as f32;
-        let count = i64::from(taps * taps) << 22;
-        for (x, pixel) in row.chunks_exact_mut(3).enumerate() {
-            let mut sums = [0i64; 3];
-            for j in 0..taps {
-                let v = y + (j as f32 + 0.5) * step;
-                for i in 0..taps {
-                    let u = x as f32 + (i as f32 + 0.5) * step;
-                    let sx = to_source.a * u - to_source.b * v + to_source.tx - 0.5;
-                    let sy = to_source.b * u + to_source.a * v + to_source.ty - 0.5;
-                    let sample = self.sample(sx, sy);
-                    for (sum, value) in sums.iter_mut().zip(sample) {
-                        *sum += i64::from(value);
-                    }
-                }
-            }
-            for (value, sum) in pixel.iter_mut().zip(sums) {
-                *value = ((sum + count / 2) / count) as u8;
-            }
-        }
-    }
-
     /// The colour at (x, y), pixel centres at whole numbers, times 2²².
     #[inline]
-    fn sample(&self, x: f32, y: f32) -> [i32; 3] {
-        // NaN fails every comparison and comes out black.
-        let inside = x > -1.0 && y > -1.0 && x < self.width as f32 && y < self.height as f32;
-        if !inside {
-            return [0; 3];
-        }
-        let (left, top) = (x.floor(), y.floor());
-        let (wx, wy) = (((x - left) * ONE as f32) as i32, ((y - top) * ONE as f32) as i32);
+    fn sample(&self, x: i64, y: i64) -> [i32; 3] {
+        let weight = |position: i64| ((position >> (PLACES - WEIGHT_BITS)) & i64::from(ONE - 1)) as i32;
+        let (wx, wy) = (weight(x), weight(y));
         let weights = [(ONE - wx) * (ONE - wy), wx * (ONE - wy), (ONE - wx) * wy, wx * wy];
-        let (left, top) = (left as isize, top as isize);
-        if left >= 0 && top >= 0 && left as usize + 1 < self.width && top as usize + 1 < self.height {
+        let (left, top) = ((x >> PLACES) as isize, (y >> PLACES) as isize);
+        // A negative number becomes a huge one and fails the comparison.
+        if (left as usize) < self.width - 1 && (top as usize) < self.height - 1 {
             let at = (top as usize * self.width + left as usize) * 3;
             let upper = &self.pixels[at..at + 6];
             let lower = &self.pixels[at + self.width * 3..][..6];
@@ -100,14 +103,19 @@ impl<'a> Sampler<'a> {
                     + i32::from(lower[c + 3]) * weights[3]
             });
         }
-        // The outermost half pixel fades to black.
+        self.sample_at_edge(left, top, weights)
+    }
+
+    /// The outermost half pixel fades to black; beyond is black.
+    #[cold]
+    fn sample_at_edge(&self, left: isize, top: isize, weights: [i32; 4]) -> [i32; 3] {
         let mut sum = [0; 3];
         for (corner, weight) in weights.into_iter().enumerate() {
-            let (cx, cy) = (left + (corner & 1) as isize, top + (corner >> 1) as isize);
-            if cx >= 0 && cy >= 0 && (cx as usize) < self.width && (cy as usize) < self.height {
-                let at = (cy as usize * self.width + cx as usize) * 3;
-                for c in 0..3 {
-                    sum[c] += i32::from(self.pixels[at + c]) * weight;
+            let (x, y) = (left + (corner & 1) as isize, top + (corner >> 1) as isize);
+            if x >= 0 && y >= 0 && (x as usize) < self.width && (y as usize) < self.height {
+                let at = (y as usize * self.width + x as usize) * 3;
+                for (sum, &value) in sum.iter_mut().zip(&self.pixels[at..at + 3]) {
+                    *sum += i32::from(value) * weight;
                 }
             }
         }

@@ -9,22 +9,31 @@ use visavis_face::{Estimates, Face, FaceView, Findings, TrackId, Tracker};
 use visavis_image::Frame;
 use visavis_infer::Task;
 
+use crate::Event;
 use crate::board::{Job, Work, WorkFace};
 use crate::buffer::Pacing;
 use crate::pipeline::{Outcome, Shared};
 use crate::recognition::Answer;
 use crate::scene::{Scene, SceneFace};
 use crate::statistics::CONTROLLER;
-use crate::Event;
 
 /// What the other threads tell the controller.
 pub(crate) enum Message {
     Grabbed(Frame),
-    Detected { frame: Frame, faces: Vec<Face> },
-    Recognised { job: Job, answers: Option<Vec<Answer>> },
+    Detected {
+        frame: Frame,
+        faces: Vec<Face>,
+    },
+    Recognised {
+        job: Job,
+        answers: Option<Vec<Answer>>,
+    },
     /// Another network does this task now: what the old one said is forgotten.
     Switched(Task),
-    SourceEnded { frames: u64, failure: Option<String> },
+    SourceEnded {
+        frames: u64,
+        failure: Option<String>,
+    },
     Stop,
 }
 

@@ -47,7 +47,8 @@ pub(crate) fn run(shared: &Shared, messages: &Sender<Message>) {
                 // Whatever it was doing, its state is not to be trusted: the next frame gets a fresh one.
                 detector = None;
                 shared.statistics.fail(DETECTION);
-                shared.tell(Event::StageRestarted { stage: format!("{} ({})", Task::Detection, current.model), reason });
+                shared
+                    .tell(Event::StageRestarted { stage: format!("{} ({})", Task::Detection, current.model), reason });
                 Vec::new()
             }
         };

@@ -46,7 +46,8 @@ impl Grabber {
                     break;
                 }
                 // The last frame of a lap lasts as long as the ones before it did on average.
-                let mean = if lap_frames > 1 { (last - lap_start) / (lap_frames - 1) as u32 } else { Duration::from_secs(1) };
+                let mean =
+                    if lap_frames > 1 { (last - lap_start) / (lap_frames - 1) as u32 } else { Duration::from_secs(1) };
                 lap_start = last + mean;
                 lap_frames = 0;
                 self.source.rewind().map_err(|error| (seq, error))?;

@@ -303,10 +303,7 @@ impl Shared {
     }
 }
 
-fn spawn<T: Send + 'static>(
-    stage: &str,
-    run: impl FnOnce() -> T + Send + 'static,
-) -> Result<JoinHandle<T>, LiveError> {
+fn spawn<T: Send + 'static>(stage: &str, run: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>, LiveError> {
     thread::Builder::new()
         .name(stage.to_owned())
         .spawn(run)

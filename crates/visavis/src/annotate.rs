@@ -47,9 +47,9 @@ impl Annotator {
             track: face.track,
             landmarks: face.landmarks,
             age: face.age,
-            gender: face.female.map(|female| {
-                if female >= 0.5 { (Gender::Female, female) } else { (Gender::Male, 1.0 - female) }
-            }),
+            gender: face
+                .female
+                .map(|female| if female >= 0.5 { (Gender::Female, female) } else { (Gender::Male, 1.0 - female) }),
             smile: face.smile.zip(face.smiling).map(|(share, smiling)| Smile { share, smiling }),
             resembles,
             alarm: false,

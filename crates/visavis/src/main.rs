@@ -16,12 +16,17 @@ use clap::{Parser, Subcommand};
 ///
 /// Everything stays on this machine: no picture, crop or embedding reaches a disk unless you ask for a file.
 #[derive(Parser)]
-#[command(name = "visavis", version, max_term_width = 110, after_help = "Examples:
+#[command(
+    name = "visavis",
+    version,
+    max_term_width = 110,
+    after_help = "Examples:
   visavis demo --models DIR                     see it at work on sample photos
   visavis live --models DIR                     watch the first webcam
   visavis live film.mp4 --record seen.mp4       watch a film, write an annotated one
   visavis analyze photos/ --out faces.jsonl     every face of every picture, one line each
-  visavis gallery build people/ --out people.gallery")]
+  visavis gallery build people/ --out people.gallery"
+)]
 struct Cli {
     /// Say more (-v: what happens, -vv: everything). Goes to standard error.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]

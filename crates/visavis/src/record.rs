@@ -90,8 +90,23 @@ impl<'a> FaceRecord<'a> {
 
 /// The columns of the CSV output: one row per face.
 pub(crate) const CSV_HEADER: [&str; 17] = [
-    "source", "frame", "time", "track", "x", "y", "width", "height", "score", "detected", "age", "gender", "female",
-    "smiling", "smile", "resembles", "similarity",
+    "source",
+    "frame",
+    "time",
+    "track",
+    "x",
+    "y",
+    "width",
+    "height",
+    "score",
+    "detected",
+    "age",
+    "gender",
+    "female",
+    "smiling",
+    "smile",
+    "resembles",
+    "similarity",
 ];
 
 impl SceneRecord<'_> {

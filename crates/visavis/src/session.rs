@@ -47,7 +47,9 @@ impl Session {
         if networks.gallery.is_some() || networks.similarity.is_some() {
             choice.similarity = pick(&registry, Task::Similarity, networks.similarity.as_deref())?;
             if choice.similarity.is_none() && networks.similarity.as_deref() != Some("none") {
-                bail!("the gallery needs a network for similarity, and none is on any shelf: add one with --models DIR");
+                bail!(
+                    "the gallery needs a network for similarity, and none is on any shelf: add one with --models DIR"
+                );
             }
         }
         let detector_has_points =

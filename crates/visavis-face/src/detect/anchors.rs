@@ -22,7 +22,8 @@ impl AnchorGrid {
                 let stride = level.stride.max(1);
                 for row in 0..height.div_ceil(stride) {
                     for column in 0..width.div_ceil(stride) {
-                        let centre = Point::new((column as f32 + 0.5) * stride as f32, (row as f32 + 0.5) * stride as f32);
+                        let centre =
+                            Point::new((column as f32 + 0.5) * stride as f32, (row as f32 + 0.5) * stride as f32);
                         for &size in &level.sizes {
                             self.anchors.extend(
                                 level.ratios.iter().map(|r| Rect::around(centre, size * r.sqrt(), size / r.sqrt())),

@@ -234,10 +234,8 @@ mod tests {
             variances: [0.1, 0.2],
             levels,
         };
-        let outputs = [
-            tensor(&[1, 1, 2], vec![0.0, 9f32.ln()]),
-            tensor(&[1, 1, 4], vec![5.0, -5.0, 2f32.ln() / 0.2, 0.0]),
-        ];
+        let outputs =
+            [tensor(&[1, 1, 2], vec![0.0, 9f32.ln()]), tensor(&[1, 1, 4], vec![5.0, -5.0, 2f32.ln() / 0.2, 0.0])];
         let faces = decode("m", &spec, &outputs, (10, 10), &mut AnchorGrid::default(), 0.5).unwrap();
         assert!((faces[0].score - 0.9).abs() < 1e-6);
         // Centre (5 + 5·0.1·4, 5 − 2) = (7, 3); size 8 × 4.

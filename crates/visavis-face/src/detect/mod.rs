@@ -68,9 +68,11 @@ impl FaceDetector {
     /// [`FaceError::WrongTask`] if the manifest describes no detector, [`FaceError::InputSize`] for a size that the
     /// network does not take.
     pub fn new(manifest: &Manifest, model: Box<dyn Model>, params: DetectorParams) -> Result<Self, FaceError> {
-        let spec = manifest.detector.clone().filter(|_| manifest.tasks.contains(&Task::Detection)).ok_or_else(|| {
-            FaceError::WrongTask { model: manifest.name.clone(), task: "detection".into() }
-        })?;
+        let spec = manifest
+            .detector
+            .clone()
+            .filter(|_| manifest.tasks.contains(&Task::Detection))
+            .ok_or_else(|| FaceError::WrongTask { model: manifest.name.clone(), task: "detection".into() })?;
         let [width, height] = params.size.unwrap_or(manifest.input.size);
         let allowed = match manifest.input.multiple_of {
             Some(multiple) if width % multiple == 0 && height % multiple == 0 && width > 0 && height > 0 => None,
@@ -120,7 +122,8 @@ impl Detect for FaceDetector {
         input::write(&self.input, &self.fitted, &mut self.tensor, 0);
         let outputs = self.model.run(&self.tensor)?;
         let threshold = self.params.score.unwrap_or(self.spec.score);
-        let found = decode::decode(&self.name, &self.spec.decode, &outputs, (width, height), &mut self.grid, threshold)?;
+        let found =
+            decode::decode(&self.name, &self.spec.decode, &outputs, (width, height), &mut self.grid, threshold)?;
         let mut faces = non_maximum_suppression(found, self.spec.nms_iou);
         for face in &mut faces {
             face.rect = fitted.to_source(face.rect);

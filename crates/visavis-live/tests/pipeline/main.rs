@@ -119,9 +119,11 @@ fn a_network_that_always_fails_is_taken_out_and_the_rest_goes_on() {
 
 #[test]
 fn networks_are_switched_without_a_face_in_view() {
-    let shelf = Shelf::new()
-        .with("young", &[Task::Age, Task::Gender, Task::Smile], says(20.0))
-        .with("old", &[Task::Age, Task::Gender, Task::Smile], says(70.0));
+    let shelf = Shelf::new().with("young", &[Task::Age, Task::Gender, Task::Smile], says(20.0)).with(
+        "old",
+        &[Task::Age, Task::Gender, Task::Smile],
+        says(70.0),
+    );
     let all = Choice {
         detector: "nobody".into(),
         age: Some("young".into()),
@@ -142,7 +144,8 @@ fn networks_are_switched_without_a_face_in_view() {
     // The detector too; and now the faces are told by the new networks alone.
     pipeline.switch(Task::Detection, Some("two".into()));
     wait_for(&events, |event| matches!(event, Event::Switched { task: Task::Detection, .. }));
-    let told = |scene: &Scene| scene.faces.len() == 2 && scene.faces.iter().all(|f| f.age.is_some() && f.smile.is_some());
+    let told =
+        |scene: &Scene| scene.faces.len() == 2 && scene.faces.iter().all(|f| f.age.is_some() && f.smile.is_some());
     let scene = watch_until(&trigger, &scenes, told);
     assert!(scene.faces.iter().all(|face| face.age == Some(70.0)), "{:?}", scene.faces);
     // Off.

@@ -194,7 +194,13 @@ fn long_tracks(report: &StatisticsReport, seconds: f64) -> Vec<f64> {
 }
 
 fn print(result: &BenchReport) -> Result<()> {
-    say(&format!("{} ({}), {} worker(s), networks {}", result.source, result.engine, result.workers, result.networks.join(", ")))?;
+    say(&format!(
+        "{} ({}), {} worker(s), networks {}",
+        result.source,
+        result.engine,
+        result.workers,
+        result.networks.join(", ")
+    ))?;
     match result.frames_per_second {
         Some(fps) => say(&format!("{fps:.1} frames/s over {} frames", result.frames))?,
         None => say(&format!(
@@ -211,7 +217,11 @@ fn print(result: &BenchReport) -> Result<()> {
     for (name, stage) in &result.stages {
         say(&format!(
             "  {name:24} {:7.1}/s  {:7.2} ms p50  {:7.2} ms p95  busy {:4.0} %  {} failed",
-            stage.per_second, stage.p50_ms, stage.p95_ms, stage.busy * 100.0, stage.failures
+            stage.per_second,
+            stage.p50_ms,
+            stage.p95_ms,
+            stage.busy * 100.0,
+            stage.failures
         ))?;
     }
     say(&format!("resident memory {:.0} MiB", result.rss_mib.unwrap_or(f64::NAN)))

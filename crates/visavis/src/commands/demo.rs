@@ -93,12 +93,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut annotator = Annotator::new(Some(&people))?;
     let mut video: Option<Mp4Writer> = None;
     let mut photos: Vec<PhotoReport> = played.iter().map(|sample| PhotoReport::new(sample)).collect();
-    let seconds = args.seconds.unwrap_or(SECONDS_PER_PHOTO * played.len() as f64);
+    let seconds = args.seconds.unwrap_or(f64::INFINITY);
     let mut pipeline = prepared.start(source)?;
     interrupt::stops(&pipeline)?;
     let events = pipeline.events();
     let (started, mut current) = (Instant::now(), usize::MAX);
     while let Some(scene) = screen.recv() {
+        let index = (scene.frame.seq as f64 / per_photo) as usize;
+        if args.seconds.is_none() && index >= photos.len() {
+            break;
+        }
+        let index = index % photos.len();
         if !args.headless {
             let picture = annotator.draw(&scene);
             if video.is_none() {
@@ -109,7 +114,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             }
         }
         screen.shown(&scene);
-        let index = (scene.frame.seq as f64 / per_photo) as usize % photos.len();
         if index != current {
             if let Some(done) = photos.get(current).filter(|_| !args.json) {
                 complain(&done.sentence());
@@ -159,7 +163,8 @@ impl Stage {
         std::fs::create_dir_all(&stage.0).with_context(|| format!("{} cannot be made", stage.0.display()))?;
         for (number, sample) in played.iter().enumerate() {
             let to = stage.0.join(format!("{number}-{}", sample.file));
-            std::fs::copy(folder.join(sample.file), &to).with_context(|| format!("{} cannot be written", to.display()))?;
+            std::fs::copy(folder.join(sample.file), &to)
+                .with_context(|| format!("{} cannot be written", to.display()))?;
         }
         Ok(stage)
     }

@@ -26,7 +26,9 @@ pub(crate) struct Args {
 #[derive(Subcommand)]
 enum Command {
     /// Average precision of a detector on pictures with face boxes (COCO JSON)
-    #[command(after_help = "Example:\n  visavis evaluate detection --boxes wider/boxes.json --images wider/images --detector yunet_n")]
+    #[command(
+        after_help = "Example:\n  visavis evaluate detection --boxes wider/boxes.json --images wider/images --detector yunet_n"
+    )]
     Detection(DetectionArgs),
 }
 
@@ -82,7 +84,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     for image in &boxes.images {
         let (picture, _) = read_picture(&folder.join(&image.file_name))?;
         let faces = detector.detect(&picture)?;
-        detections.extend(faces.iter().map(|face| Detection { image_id: image.id, rect: face.rect, score: face.score }));
+        detections.extend(faces.iter().map(|face| Detection {
+            image_id: image.id,
+            rect: face.rect,
+            score: face.score,
+        }));
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -109,7 +115,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         line(&format!("{}{to}", band.band.from), &band.report)?;
     }
     if let Some(wider) = &result.wider {
-        for (name, report) in [("WIDER easy", &wider.easy), ("WIDER medium", &wider.medium), ("WIDER hard", &wider.hard)] {
+        for (name, report) in
+            [("WIDER easy", &wider.easy), ("WIDER medium", &wider.medium), ("WIDER hard", &wider.hard)]
+        {
             line(name, report)?;
         }
     }

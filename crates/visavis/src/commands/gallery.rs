@@ -126,8 +126,16 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
         Command::Remove { file, name } => {
             let removed = GalleryFile::open(file, None)?.remove_person(name)?;
-            let erased = if removed.erased { "" } else { " (another program is using the gallery: traces in its unused pages go with the next removal)" };
-            say(&format!("{name} and {} photo{} removed{erased}", removed.photos, if removed.photos == 1 { "" } else { "s" }))
+            let erased = if removed.erased {
+                ""
+            } else {
+                " (another program is using the gallery: traces in its unused pages go with the next removal)"
+            };
+            say(&format!(
+                "{name} and {} photo{} removed{erased}",
+                removed.photos,
+                if removed.photos == 1 { "" } else { "s" }
+            ))
         }
     }
 }
@@ -214,10 +222,8 @@ fn search(session: &Session, file: &Path, photo: &Path, top: usize, json: bool) 
     let gallery = GalleryFile::open(file, Some(&embedding_id(session)?))?;
     let snapshot = Arc::new(gallery.snapshot()?);
     let (picture, _) = read_picture(photo)?;
-    let enrolled = session
-        .enroller()?
-        .enrol(&picture)?
-        .with_context(|| format!("no face was found on {}", photo.display()))?;
+    let enrolled =
+        session.enroller()?.enrol(&picture)?.with_context(|| format!("no face was found on {}", photo.display()))?;
     if enrolled.faces > 1 {
         complain(&format!("{} faces are on the photo: the largest is searched", enrolled.faces));
     }

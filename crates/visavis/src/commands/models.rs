@@ -10,7 +10,9 @@ use crate::options::{complain, say, say_json};
 
 /// List, show and verify networks
 #[derive(Parser)]
-#[command(after_help = "Examples:\n  visavis models list --models DIR --task age\n  visavis models verify --models DIR")]
+#[command(
+    after_help = "Examples:\n  visavis models list --models DIR --task age\n  visavis models verify --models DIR"
+)]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,

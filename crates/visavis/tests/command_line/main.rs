@@ -78,7 +78,10 @@ fn one_bad_picture_does_not_hide_the_others() {
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(told.contains("b.png"), "{told}");
     let seen = lines(std::str::from_utf8(&output.stdout).unwrap());
-    assert_eq!(seen.iter().map(|line| line["source"].as_str().unwrap()).collect::<Vec<_>>(), ["photos/a.png", "photos/c.png"]);
+    assert_eq!(
+        seen.iter().map(|line| line["source"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["photos/a.png", "photos/c.png"]
+    );
 }
 
 #[test]
@@ -177,7 +180,14 @@ fn known_networks_are_listed_even_without_weights() {
     let rows: Vec<Value> = serde_json::from_str(&stage.succeeds(&with_models(&["models", "list", "--json"]))).unwrap();
     let of = |name: &str| rows.iter().find(|row| row["name"] == name).unwrap_or_else(|| panic!("{name} is not listed"));
     assert!(of("bright")["weights"].as_str().unwrap().contains("bright.onnx"));
-    for known in ["yunet_n", "ultraface_rfb_320", "mtcnn_onet", "faceapi_age_gender", "faceapi_expression", "dlib_face_recognition"] {
+    for known in [
+        "yunet_n",
+        "ultraface_rfb_320",
+        "mtcnn_onet",
+        "faceapi_age_gender",
+        "faceapi_expression",
+        "dlib_face_recognition",
+    ] {
         assert!(of(known)["weights"].is_null());
     }
     let shown: Value = serde_json::from_str(&stage.succeeds(&["models", "show", "yunet_n", "--json"])).unwrap();
@@ -207,7 +217,10 @@ fn a_gallery_is_built_searched_thinned_out_and_refused_when_cut() {
     stage.write("models/face.onnx", &other);
     let manifest = String::from_utf8(stage.read("models/face.toml")).unwrap();
     let hash = manifest.lines().find(|line| line.starts_with("sha256")).unwrap();
-    stage.write("models/face.toml", manifest.replace(hash, &format!("sha256 = \"{}\"", support::sha256(&other))).as_bytes());
+    stage.write(
+        "models/face.toml",
+        manifest.replace(hash, &format!("sha256 = \"{}\"", support::sha256(&other))).as_bytes(),
+    );
     let said = stage.fails(&with_models(&["analyze", "people/Ada_Lovelace.png", "--gallery", "p.gallery"]));
     assert!(said.contains("p.gallery") && said.contains("visavis gallery build"), "{said}");
     // Removal.
@@ -255,13 +268,20 @@ fn bench_prints_what_scripts_expect() {
     let bench = with_models(&["bench", "live", "--source", "film.mp4", "--seconds", "1", "--json"]);
     let live: Value = serde_json::from_str(&stage.succeeds(&bench)).unwrap();
     for key in [
-        "shown_fps", "detection_fps", "expression_hz_per_face", "latency_p50_ms", "latency_p95_ms", "dropped_frames",
-        "rss_mib", "engine",
+        "shown_fps",
+        "detection_fps",
+        "expression_hz_per_face",
+        "latency_p50_ms",
+        "latency_p95_ms",
+        "dropped_frames",
+        "rss_mib",
+        "engine",
     ] {
         assert!(live.get(key).is_some(), "{key}: {live}");
     }
     assert!(live["engine"].as_str().unwrap().contains("tract"));
-    let every: Value = serde_json::from_str(&stage.succeeds(&[&bench[..], &["--pacing", "every-frame"]].concat())).unwrap();
+    let every: Value =
+        serde_json::from_str(&stage.succeeds(&[&bench[..], &["--pacing", "every-frame"]].concat())).unwrap();
     assert_eq!(every["frames"], 25);
     assert!(every["frames_per_second"].as_f64().unwrap() > 0.0);
 }
@@ -281,7 +301,8 @@ fn detection_is_evaluated_against_labels() {
         "categories": [{ "id": 1, "name": "face" }],
     });
     stage.write("boxes.json", boxes.to_string().as_bytes());
-    let report = stage.succeeds(&with_models(&["evaluate", "detection", "--boxes", "boxes.json", "--score", "0.5", "--json"]));
+    let report =
+        stage.succeeds(&with_models(&["evaluate", "detection", "--boxes", "boxes.json", "--score", "0.5", "--json"]));
     let report: Value = serde_json::from_str(&report).unwrap();
     let ap = report["figures"]["all"]["ap50"].as_f64().unwrap();
     // Both boxes score alike; the labelled one comes first (recall ½ at precision 1: 51 of 101 points) or second (at ½).
@@ -291,7 +312,8 @@ fn detection_is_evaluated_against_labels() {
 #[test]
 fn runtime_status_tells_what_would_run() {
     let stage = Stage::new();
-    let status: Value = serde_json::from_str(&stage.succeeds(&["runtime", "status", "--json", "--engine", "tract"])).unwrap();
+    let status: Value =
+        serde_json::from_str(&stage.succeeds(&["runtime", "status", "--json", "--engine", "tract"])).unwrap();
     assert_eq!(status["engine"], "tract");
     let said = stage.fails(&["runtime", "status", "--onnxruntime", "nowhere.so"]);
     assert!(said.contains("nowhere.so"), "{said}");

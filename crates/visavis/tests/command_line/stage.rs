@@ -30,7 +30,8 @@ impl Stage {
         let weights = face_network(7);
         stage.write("models/face.onnx", &weights);
         // One network, three answers: the pooled values serve as an embedding.
-        let manifest = face_manifest("face", &weights).replace(r#"["age", "gender"]"#, r#"["age", "gender", "similarity"]"#);
+        let manifest =
+            face_manifest("face", &weights).replace(r#"["age", "gender"]"#, r#"["age", "gender", "similarity"]"#);
         let embedding = r#"
 [[head]]
 task = "similarity"
