@@ -10,6 +10,7 @@ mod sync {
 
 // Its own unit tests run where it lives; here only the tests below do.
 #[cfg(test)]
+#[allow(unreachable_pub, dead_code, reason = "the file is part of another crate, which exports and uses all of it")]
 #[path = "../../../crates/visavis-live/src/buffer.rs"]
 mod buffer;
 

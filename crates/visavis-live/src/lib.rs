@@ -6,6 +6,8 @@
 
 mod board;
 mod buffer;
+#[cfg(test)]
+mod buffer_tests;
 mod clock;
 mod controller;
 mod detection;

@@ -259,10 +259,13 @@ impl Pipeline {
     /// A handle that stops the pipeline from elsewhere, such as a Ctrl-C handler.
     #[must_use]
     pub fn stopper(&self) -> impl Fn() + Send + 'static {
-        let (shared, messages) = (Arc::clone(&self.shared), self.messages.clone());
+        // Weak, so that a handle kept beyond the end keeps nothing alive and the streams of scenes and events end.
+        let (shared, messages) = (Arc::downgrade(&self.shared), self.messages.clone());
         move || {
-            shared.clock.stop();
-            let _ = messages.send(Message::Stop);
+            if let Some(shared) = shared.upgrade() {
+                shared.clock.stop();
+                let _ = messages.send(Message::Stop);
+            }
         }
     }
 

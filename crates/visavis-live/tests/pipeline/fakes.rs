@@ -22,7 +22,7 @@ fn info(pace: Pace, frame_rate: Option<f64>) -> SourceInfo {
 }
 
 /// Plays `frames` black pictures, 40 ms apart, then ends or breaks.
-pub struct Film {
+pub(crate) struct Film {
     info: SourceInfo,
     frames: u64,
     next: u64,
@@ -30,16 +30,16 @@ pub struct Film {
 }
 
 impl Film {
-    pub fn new(frames: u64) -> Self {
+    pub(crate) fn new(frames: u64) -> Self {
         Self { info: info(Pace::Timeline, Some(25.0)), frames, next: 0, breaks: false }
     }
 
-    pub fn breaking(frames: u64) -> Self {
+    pub(crate) fn breaking(frames: u64) -> Self {
         Self { breaks: true, ..Self::new(frames) }
     }
 
     /// Pictures that have nothing to do with each other.
-    pub fn stills(frames: u64) -> Self {
+    pub(crate) fn stills(frames: u64) -> Self {
         Self { info: info(Pace::Timeline, None), ..Self::new(frames) }
     }
 }
@@ -67,12 +67,12 @@ impl Source for Film {
 }
 
 /// A camera that gives a picture whenever the test says so; it ends when the test lets go.
-pub struct Camera {
+pub(crate) struct Camera {
     info: SourceInfo,
     trigger: Receiver<()>,
 }
 
-pub fn camera() -> (Camera, Sender<()>) {
+pub(crate) fn camera() -> (Camera, Sender<()>) {
     let (send, trigger) = channel();
     (Camera { info: info(Pace::Own, Some(30.0)), trigger }, send)
 }
@@ -105,7 +105,7 @@ impl Detect for FixedDetector {
 }
 
 /// What a recogniser does with a job.
-pub type Behaviour = Arc<dyn Fn(usize, &[FaceView]) -> Result<f32, FaceError> + Send + Sync>;
+pub(crate) type Behaviour = Arc<dyn Fn(usize, &[FaceView]) -> Result<f32, FaceError> + Send + Sync>;
 
 struct Scripted {
     tasks: Vec<Task>,
@@ -153,37 +153,37 @@ struct Network {
 
 /// A loader with networks made up by the test.
 #[derive(Default)]
-pub struct Shelf {
+pub(crate) struct Shelf {
     networks: Mutex<HashMap<String, Network>>,
     faces: Mutex<HashMap<String, Vec<Rect>>>,
 }
 
 impl Shelf {
     /// With a detector `two` (two faces) and one `nobody`.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let shelf = Self::default();
         let two = vec![Rect::new(4.0, 4.0, 16.0, 16.0), Rect::new(40.0, 20.0, 16.0, 16.0)];
         shelf.faces.lock().unwrap().extend([("two".to_owned(), two), ("nobody".to_owned(), vec![])]);
         shelf
     }
 
-    pub fn with(self, name: &str, tasks: &[Task], behaviour: Behaviour) -> Self {
+    pub(crate) fn with(self, name: &str, tasks: &[Task], behaviour: Behaviour) -> Self {
         let network = Network { tasks: tasks.to_vec(), behaviour, calls: Arc::default(), loads: Arc::default() };
         self.networks.lock().unwrap().insert(name.to_owned(), network);
         self
     }
 
-    pub fn calls(&self, name: &str) -> usize {
+    pub(crate) fn calls(&self, name: &str) -> usize {
         self.networks.lock().unwrap()[name].calls.load(Ordering::SeqCst)
     }
 
-    pub fn loads(&self, name: &str) -> usize {
+    pub(crate) fn loads(&self, name: &str) -> usize {
         self.networks.lock().unwrap()[name].loads.load(Ordering::SeqCst)
     }
 }
 
 /// Always the same answer.
-pub fn says(value: f32) -> Behaviour {
+pub(crate) fn says(value: f32) -> Behaviour {
     Arc::new(move |_, _| Ok(value))
 }
 

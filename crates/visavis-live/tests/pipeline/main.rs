@@ -62,6 +62,8 @@ fn a_recogniser_that_hangs_holds_no_frame_up() {
     let scenes = prepared.subscribe(Delivery::Newest);
     let (source, trigger) = camera();
     let pipeline = prepared.start(Box::new(source)).unwrap();
+    // Dropped before the pipeline, so that the camera ends and its thread can be joined.
+    let trigger = trigger;
     // Wait until both workers hang.
     watch_until(&trigger, &scenes, |_| entered.load(Ordering::SeqCst) == 2);
     // Every further frame is shown while they hang, each with its faces.
@@ -88,6 +90,8 @@ fn a_recogniser_that_panics_is_reported_and_restarted() {
     let scenes = prepared.subscribe(Delivery::Newest);
     let (source, trigger) = camera();
     let mut pipeline = prepared.start(Box::new(source)).unwrap();
+    // Dropped before the pipeline, so that the camera ends and its thread can be joined.
+    let trigger = trigger;
     let events = pipeline.events().unwrap();
     watch_until(&trigger, &scenes, |scene| scene.faces.len() == 2 && ages(scene) == [Some(40.0); 2]);
     let event = wait_for(&events, |event| matches!(event, Event::StageRestarted { .. }));
@@ -107,6 +111,8 @@ fn a_network_that_always_fails_is_taken_out_and_the_rest_goes_on() {
     let scenes = prepared.subscribe(Delivery::Newest);
     let (source, trigger) = camera();
     let mut pipeline = prepared.start(Box::new(source)).unwrap();
+    // Dropped before the pipeline, so that the camera ends and its thread can be joined.
+    let trigger = trigger;
     let events = pipeline.events().unwrap();
     let gave_up = std::thread::spawn(move || wait_for(&events, |event| matches!(event, Event::GaveUp { .. })));
     while !gave_up.is_finished() {
@@ -135,6 +141,8 @@ fn networks_are_switched_without_a_face_in_view() {
     let scenes = prepared.subscribe(Delivery::Newest);
     let (source, trigger) = camera();
     let mut pipeline = prepared.start(Box::new(source)).unwrap();
+    // Dropped before the pipeline, so that the camera ends and its thread can be joined.
+    let trigger = trigger;
     let events = pipeline.events().unwrap();
     for task in [Task::Age, Task::Gender, Task::Smile] {
         pipeline.switch(task, Some("old".into()));
@@ -161,6 +169,8 @@ fn a_switch_that_fails_keeps_the_old_network() {
     let scenes = prepared.subscribe(Delivery::Newest);
     let (source, trigger) = camera();
     let mut pipeline = prepared.start(Box::new(source)).unwrap();
+    // Dropped before the pipeline, so that the camera ends and its thread can be joined.
+    let trigger = trigger;
     let events = pipeline.events().unwrap();
     for (task, model, words) in [
         (Task::Age, Some("missing"), "no such network"),

@@ -85,7 +85,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
                 Ok(entry) => &entry.manifest,
                 Err(error) => match registry.known_without_weights().find(|known| known.name == *name) {
                     Some(known) => known,
-                    None => return Err(error.into()),
+                    None => {
+                        let known: Vec<&str> = registry.known_without_weights().map(|known| &*known.name).collect();
+                        bail!("{error}; known, but not here: {}", known.join(", "));
+                    }
                 },
             };
             if shelves.json { say_json(manifest) } else { show(manifest) }

@@ -11,17 +11,17 @@ use crate::support::onnx::{Dim, Network, face_network};
 use crate::support::{face_manifest, sha256};
 
 /// Pictures are this large, and so is the detector's input.
-pub const SIZE: (u32, u32) = (64, 48);
+pub(crate) const SIZE: (u32, u32) = (64, 48);
 /// A face, to the detector below, is a bright cell of this side.
 const CELL: u32 = 16;
 
 /// Everything in a folder that goes away with it.
-pub struct Stage {
+pub(crate) struct Stage {
     folder: tempfile::TempDir,
 }
 
 impl Stage {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let stage = Self { folder: tempfile::tempdir().unwrap() };
         std::fs::create_dir(stage.path("models")).unwrap();
         let weights = bright_cells();
@@ -42,25 +42,25 @@ decode = { kind = "embedding", metric = "cosine", same_person = 0.001 }
         stage
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    pub fn write(&self, name: &str, bytes: &[u8]) {
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) {
         std::fs::write(self.path(name), bytes).unwrap();
     }
 
-    pub fn read(&self, name: &str) -> Vec<u8> {
+    pub(crate) fn read(&self, name: &str) -> Vec<u8> {
         std::fs::read(self.path(name)).unwrap()
     }
 
     /// A PNG with bright cells at these columns and rows.
-    pub fn picture(&self, name: &str, cells: &[(u32, u32)], colour: [u8; 3]) {
+    pub(crate) fn picture(&self, name: &str, cells: &[(u32, u32)], colour: [u8; 3]) {
         self.write(name, &codec::encode_png(&picture(cells, colour)).unwrap());
     }
 
     /// An MP4 of 25 frames a second in which one cell is bright.
-    pub fn film(&self, name: &str, frames: u32) {
+    pub(crate) fn film(&self, name: &str, frames: u32) {
         let mut writer = Mp4Writer::create(&self.path(name), SIZE.0, SIZE.1, 25.0).unwrap();
         for frame in 0..frames {
             let at = Duration::from_millis(u64::from(frame) * 40);
@@ -70,26 +70,26 @@ decode = { kind = "embedding", metric = "cosine", same_person = 0.001 }
     }
 
     /// The program in this folder, with a home of its own and no ONNX Runtime.
-    pub fn command(&self, words: &[&str]) -> Command {
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_visavis"));
         command.current_dir(self.folder.path()).args(words).stdin(Stdio::null());
         command.env_clear().env("HOME", self.folder.path()).env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command
     }
 
-    pub fn run(&self, words: &[&str]) -> Output {
+    pub(crate) fn run(&self, words: &[&str]) -> Output {
         self.command(words).output().unwrap()
     }
 
     /// Runs what must succeed; gives standard output.
-    pub fn succeeds(&self, words: &[&str]) -> String {
+    pub(crate) fn succeeds(&self, words: &[&str]) -> String {
         let output = self.run(words);
         assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
 
     /// Runs what must fail without a panic; gives standard error.
-    pub fn fails(&self, words: &[&str]) -> String {
+    pub(crate) fn fails(&self, words: &[&str]) -> String {
         let output = self.run(words);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(1), "{words:?} should have failed: {said}");
@@ -98,7 +98,7 @@ decode = { kind = "embedding", metric = "cosine", same_person = 0.001 }
     }
 }
 
-pub fn picture(cells: &[(u32, u32)], colour: [u8; 3]) -> Picture {
+pub(crate) fn picture(cells: &[(u32, u32)], colour: [u8; 3]) -> Picture {
     let mut picture = Picture::filled(SIZE.0, SIZE.1, [20, 24, 28]);
     for &(column, row) in cells {
         for y in 0..CELL {
@@ -147,7 +147,7 @@ fn bright_cells() -> Vec<u8> {
         .build()
 }
 
-pub fn bright_manifest(weights: &[u8]) -> String {
+pub(crate) fn bright_manifest(weights: &[u8]) -> String {
     format!(
         r#"
 format = 1
@@ -173,7 +173,7 @@ decode = {{ kind = "corners", scores = "scores", boxes = "boxes", face_class = 1
 }
 
 /// The files in a folder, by name.
-pub fn files(folder: &Path) -> Vec<String> {
+pub(crate) fn files(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
