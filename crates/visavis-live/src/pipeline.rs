@@ -257,7 +257,6 @@ impl Pipeline {
     }
 
     /// A handle that stops the pipeline from elsewhere, such as a Ctrl-C handler.
-    #[must_use]
     pub fn stopper(&self) -> impl Fn() + Send + 'static {
         // Weak, so that a handle kept beyond the end keeps nothing alive and the streams of scenes and events end.
         let (shared, messages) = (Arc::downgrade(&self.shared), self.messages.clone());

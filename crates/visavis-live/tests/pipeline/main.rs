@@ -1,5 +1,7 @@
 //! The whole pipeline with fake networks: what must hold whatever the networks do.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails, also in what tests share")]
+
 mod fakes;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

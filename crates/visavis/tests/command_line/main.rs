@@ -1,5 +1,7 @@
 //! The program as a user runs it, with networks made by hand: no weights and no ONNX Runtime from outside are needed.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails, also in what tests share")]
+
 mod stage;
 #[path = "../../../visavis-infer/tests/support/mod.rs"]
 mod support;
