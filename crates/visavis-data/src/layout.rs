@@ -1,0 +1,1 @@
+//! Readers for the layouts that data sets come in.

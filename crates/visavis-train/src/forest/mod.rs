@@ -1,0 +1,1 @@
+//! Training of regression forests (Kazemi and Sullivan, CVPR 2014).

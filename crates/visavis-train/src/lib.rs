@@ -1,0 +1,3 @@
+//! Networks, their training and their export to ONNX.
+
+pub mod forest;
