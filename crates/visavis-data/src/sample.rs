@@ -1,6 +1,6 @@
 //! One labelled face, and sets of them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use visavis_image::{Landmarks, Rect};
@@ -65,6 +65,14 @@ pub struct DataSet {
     pub name: String,
     /// The samples in the order of the set's own lists.
     pub samples: Vec<Sample>,
+    /// What the reader left out and why, in words for people.
+    pub notes: Vec<String>,
+}
+
+/// The name for a set in `folder`.
+pub(crate) fn name_of(folder: &Path) -> String {
+    let full = std::path::absolute(folder).unwrap_or_default();
+    full.file_name().map_or_else(|| "set".into(), |name| name.to_string_lossy().into_owned())
 }
 
 /// A data set or pack that cannot be used.

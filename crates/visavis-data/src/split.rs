@@ -14,7 +14,7 @@ pub enum Split {
 }
 
 /// How large the validation part is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SplitRule {
     /// Hundredths of the set, 0 to 100.
     pub validation_percent: u8,

@@ -45,6 +45,7 @@ enum Command {
     Runtime(commands::runtime::Args),
     Bench(commands::bench::Args),
     Evaluate(commands::evaluate::Args),
+    Data(commands::data::Args),
 }
 
 fn main() -> ExitCode {
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
         Command::Runtime(args) => commands::runtime::run(&args),
         Command::Bench(args) => commands::bench::run(&args),
         Command::Evaluate(args) => commands::evaluate::run(&args),
+        Command::Data(args) => commands::data::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

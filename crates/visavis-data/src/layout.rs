@@ -1,1 +1,0 @@
-//! Readers for the layouts that data sets come in.

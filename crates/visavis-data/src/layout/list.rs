@@ -1,0 +1,63 @@
+//! Lists of labels that are plain text: a line for each picture, columns with blanks between.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::field::Place;
+use crate::DataError;
+
+/// A text file of columns.
+#[derive(Debug)]
+pub(super) struct List {
+    path: PathBuf,
+    text: String,
+}
+
+impl List {
+    /// Reads the first of `names` that lies in `folder`; `folder` may also be the list itself.
+    pub(super) fn find(folder: &Path, names: &[&str]) -> Result<Self, DataError> {
+        if folder.is_file() {
+            return Self::read(folder);
+        }
+        let found = names.iter().map(|name| folder.join(name)).find(|path| path.is_file());
+        let missing = || DataError::Layout {
+            path: folder.to_owned(),
+            reason: format!("{} is not in there: name the folder that holds it", names[0]),
+        };
+        Self::read(&found.ok_or_else(missing)?)
+    }
+
+    /// Reads `path`. Bytes that are no UTF-8, as old lists have them in names, become replacement characters.
+    pub(super) fn read(path: &Path) -> Result<Self, DataError> {
+        let bytes = fs::read(path).map_err(|source| DataError::File { path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned(), text: String::from_utf8_lossy(&bytes).into_owned() })
+    }
+
+    /// Where it lies.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The folder it lies in.
+    pub(super) fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new(""))
+    }
+
+    /// Its lines with something on them, cut into columns.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (Place<'_>, Vec<&str>)> {
+        (1..).zip(self.text.lines()).filter_map(|(line, text)| {
+            let columns: Vec<&str> = text.split_whitespace().collect();
+            (!columns.is_empty()).then_some((Place { path: &self.path, line }, columns))
+        })
+    }
+}
+
+/// Exactly `N` columns.
+pub(super) fn columns<'a, const N: usize>(
+    place: &Place<'_>,
+    found: &[&'a str],
+    meaning: &str,
+) -> Result<[&'a str; N], DataError> {
+    let wrong = |_| place.bad(format!("{} columns instead of {N}: {meaning}", found.len()));
+    found.try_into().map_err(wrong)
+}

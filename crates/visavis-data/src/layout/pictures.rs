@@ -1,0 +1,55 @@
+//! The pictures of a folder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::DataError;
+
+const ENDINGS: [&str; 6] = ["jpg", "jpeg", "png", "webp", "bmp", "gif"];
+
+/// A picture of a set's folder.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct PictureFile {
+    /// Relative to the set's folder, `/` between the parts.
+    pub file: String,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+/// All pictures in `folder` and the folders within, sorted, their names relative to `root`. What begins with a dot is
+/// passed over.
+pub(super) fn pictures_in(root: &Path, folder: &Path) -> Result<Vec<PictureFile>, DataError> {
+    let mut found = Vec::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(folder) = open.pop() {
+        for path in entries(&folder)? {
+            let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+            if hidden {
+                continue;
+            }
+            if path.is_dir() {
+                open.push(path);
+            } else if is_picture(&path) {
+                let parts = path.strip_prefix(root).unwrap_or(&path).components();
+                let parts: Vec<_> = parts.map(|part| part.as_os_str().to_string_lossy()).collect();
+                found.push(PictureFile { file: parts.join("/"), path });
+            }
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// What lies in `folder`, sorted.
+pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let fail = |source| DataError::File { path: folder.to_owned(), source };
+    let read: Result<Vec<_>, _> = fs::read_dir(folder).map_err(fail)?.map(|entry| Ok(entry?.path())).collect();
+    let mut paths = read.map_err(fail)?;
+    paths.sort_unstable();
+    Ok(paths)
+}
+
+fn is_picture(path: &Path) -> bool {
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+    ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
+}

@@ -1,0 +1,237 @@
+//! `visavis data`: labelled faces, from the layouts that sets come in to packs that are trained and measured with.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use clap::{Parser, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use visavis_data::layout::{self, Layout};
+use visavis_data::pack::{BoxFit, Pack, PackParams, PackReport, Packer, Summary, contact_sheet};
+use visavis_data::{DataSet, SplitRule};
+use visavis_face::Detect;
+use visavis_face::detect::DetectorParams;
+use visavis_image::codec;
+use visavis_live::Loader;
+
+use crate::options::{EngineArgs, NetworkArgs, complain, cores, parse_size, say, say_json};
+use crate::session::Session;
+
+/// Prepare labelled faces for training and evaluation
+#[derive(Parser)]
+#[command(after_help = "Examples:
+  visavis data pack --layout table --from faces/ --out packs/faces    faces/labels.csv and the pictures it names
+  visavis data show packs/faces                                       how many faces say what
+  visavis data sheet packs/faces --out sheet.png                      have a look at them")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Pack(PackArgs),
+    /// How many faces of a pack say what, for training and validation
+    #[command(after_help = "Example:\n  visavis data show packs/utkface --json")]
+    Show {
+        /// The pack
+        pack: PathBuf,
+        /// Read everything and compare its hash with the one written when it was made
+        #[arg(long)]
+        verify: bool,
+        /// As JSON, for scripts
+        #[arg(long)]
+        json: bool,
+    },
+    /// Draw faces from all over a pack with box and keypoints: labelled in green, detected in orange
+    #[command(after_help = "Example:\n  visavis data sheet packs/utkface --out sheet.png --count 64")]
+    Sheet {
+        /// The pack
+        pack: PathBuf,
+        /// The picture to make, PNG or JPEG by its ending
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// How many faces
+        #[arg(long, default_value_t = 64, value_name = "N")]
+        count: usize,
+        /// Faces in a row
+        #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+        columns: u32,
+    },
+}
+
+/// Cut the faces of a set out, once and for all: with box, keypoints, labels, and the side of the split they stand on
+#[derive(Parser)]
+#[command(after_help = after_help())]
+struct PackArgs {
+    /// How the set lies on disk (see below)
+    #[arg(long, value_name = "LAYOUT", value_parser = Layout::from_str)]
+    layout: Layout,
+    /// Its folder, or its list
+    #[arg(long, value_name = "PATH")]
+    from: PathBuf,
+    /// Its name; decides the split, so keep it [default: the folder's]
+    #[arg(long)]
+    name: Option<String>,
+    /// The pack to make; one that is there is replaced when the new one is complete
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Hundredths of the people, or of the pictures where people are not known, that are kept for validation
+    #[arg(long, default_value_t = 10, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    validation_percent: u8,
+    /// Sides of a crop in pixels
+    #[arg(long, default_value_t = 160, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(16..=2048))]
+    side: u32,
+    /// Sides of a crop in sides of the face's box
+    #[arg(long, default_value_t = 2.0, value_name = "TIMES", value_parser = parse_expansion)]
+    expansion: f32,
+    /// Network that finds the faces
+    #[arg(long, value_name = "NETWORK")]
+    detector: Option<String>,
+    /// Input size of the detector, such as 320x192
+    #[arg(long, value_name = "WxH", value_parser = parse_size)]
+    detector_size: Option<[u32; 2]>,
+    /// Least score of a face, 0 to 1 [default: what the detector's manifest says]
+    #[arg(long, value_name = "SCORE")]
+    score: Option<f32>,
+    /// Pictures looked at at once [default: all cores]
+    #[arg(long, value_name = "N")]
+    workers: Option<usize>,
+    #[command(flatten)]
+    engines: EngineArgs,
+    /// As JSON, for scripts
+    #[arg(long)]
+    json: bool,
+}
+
+fn after_help() -> String {
+    let lines: Vec<String> =
+        Layout::ALL.iter().map(|layout| format!("  {:10} {}", layout.name(), layout.description())).collect();
+    format!(
+        "Layouts:\n{}\n\nExample:\n  visavis data pack --layout table --from utkface --name utkface --out packs/utkface",
+        lines.join("\n")
+    )
+}
+
+fn parse_expansion(text: &str) -> Result<f32> {
+    let expansion: f32 = text.parse().with_context(|| format!("`{text}` is no number"))?;
+    if !(1.0..=8.0).contains(&expansion) {
+        bail!("{expansion} is not between 1 and 8");
+    }
+    Ok(expansion)
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    match &args.command {
+        Command::Pack(args) => pack(args),
+        Command::Show { pack, verify, json } => show(pack, *verify, *json),
+        Command::Sheet { pack, out, count, columns } => sheet(pack, out, *count, *columns),
+    }
+}
+
+fn pack(args: &PackArgs) -> Result<()> {
+    let started = Instant::now();
+    let mut set = layout::read(args.layout, &args.from)?;
+    if let Some(name) = &args.name {
+        set.name.clone_from(name);
+    }
+    for note in &set.notes {
+        complain(note);
+    }
+    let networks = NetworkArgs { detector: args.detector.clone(), ..NetworkArgs::default() };
+    let mut session = Session::open(&args.engines, &networks)?;
+    session.loader.detector =
+        DetectorParams { size: args.detector_size, native_size: false, score: args.score, smallest: 0.0 };
+    let detector = &session.choice.detector;
+    let workers = args.workers.unwrap_or_else(cores).max(1);
+    let mut detectors =
+        (0..workers).map(|_| session.loader.detector(detector)).collect::<Result<Vec<Box<dyn Detect>>, _>>()?;
+    let placement = detectors[0].placement().to_string();
+    let params = PackParams {
+        side: args.side,
+        expansion: args.expansion,
+        split: SplitRule { validation_percent: args.validation_percent },
+        ..PackParams::default()
+    };
+    let bar = ProgressBar::new(set.samples.len() as u64).with_style(
+        ProgressStyle::with_template("{bar:32} {pos}/{len} pictures, {per_sec}, {eta} left")
+            .unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
+    let report = Packer { params }.pack(&set, detector, &mut detectors, &args.out, || bar.inc(1))?;
+    bar.finish_and_clear();
+    let seconds = started.elapsed().as_secs_f64();
+    if args.json {
+        return say_json(&serde_json::json!({
+            "out": args.out, "detector": detector, "placement": placement, "workers": workers,
+            "seconds": (seconds * 10.0).round() / 10.0, "notes": set.notes, "report": report,
+        }));
+    }
+    tell(&report, &set)?;
+    say(&format!("{detector} on {placement}, {workers} at once: {seconds:.0} s, pack in {}", args.out.display()))
+}
+
+fn tell(report: &PackReport, set: &DataSet) -> Result<()> {
+    for file in &report.faceless {
+        complain(&format!("left out, no face found: {file}"));
+    }
+    for unreadable in &report.unreadable {
+        complain(&format!("left out, not readable: {}: {}", unreadable.file, unreadable.reason));
+    }
+    say(&format!(
+        "{}: {} faces of {} pictures, {} to train and {} to validate; without a face {}, not readable {}, \
+         labelled but not detected {}",
+        report.name,
+        report.faces,
+        set.samples.len(),
+        report.train,
+        report.validation,
+        report.faceless.len(),
+        report.unreadable.len(),
+        report.undetected,
+    ))
+}
+
+fn show(path: &Path, verify: bool, json: bool) -> Result<()> {
+    let pack = Pack::open(path)?;
+    if verify {
+        pack.verify()?;
+    }
+    let summary = Summary::of(pack.faces());
+    let fit = BoxFit::measure(pack.faces());
+    if json {
+        return say_json(&serde_json::json!({ "pack": pack.info(), "summary": summary, "detector_box": fit }));
+    }
+    let info = pack.info();
+    say(&format!(
+        "{}: crops of {} pixels, {} boxes wide, seen by {}",
+        info.name, info.params.side, info.params.expansion, info.detector
+    ))?;
+    say(&format!("fingerprint {}", info.fingerprint))?;
+    say(&format!("\n{:10} {:12} {:>8} {:>11}", "", "", "training", "validation"))?;
+    say(&format!("{:10} {:12} {:8} {:11}", "faces", "", summary.train, summary.validation))?;
+    for count in &summary.counts {
+        say(&format!("{:10} {:12} {:8} {:11}", count.label, count.value, count.train, count.validation))?;
+    }
+    if summary.identities > 0 {
+        say(&format!("{} people", summary.identities))?;
+    }
+    if let Some(BoxFit { usual: [x, y, width, height], iou, faces }) = fit {
+        say(&format!(
+            "\ndetector's box about the labelled keypoints, in sides of the face template: centre ({x:.3}, {y:.3}), \
+             {width:.3} wide, {height:.3} high (medians over {faces} faces); overlap with the box made from the \
+             keypoints {iou:.2}"
+        ))?;
+    }
+    Ok(())
+}
+
+fn sheet(path: &Path, out: &Path, count: usize, columns: u32) -> Result<()> {
+    let sheet = contact_sheet(&Pack::open(path)?, count, columns)?;
+    let bytes = match out.extension().and_then(|ending| ending.to_str()) {
+        Some("jpg" | "jpeg") => codec::encode_jpeg(&sheet, 90)?,
+        Some("png") => codec::encode_png(&sheet)?,
+        _ => bail!("{}: name a file that ends with .png or .jpg", out.display()),
+    };
+    std::fs::write(out, bytes).with_context(|| format!("{} cannot be written", out.display()))
+}
