@@ -1,9 +1,10 @@
-//! The five keypoints of a face from a network of its own (O-Net and its like).
+//! The five keypoints of a face: what locates them, and networks that do nothing else (O-Net and its like).
 
 use visavis_image::{Landmarks, Picture, Point, Rect};
-use visavis_infer::manifest::{Crop, Head, HeadDecode, Input, PointOrder};
-use visavis_infer::{Manifest, Model, Placement, Task, Tensor};
+use visavis_infer::manifest::{Crop, FileKind, Head, HeadDecode, Input, PointOrder};
+use visavis_infer::{EngineOptions, Entry, Manifest, Model, Placement, Runtime, Task, Tensor};
 
+use crate::forest::{Forest, ForestLocator};
 use crate::{FaceError, align, input};
 
 /// Finds the keypoints of a face whose box is known.
@@ -16,6 +17,21 @@ pub trait Locate: Send {
 
     /// Where it runs.
     fn placement(&self) -> Placement;
+}
+
+/// Loads what locates keypoints: a network, or a regression forest, which needs neither `runtime` nor `options`.
+///
+/// # Errors
+/// [`FaceError::Infer`] if the weights are not those of the manifest or do not load; [`FaceError::WrongTask`] if the
+/// entry locates no keypoints; [`FaceError::Forest`] for a forest's file that makes no sense.
+pub fn load_locator(entry: &Entry, runtime: &Runtime, options: &EngineOptions) -> Result<Box<dyn Locate>, FaceError> {
+    Ok(match entry.manifest.file_kind() {
+        FileKind::Onnx => Box::new(KeypointNetwork::new(&entry.manifest, entry.load(runtime, options)?)?),
+        FileKind::Forest => {
+            let wrong = |error| FaceError::Forest { model: entry.manifest.name.clone(), error };
+            Box::new(ForestLocator::new(Forest::read(&entry.read()?).map_err(wrong)?))
+        }
+    })
 }
 
 /// A keypoint network that the manifest describes.

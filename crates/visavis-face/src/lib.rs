@@ -7,6 +7,7 @@ pub mod detect;
 mod enrol;
 mod estimates;
 mod findings;
+pub mod forest;
 pub mod gallery;
 mod input;
 mod keypoints;
@@ -17,7 +18,7 @@ pub use detect::{Detect, Face, FaceDetector};
 pub use enrol::{Enrolled, Enroller};
 pub use estimates::{Estimates, EstimatesParams, Resemblance};
 pub use findings::{Age, Findings, Smile};
-pub use keypoints::{KeypointNetwork, Locate};
+pub use keypoints::{KeypointNetwork, Locate, load_locator};
 pub use recognise::{FaceNetwork, FaceView, Recognise};
 pub use track::{Track, TrackId, Tracker, TrackerParams};
 
@@ -29,6 +30,14 @@ pub enum FaceError {
     /// The network did not run.
     #[error(transparent)]
     Infer(#[from] InferError),
+    /// The file of a regression forest makes no sense.
+    #[error("{model}: {error}")]
+    Forest {
+        /// The forest.
+        model: String,
+        /// What is wrong with its file.
+        error: forest::ForestError,
+    },
     /// An output does not have the shape that its decoder needs.
     #[error("{model}: output `{tensor}` has shape {found:?}, its decoder needs {expected}")]
     OutputShape {

@@ -36,13 +36,13 @@ pub enum InferError {
         /// The system's words.
         reason: String,
     },
-    /// An ONNX file without a manifest.
+    /// Weights without a manifest.
     #[error(
         "{}: weights without a manifest; write {} beside it (docs/manifest.md says how)",
         .path.display(), .path.with_extension("toml").display()
     )]
     NoManifest {
-        /// The ONNX file.
+        /// The file of the weights.
         path: PathBuf,
     },
     /// Weights are not the ones that the manifest describes.
@@ -79,6 +79,12 @@ pub enum InferError {
         file: String,
         /// Where the network comes from.
         source_text: String,
+    },
+    /// A regression forest where a network is needed.
+    #[error("{model}: a regression forest, which no engine runs: it is there for `--keypoints {model}`")]
+    NotANetwork {
+        /// The forest.
+        model: String,
     },
     /// The engine cannot make sense of the file.
     #[error("{model}: {engine} cannot load it: {reason}")]

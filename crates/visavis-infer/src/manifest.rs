@@ -1,4 +1,4 @@
-//! Everything about a network that is not its weights: a TOML file beside the ONNX file.
+//! Everything about a network that is not its weights: a TOML file beside the file of the weights.
 
 pub(crate) mod identity;
 mod validate;
@@ -63,7 +63,34 @@ impl FromStr for Task {
     }
 }
 
-/// A network's description. Field by field in `docs/manifest.md`.
+/// What kind of file the weights are, told by the end of its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FileKind {
+    /// `.onnx`: a network, which an engine runs.
+    Onnx,
+    /// `.forest`: a regression forest that locates keypoints, which needs no engine.
+    Forest,
+}
+
+impl FileKind {
+    /// The kind of a file of this name; `None` if it is no file of weights.
+    #[must_use]
+    pub fn of(file: &str) -> Option<Self> {
+        let extension = std::path::Path::new(file).extension()?;
+        [Self::Onnx, Self::Forest].into_iter().find(|kind| extension.eq_ignore_ascii_case(kind.extension()))
+    }
+
+    /// The end of the file's name, without the dot.
+    #[must_use]
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Onnx => "onnx",
+            Self::Forest => "forest",
+        }
+    }
+}
+
+/// A network's description, or that of a regression forest. Field by field in `docs/manifest.md`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
@@ -86,9 +113,10 @@ pub struct Manifest {
     /// What it was trained on.
     #[serde(default)]
     pub training_data: Option<String>,
-    /// The picture that it takes.
+    /// The picture that it takes; empty for a forest, which looks at the picture itself.
+    #[serde(default, skip_serializing_if = "Input::is_empty")]
     pub input: Input,
-    /// How a face is cut out for it; absent for detectors.
+    /// How a face is cut out for it; absent for detectors and forests.
     #[serde(default)]
     pub crop: Option<Crop>,
     /// How the outputs of a detector become boxes.
@@ -115,6 +143,12 @@ impl Manifest {
             .map_err(|error| InferError::ManifestSyntax { origin: origin.into(), reason: error.to_string() })?;
         manifest.validate(origin)?;
         Ok(manifest)
+    }
+
+    /// What kind of file the weights are.
+    #[must_use]
+    pub fn file_kind(&self) -> FileKind {
+        FileKind::of(&self.file).unwrap_or(FileKind::Onnx)
     }
 
     /// Names of the output tensors in the order in which [`crate::Model::run`] gives them.
@@ -173,7 +207,29 @@ pub struct Input {
     pub batch: bool,
 }
 
+impl Default for Input {
+    /// No input at all.
+    fn default() -> Self {
+        Self {
+            tensor: String::new(),
+            layout: Layout::default(),
+            colour: Colour::default(),
+            size: [0; 2],
+            multiple_of: None,
+            mean: [0.0; 3],
+            std: ones(),
+            batch: false,
+        }
+    }
+}
+
 impl Input {
+    /// Whether nothing is said of an input.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// The tensor's shape for `count` pictures of `width` by `height`, the axes in the order of `layout`.
     #[must_use]
     pub fn shape(&self, count: usize, width: u32, height: u32) -> [usize; 4] {

@@ -76,7 +76,10 @@ impl Entry {
     }
 
     /// The weights, read once and checked: what is given back is what was hashed.
-    fn read(&self) -> Result<Cow<'static, [u8]>, InferError> {
+    ///
+    /// # Errors
+    /// As [`Entry::verify`].
+    pub fn read(&self) -> Result<Cow<'static, [u8]>, InferError> {
         let bytes: Cow<'static, [u8]> = match &self.weights {
             WeightsLocation::Embedded(bytes) => Cow::Borrowed(bytes),
             WeightsLocation::File(path) => Cow::Owned(fs::read(path).map_err(|error| InferError::file(path, error))?),

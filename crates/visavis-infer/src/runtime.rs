@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::engine::onnxruntime::OrtModel;
 use crate::engine::tract::TractModel;
+use crate::manifest::FileKind;
 use crate::{Device, EngineChoice, EngineKind, EngineOptions, InferError, Manifest, Model};
 
 /// The environment variable that names an ONNX Runtime, a library or the folder that has it.
@@ -124,15 +125,18 @@ impl Runtime {
     /// [`crate::Registry::load`].
     ///
     /// # Errors
-    /// What [`Runtime::choose`] gives; [`InferError::Load`] for a file that the engine cannot read;
-    /// [`InferError::MissingTensor`] and [`InferError::Shape`] where the file is not what the manifest says;
-    /// [`InferError::Device`] for a device that the library does not have or that does not start.
+    /// What [`Runtime::choose`] gives; [`InferError::NotANetwork`] for a regression forest; [`InferError::Load`] for a
+    /// file that the engine cannot read; [`InferError::MissingTensor`] and [`InferError::Shape`] where the file is not
+    /// what the manifest says; [`InferError::Device`] for a device that the library does not have or that does not start.
     pub fn load(
         &self,
         manifest: &Manifest,
         weights: &[u8],
         options: &EngineOptions,
     ) -> Result<Box<dyn Model>, InferError> {
+        if manifest.file_kind() == FileKind::Forest {
+            return Err(InferError::NotANetwork { model: manifest.name.clone() });
+        }
         let model: Box<dyn Model> = match (self.choose(options)?, &self.report.library) {
             (EngineKind::OnnxRuntime, Some(library)) => Box::new(OrtModel::load(manifest, weights, library, options)?),
             _ => Box::new(TractModel::load(manifest, weights)?),

@@ -4,7 +4,7 @@
 
 mod support;
 
-use support::{detector_manifest, face_manifest};
+use support::{detector_manifest, face_manifest, forest_manifest};
 use visavis_infer::manifest::{Crop, DetectorDecode};
 use visavis_infer::{Manifest, Task};
 
@@ -19,7 +19,7 @@ at = [0.7, 0.3]
 
 #[test]
 fn good_manifests_survive_being_written_and_read() {
-    for text in [face_manifest("face", b""), detector_manifest("detector", b"")] {
+    for text in [face_manifest("face", b""), detector_manifest("detector", b""), forest_manifest("forest", b"")] {
         let manifest = Manifest::parse(&text, "a.toml").unwrap();
         let written = toml::to_string(&manifest).unwrap();
         assert_eq!(Manifest::parse(&written, "b.toml").unwrap(), manifest);
@@ -64,6 +64,7 @@ fn output_order() {
 fn mistakes_are_named() {
     let face = face_manifest("face", b"");
     let detector = detector_manifest("detector", b"");
+    let forest = forest_manifest("forest", b"");
     let points = face.replace("kind = \"aligned\"", POINTS);
     let yunet = detector.replace(
         "kind = \"corners\"\nscores = \"scores\"\nboxes = \"boxes\"\nface_class = 1",
@@ -82,7 +83,11 @@ fn mistakes_are_named() {
         (&face, "name = \"face\"", "name = \"\"", &["name: ``"]),
         (&face, "title = \"made by a test\"", "title = \" \"", &["title: is empty"]),
         (&face, "file = \"face.onnx\"", "file = \"../face.onnx\"", &["file: `../face.onnx`", "plain file name"]),
-        (&face, "file = \"face.onnx\"", "file = \"face.pb\"", &["file:", ".onnx"]),
+        (&face, "file = \"face.onnx\"", "file = \"face.pb\"", &["file:", ".onnx", ".forest"]),
+        (&face, "file = \"face.onnx\"", "file = \"face.forest\"", &["tasks: ", "`keypoints` alone"]),
+        (&forest, "[\"keypoints\"]", "[\"keypoints\", \"age\"]", &["tasks: ", "keypoints, age"]),
+        (&forest, "source = \"a test\"", "source = \"a test\"\ncrop = { kind = \"aligned\" }", &["crop: a regression"]),
+        (&forest, "file = \"forest.forest\"", "file = \"forest.onnx\"", &["input: is missing"]),
         (&face, "sha256 = \"", "sha256 = \"x", &["sha256: `x", "64"]),
         (&face, "[\"age\", \"gender\"]", "[]", &["tasks: is empty", "similarity"]),
         (&face, "[\"age\", \"gender\"]", "[\"age\", \"age\"]", &["tasks: `age`", "twice"]),

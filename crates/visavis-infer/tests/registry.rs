@@ -7,7 +7,7 @@ mod support;
 use std::fs;
 use std::path::Path;
 
-use support::{detector_manifest, face_manifest, onnx, sha256};
+use support::{detector_manifest, face_manifest, forest_manifest, onnx, sha256};
 use visavis_infer::{
     EmbeddedModel, EngineChoice, EngineOptions, InferError, Problem, Registry, Runtime, Shelf, Task, Tensor,
     WeightsLocation, fingerprint, runtime::Search,
@@ -100,6 +100,25 @@ fn wrong_hash_is_refused_by_name() {
     fs::write(folder.path().join("face.onnx"), &weights).unwrap();
     registry.get("face").unwrap().verify().unwrap();
     registry.load("face", &runtime, &options).unwrap();
+}
+
+#[test]
+fn a_forest_stands_on_a_shelf_but_is_no_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let weights = b"as far as the registry goes, any bytes are a forest";
+    fs::write(folder.path().join("wood.toml"), forest_manifest("wood", weights)).unwrap();
+    fs::write(folder.path().join("wood.forest"), weights).unwrap();
+    fs::write(folder.path().join("stray.forest"), weights).unwrap();
+    let registry = Registry::join(&[], None, &[folder.path().to_owned()]).unwrap();
+    let entry = registry.for_task(Task::Keypoints).next().unwrap();
+    assert_eq!(entry.manifest.name, "wood");
+    assert_eq!(*entry.read().unwrap(), weights[..]);
+    let (runtime, options) = tract();
+    let error = registry.load("wood", &runtime, &options).map(|_| ()).unwrap_err();
+    assert!(matches!(&error, InferError::NotANetwork { model } if model == "wood"), "{error}");
+    assert!(registry.get("stray").unwrap_err().to_string().contains("stray.toml"));
+    fs::write(folder.path().join("wood.forest"), b"another").unwrap();
+    assert!(matches!(registry.get("wood").unwrap().read(), Err(InferError::Hash { .. })));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use visavis_face::detect::DetectorParams;
 use visavis_face::gallery::{EmbeddingId, GalleryFile, Snapshot};
-use visavis_face::{Detect, FaceDetector, FaceNetwork, FaceView, KeypointNetwork, Locate, Recognise};
+use visavis_face::{Detect, FaceDetector, FaceNetwork, FaceView, Locate, Recognise, load_locator};
 use visavis_image::{Picture, Rect};
 use visavis_infer::manifest::HeadDecode;
 use visavis_infer::{EngineOptions, Registry, Runtime, fingerprint};
@@ -106,10 +106,9 @@ impl Loader for RegistryLoader {
     }
 
     fn locator(&self, model: &str) -> Result<Box<dyn Locate>, LiveError> {
-        let entry = self.registry.get(model)?;
-        let mut locator = KeypointNetwork::new(&entry.manifest, entry.load(&self.runtime, &self.recognition)?)?;
+        let mut locator = load_locator(self.registry.get(model)?, &self.runtime, &self.recognition)?;
         locator.locate(&Picture::new(64, 64), &Rect::new(8.0, 8.0, 48.0, 48.0))?;
-        Ok(Box::new(locator))
+        Ok(locator)
     }
 
     fn recogniser(&self, model: &str) -> Result<Box<dyn Recognise>, LiveError> {

@@ -1,6 +1,6 @@
 //! Whether a manifest makes sense.
 
-use super::{Anchor, Crop, Detector, DetectorDecode, FORMAT, Head, HeadDecode, Input, Manifest, Task};
+use super::{Anchor, Crop, Detector, DetectorDecode, FORMAT, FileKind, Head, HeadDecode, Input, Manifest, Task};
 use crate::InferError;
 
 /// Larger pictures than this are a typing error.
@@ -37,6 +37,9 @@ impl Manifest {
         if self.sha256.len() != 64 || !self.sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return complain("sha256", format!("`{}` is not 64 hexadecimal digits", self.sha256));
         }
+        if self.file_kind() == FileKind::Forest {
+            return self.check_forest();
+        }
         check_input(&self.input)?;
         self.check_tasks()?;
         match (&self.detector, &self.crop) {
@@ -46,6 +49,26 @@ impl Manifest {
             (None, Some(crop)) => check_crop(crop),
         }?;
         self.heads.iter().enumerate().try_for_each(|(index, head)| check_head(index, head))
+    }
+
+    /// A forest locates keypoints in the picture itself, and its file says all about how.
+    fn check_forest(&self) -> Result<(), Complaint> {
+        if self.tasks != [Task::Keypoints] {
+            return complain(
+                "tasks",
+                format!("a regression forest tells `keypoints` alone, not {}", list(&self.tasks)),
+            );
+        }
+        let said = [
+            ("input", !self.input.is_empty()),
+            ("crop", self.crop.is_some()),
+            ("detector", self.detector.is_some()),
+            ("head", !self.heads.is_empty()),
+        ];
+        match said.into_iter().find(|(_, given)| *given) {
+            Some((field, _)) => complain(field, "a regression forest has none: its own file says how it works"),
+            None => Ok(()),
+        }
     }
 
     fn check_tasks(&self) -> Result<(), Complaint> {
@@ -128,13 +151,16 @@ fn check_file(file: &str) -> Result<(), Complaint> {
     if file.contains(['/', '\\', ':', '\0']) || file.starts_with('.') || file.trim() != file {
         return complain("file", format!("`{file}` must be a plain file name in the manifest's folder"));
     }
-    if !file.to_ascii_lowercase().ends_with(".onnx") || file.len() <= ".onnx".len() {
-        return complain("file", format!("`{file}` must end in .onnx"));
+    if FileKind::of(file).is_none() {
+        return complain("file", format!("`{file}` must end in .onnx (a network) or .forest (a regression forest)"));
     }
     Ok(())
 }
 
 fn check_input(input: &Input) -> Result<(), Complaint> {
+    if input.is_empty() {
+        return complain("input", "is missing: say what picture the network takes");
+    }
     if input.tensor.is_empty() {
         return complain("input.tensor", "is empty");
     }

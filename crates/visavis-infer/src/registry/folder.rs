@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Entry, Find, Shelf, Slot, WeightsLocation};
+use crate::manifest::FileKind;
 use crate::{InferError, Manifest};
 
 /// No manifest is anywhere near as long.
 const LONGEST_MANIFEST: u64 = 1 << 20;
 
-/// What lies in a folder: each `*.toml` with its weights, and each `*.onnx` that no manifest there speaks of but that
-/// has the file name of a known network.
+/// What lies in a folder: each `*.toml` with its weights, and each file of weights that no manifest there speaks of but
+/// that has the file name of a known network.
 pub(super) fn scan(folder: &Path, shelf: &Shelf, known: &[Manifest]) -> Result<Vec<Find>, InferError> {
     let refuse = |error| InferError::file(folder, format!("cannot be read as a folder of models: {error}"));
     let mut paths = Vec::new();
@@ -22,7 +23,8 @@ pub(super) fn scan(folder: &Path, shelf: &Shelf, known: &[Manifest]) -> Result<V
     let mut spoken_of: Vec<PathBuf> = Vec::new();
     let mut finds = Vec::new();
     for path in paths.iter().filter(|path| has_extension(path, "toml")) {
-        spoken_of.push(path.with_extension("onnx"));
+        // A manifest that is broken still speaks for the weights of its own name.
+        spoken_of.extend([FileKind::Onnx, FileKind::Forest].map(|kind| path.with_extension(kind.extension())));
         let find = from_manifest(path, shelf);
         if let Slot::Good(entry) = &find.slot
             && let WeightsLocation::File(weights) = &entry.weights
@@ -31,7 +33,7 @@ pub(super) fn scan(folder: &Path, shelf: &Shelf, known: &[Manifest]) -> Result<V
         }
         finds.push(find);
     }
-    for path in paths.iter().filter(|path| has_extension(path, "onnx") && !spoken_of.contains(path)) {
+    for path in paths.iter().filter(|path| is_weights(path) && !spoken_of.contains(path)) {
         finds.push(from_weights(path, shelf, known));
     }
     Ok(finds)
@@ -40,6 +42,10 @@ pub(super) fn scan(folder: &Path, shelf: &Shelf, known: &[Manifest]) -> Result<V
 fn has_extension(path: &Path, wanted: &str) -> bool {
     let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
     !hidden && path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(wanted)) && path.is_file()
+}
+
+fn is_weights(path: &Path) -> bool {
+    [FileKind::Onnx, FileKind::Forest].iter().any(|kind| has_extension(path, kind.extension()))
 }
 
 fn from_manifest(path: &Path, shelf: &Shelf) -> Find {

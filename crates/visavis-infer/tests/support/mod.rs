@@ -100,6 +100,23 @@ face_class = 1
     )
 }
 
+/// The manifest of a regression forest.
+pub(crate) fn forest_manifest(name: &str, weights: &[u8]) -> String {
+    format!(
+        r#"
+format = 1
+name = "{name}"
+title = "made by a test"
+tasks = ["keypoints"]
+file = "{name}.forest"
+sha256 = "{hash}"
+licence = "MIT"
+source = "a test"
+"#,
+        hash = sha256(weights)
+    )
+}
+
 pub(crate) fn parse(text: &str) -> Manifest {
     Manifest::parse(text, "test.toml").unwrap()
 }

@@ -60,14 +60,15 @@ struct Row<'a> {
     title: &'a str,
     tasks: &'a [Task],
     licence: &'a str,
-    input: [u32; 2],
+    /// Width and height; absent for a forest, which takes any picture.
+    input: Option<[u32; 2]>,
     /// Where the weights are; absent where only the manifest is known.
     weights: Option<String>,
 }
 
 fn row(manifest: &Manifest, weights: Option<String>) -> Row<'_> {
     let Manifest { name, title, tasks, licence, input, .. } = manifest;
-    Row { name, title, tasks, licence, input: input.size, weights }
+    Row { name, title, tasks, licence, input: (!input.is_empty()).then_some(input.size), weights }
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -108,9 +109,9 @@ fn list(registry: &Registry, task: Option<Task>, json: bool) -> Result<()> {
     let wide = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
     for row in &rows {
         let tasks = row.tasks.iter().map(Task::to_string).collect::<Vec<_>>().join(", ");
-        let [width, height] = row.input;
+        let input = row.input.map_or("any".to_owned(), |[width, height]| format!("{width}x{height}"));
         let missing = if row.weights.is_some() { "" } else { "   (weights not here: add their folder with --models)" };
-        say(&format!("{:wide$}  {tasks:22}  {width}x{height:<5} {:18} {}{missing}", row.name, row.licence, row.title))?;
+        say(&format!("{:wide$}  {tasks:22}  {input:9} {:18} {}{missing}", row.name, row.licence, row.title))?;
     }
     Ok(())
 }
@@ -123,7 +124,9 @@ fn show(manifest: &Manifest) -> Result<()> {
     if let Some(data) = &manifest.training_data {
         say(&format!("training data  {data}"))?;
     }
-    say(&format!("input          {}x{}", manifest.input.size[0], manifest.input.size[1]))?;
+    if !manifest.input.is_empty() {
+        say(&format!("input          {}x{}", manifest.input.size[0], manifest.input.size[1]))?;
+    }
     say(&format!("weights        {} (SHA-256 {})", manifest.file, manifest.sha256))?;
     for figure in &manifest.figures {
         say(&format!("figure         {}: {} ({})", figure.what, figure.value, figure.by))?;

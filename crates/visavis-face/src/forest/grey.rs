@@ -1,0 +1,170 @@
+//! Grey values at any place of a picture.
+
+use visavis_image::{Picture, Point, Rect};
+
+use super::BoxFrame;
+
+/// Whatever has grey pixels.
+pub trait GreyImage {
+    /// Pixels across.
+    fn width(&self) -> u32;
+
+    /// Pixels down.
+    fn height(&self) -> u32;
+
+    /// The grey value at column `x`, row `y`.
+    ///
+    /// # Panics
+    /// If the place lies outside.
+    fn grey(&self, x: u32, y: u32) -> u8;
+}
+
+/// Luma of an RGB picture (ITU-R BT.601, in 256ths).
+impl GreyImage for Picture {
+    fn width(&self) -> u32 {
+        Picture::width(self)
+    }
+
+    fn height(&self) -> u32 {
+        Picture::height(self)
+    }
+
+    fn grey(&self, x: u32, y: u32) -> u8 {
+        let [red, green, blue] = self.pixel(x, y).map(u32::from);
+        // The weights sum to 256: the same light added to all three channels is added to the luma exactly.
+        ((77 * red + 150 * green + 29 * blue + 128) >> 8) as u8
+    }
+}
+
+/// A picture that has only grey values; a third of the memory, for whoever keeps thousands of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GreyPicture {
+    width: u32,
+    pixels: Vec<u8>,
+}
+
+impl GreyPicture {
+    /// The part of `picture` that `rect` touches; empty if that is nothing. The second value is the upper left corner of
+    /// that part in pixels of `picture`.
+    #[must_use]
+    pub fn cut(picture: &Picture, rect: &Rect) -> (Self, Point) {
+        let within = |low: f32, high: f32, side: u32| (low.floor().max(0.0) as u32)..(high.ceil() as u32).min(side);
+        let columns = within(rect.x, rect.right(), picture.width());
+        let rows = within(rect.y, rect.bottom(), picture.height());
+        let corner = Point::new(columns.start as f32, rows.start as f32);
+        let width = columns.len() as u32;
+        let pixels = rows.flat_map(|y| columns.clone().map(move |x| picture.grey(x, y))).collect();
+        (Self { width, pixels }, corner)
+    }
+}
+
+impl From<&Picture> for GreyPicture {
+    fn from(picture: &Picture) -> Self {
+        Self::cut(picture, &Rect::new(0.0, 0.0, picture.width() as f32, picture.height() as f32)).0
+    }
+}
+
+impl GreyImage for GreyPicture {
+    fn width(&self) -> u32 {
+        self.width
+    }
+
+    fn height(&self) -> u32 {
+        self.pixels.len().checked_div(self.width as usize).unwrap_or(0) as u32
+    }
+
+    fn grey(&self, x: u32, y: u32) -> u8 {
+        self.pixels[y as usize * self.width as usize + x as usize]
+    }
+}
+
+/// A picture seen in a mirror.
+#[derive(Debug, Clone, Copy)]
+pub struct Mirrored<'a, I>(pub &'a I);
+
+impl<I: GreyImage> GreyImage for Mirrored<'_, I> {
+    fn width(&self) -> u32 {
+        self.0.width()
+    }
+
+    fn height(&self) -> u32 {
+        self.0.height()
+    }
+
+    fn grey(&self, x: u32, y: u32) -> u8 {
+        self.0.grey(self.0.width() - 1 - x, y)
+    }
+}
+
+/// Most taps across: beyond, pixels between the taps are left out.
+const MOST_TAPS: u32 = 4;
+
+/// Grey values around a face, at the scale of its box.
+///
+/// A sample is the mean over a square of a `resolution`-th of the box's side, so that a large face looks to the trees as
+/// a small one does: the nearest pixels on a grid of up to 4 by 4 while the square is larger than a pixel, else
+/// bilinear interpolation. Beyond the picture its border goes on.
+#[derive(Debug, Clone, Copy)]
+pub struct Sampler<'a, I> {
+    image: &'a I,
+    frame: BoxFrame,
+    /// Taps across.
+    taps: u32,
+    /// Pixels between two taps.
+    spacing: f32,
+    /// Greatest column and row.
+    last: [i32; 2],
+}
+
+impl<'a, I: GreyImage> Sampler<'a, I> {
+    /// Samples of `image` at places in coordinates of `frame`. `resolution`: samples side by side that fill the box.
+    #[must_use]
+    pub fn new(image: &'a I, frame: BoxFrame, resolution: u16) -> Self {
+        let square = frame.side / f32::from(resolution.max(1));
+        // NaN and infinity saturate to 0 and 4.
+        let taps = (square.round() as u32).clamp(1, MOST_TAPS);
+        let last = [image.width(), image.height()].map(|side| i32::try_from(side).unwrap_or(i32::MAX) - 1);
+        Self { image, frame, taps, spacing: square / taps as f32, last }
+    }
+
+    /// The grey value at a place in box coordinates; 0 in a picture without pixels.
+    #[must_use]
+    pub fn at(&self, place: Point) -> u8 {
+        if self.last.iter().any(|last| *last < 0) {
+            return 0;
+        }
+        let place = self.frame.to_picture(place);
+        if self.taps == 1 { self.interpolated(place) } else { self.mean(place) }
+    }
+
+    fn pixel(&self, x: i32, y: i32) -> u32 {
+        let (x, y) = (x.clamp(0, self.last[0]), y.clamp(0, self.last[1]));
+        self.image.grey(x as u32, y as u32).into()
+    }
+
+    /// In fixed point, so that the same light added everywhere is added to the result exactly.
+    fn interpolated(&self, place: Point) -> u8 {
+        let fixed = |value: f32| ((value - 0.5) * 256.0) as i32;
+        let (x, y) = (fixed(place.x), fixed(place.y));
+        let (column, row) = (x >> 8, y >> 8);
+        let (right, down) = ((x & 255) as u32, (y & 255) as u32);
+        let across =
+            |row: i32| self.pixel(column, row) * (256 - right) + self.pixel(column.saturating_add(1), row) * right;
+        let sum = across(row) * (256 - down) + across(row.saturating_add(1)) * down;
+        ((sum + (1 << 15)) >> 16) as u8
+    }
+
+    fn mean(&self, place: Point) -> u8 {
+        let middle = (self.taps - 1) as f32 / 2.0;
+        let tap = |at: f32, index: u32| (at + (index as f32 - middle) * self.spacing).floor() as i32;
+        let mut sum = 0;
+        for row in 0..self.taps {
+            let y = tap(place.y, row);
+            for column in 0..self.taps {
+                sum += self.pixel(tap(place.x, column), y);
+            }
+        }
+        let count = self.taps * self.taps;
+        ((sum + count / 2) / count) as u8
+    }
+}
