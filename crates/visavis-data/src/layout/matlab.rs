@@ -361,7 +361,7 @@ pub(super) mod tests {
         assert!(parse(&bytes).unwrap_err().contains("7.3"));
         bytes[126..128].copy_from_slice(b"MI");
         assert!(parse(&bytes).unwrap_err().contains("big-endian"));
-        bytes[124..].copy_from_slice(b"\0\x01??");
+        bytes[124..128].copy_from_slice(b"\0\x01??");
         assert!(parse(&bytes).unwrap_err().contains("no MAT-file"));
         assert!(parse(b"short").unwrap_err().contains("shorter"));
     }

@@ -50,7 +50,7 @@ pub struct PackParams {
 }
 
 impl Default for PackParams {
-    /// A face of 80 pixels amid a crop of 160, stored in about 9 KB. Networks of 64 to 112 pixels are cut out of that
+    /// A face of 80 pixels amid a crop of 160, stored in about 10 KB. Networks of 64 to 112 pixels are cut out of that
     /// nearly pixel for pixel; at quality 95 the second compression does not show.
     fn default() -> Self {
         Self { side: 160, expansion: 2.0, quality: 95, split: SplitRule::default() }

@@ -11,7 +11,7 @@ use crate::DataError;
 /// What to do about a pack that is not as it was written.
 const AGAIN: &str = "the pack is damaged or was not copied whole: make it again with `visavis data pack`";
 
-/// A pack, wholly in memory: ten thousand faces take about 80 MB.
+/// A pack, wholly in memory: ten thousand faces take about 100 MB.
 #[derive(Debug, Clone)]
 pub struct Pack {
     folder: PathBuf,

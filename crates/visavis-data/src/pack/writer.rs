@@ -1,13 +1,14 @@
 //! Writing a pack: aside, renamed when it is complete.
 
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use super::{CROPS, FACES, FORMAT, INFO, Line, PackInfo, PackParams, PackedFace, fingerprint};
 use crate::DataError;
 
 /// Writes a pack face by face. Before [`PackWriter::finish`] nothing is at its place; dropped earlier, it leaves nothing.
+/// What a killed run leaves in the hidden folder beside goes with the next one.
 #[derive(Debug)]
 pub struct PackWriter {
     out: PathBuf,
@@ -21,18 +22,14 @@ impl PackWriter {
     /// Begins the pack `out`, which holds the set `name` as `detector` sees it. A pack that is there is replaced at the end.
     ///
     /// # Errors
-    /// [`DataError::Layout`] if something that is no pack is at `out`, [`DataError::File`] if nothing can be written beside it.
+    /// [`DataError::Layout`] if something that is no pack is at `out` or another run is making it, [`DataError::File`] if nothing can be written beside it.
     pub fn new(out: &Path, name: &str, detector: &str, params: PackParams) -> Result<Self, DataError> {
         if out.exists() && !out.join(INFO).is_file() {
             let reason = "something that is no pack is there: name another folder for the pack, or remove it".into();
             return Err(DataError::Layout { path: out.to_owned(), reason });
         }
-        let aside = Aside::beside(out)?;
-        let create = |name: &str| {
-            let path = aside.0.join(name);
-            File::create(&path).map(BufWriter::new).map_err(|source| DataError::File { path, source })
-        };
-        let (lines, crops) = (create(FACES)?, create(CROPS)?);
+        let (aside, crops) = Aside::lock(out)?;
+        let lines = File::create(aside.0.join(FACES)).map_err(aside.fail(FACES))?;
         let info = PackInfo {
             format: FORMAT,
             name: name.to_owned(),
@@ -43,7 +40,7 @@ impl PackWriter {
             crops_bytes: 0,
             fingerprint: String::new(),
         };
-        Ok(Self { out: out.to_owned(), aside, info, lines, crops })
+        Ok(Self { out: out.to_owned(), aside, info, lines: BufWriter::new(lines), crops: BufWriter::new(crops) })
     }
 
     /// Adds a face and its crop.
@@ -71,49 +68,61 @@ impl PackWriter {
     ///
     /// # Errors
     /// [`DataError::File`] if the disk refuses.
-    pub fn finish(mut self) -> Result<PackInfo, DataError> {
-        self.lines.flush().map_err(self.aside.fail(FACES))?;
-        self.crops.flush().map_err(self.aside.fail(CROPS))?;
-        for (name, file) in [(FACES, self.lines.get_ref()), (CROPS, self.crops.get_ref())] {
-            file.sync_all().map_err(self.aside.fail(name))?;
+    pub fn finish(self) -> Result<PackInfo, DataError> {
+        let Self { out, aside, mut info, lines, crops } = self;
+        for (name, file) in [(FACES, lines), (CROPS, crops)] {
+            // Closed here: Windows renames no folder with an open file in it.
+            let file = file.into_inner().map_err(|error| aside.fail(name)(error.into_error()))?;
+            file.sync_all().map_err(aside.fail(name))?;
         }
-        self.info.fingerprint = fingerprint(&self.aside.0)?;
-        let text = serde_json::to_string_pretty(&self.info)
-            .map_err(|error| DataError::Layout { path: self.out.clone(), reason: error.to_string() })?;
-        fs::write(self.aside.0.join(INFO), text + "\n").map_err(self.aside.fail(INFO))?;
-        let fail = |source| DataError::File { path: self.out.clone(), source };
-        if self.out.exists() {
-            // A folder cannot be renamed over one with files in it.
-            let old = Aside::name(&self.out, "old");
-            fs::rename(&self.out, &old.0).map_err(fail)?;
-            if let Err(source) = fs::rename(&self.aside.0, &self.out) {
-                let _ = fs::rename(&old.0, &self.out);
-                return Err(fail(source));
-            }
-        } else {
-            fs::rename(&self.aside.0, &self.out).map_err(fail)?;
+        info.fingerprint = fingerprint(&aside.0)?;
+        let text = serde_json::to_string_pretty(&info)
+            .map_err(|error| DataError::Layout { path: out.clone(), reason: error.to_string() })?;
+        fs::write(aside.0.join(INFO), text + "\n").map_err(aside.fail(INFO))?;
+        let fail = |source| DataError::File { path: out.clone(), source };
+        if !out.exists() {
+            return fs::rename(&aside.0, &out).map_err(fail).map(|()| info);
         }
-        Ok(self.info)
+        // A folder cannot be renamed over one with files in it.
+        let old = beside(&out, "old");
+        let _ = fs::remove_dir_all(&old);
+        fs::rename(&out, &old).map_err(fail)?;
+        if let Err(source) = fs::rename(&aside.0, &out) {
+            let _ = fs::rename(&old, &out);
+            return Err(fail(source));
+        }
+        let _ = fs::remove_dir_all(&old);
+        Ok(info)
     }
 }
 
-/// A folder beside a pack that goes when it is dropped.
+/// The folder beside a pack in which it is made. It goes when it is dropped.
 #[derive(Debug)]
 struct Aside(PathBuf);
 
 impl Aside {
-    fn name(out: &Path, what: &str) -> Self {
-        let name = out.file_name().unwrap_or_default().to_string_lossy();
-        Self(out.with_file_name(format!(".{name}.{}.{what}", std::process::id())))
+    /// Makes the folder, or takes over what a killed run has left there, and opens and locks the file of crops in it.
+    fn lock(out: &Path) -> Result<(Self, File), DataError> {
+        let folder = beside(out, "part");
+        fs::create_dir_all(&folder).map_err(|source| DataError::File { path: folder.clone(), source })?;
+        let path = folder.join(CROPS);
+        let fail = |source| DataError::File { path: path.clone(), source };
+        let crops = OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(fail)?;
+        match crops.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let reason = "another run is making this pack: wait for its end, or name another folder".into();
+                return Err(DataError::Layout { path: out.to_owned(), reason });
+            }
+            // Some network file systems know no locks: then nobody else is seen, which is no reason not to work.
+            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
+            Err(TryLockError::Error(source)) => return Err(fail(source)),
+        }
+        crops.set_len(0).map_err(fail)?;
+        Ok((Self(folder), crops))
     }
 
-    fn beside(out: &Path) -> Result<Self, DataError> {
-        let aside = Self::name(out, "part");
-        let made = fs::create_dir_all(&aside.0);
-        made.map_err(|source| DataError::File { path: aside.0.clone(), source }).map(|()| aside)
-    }
-
-    fn fail(&self, name: &str) -> impl Fn(std::io::Error) -> DataError + use<> {
+    fn fail(&self, name: &str) -> impl Fn(io::Error) -> DataError + use<> {
         let path = self.0.join(name);
         move |source| DataError::File { path: path.clone(), source }
     }
@@ -123,6 +132,12 @@ impl Drop for Aside {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
+}
+
+/// The hidden folder `.NAME.what` beside a pack.
+fn beside(out: &Path, what: &str) -> PathBuf {
+    let name = out.file_name().unwrap_or_default().to_string_lossy();
+    out.with_file_name(format!(".{name}.{what}"))
 }
 
 /// JSON has no words for other numbers.

@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
+use visavis_data::layout::classes::{self, ClassRule};
 use visavis_data::layout::{self, Layout};
 use visavis_data::pack::{BoxFit, Pack, PackParams, PackReport, Packer, Summary, contact_sheet};
 use visavis_data::{DataSet, SplitRule};
@@ -71,6 +72,10 @@ struct PackArgs {
     /// Its folder, or its list
     #[arg(long, value_name = "PATH")]
     from: PathBuf,
+    /// Layout `classes`: what the pictures of a folder show, where its name does not say it, such as grin=smile:1,
+    /// boys=gender:male or seniors=age:75; may be given more than once
+    #[arg(long = "class", value_name = "FOLDER=LABEL:VALUE", value_parser = ClassRule::from_str)]
+    classes: Vec<ClassRule>,
     /// Its name; decides the split, so keep it [default: the folder's]
     #[arg(long)]
     name: Option<String>,
@@ -109,7 +114,9 @@ fn after_help() -> String {
     let lines: Vec<String> =
         Layout::ALL.iter().map(|layout| format!("  {:10} {}", layout.name(), layout.description())).collect();
     format!(
-        "Layouts:\n{}\n\nExample:\n  visavis data pack --layout table --from utkface --name utkface --out packs/utkface",
+        "Layouts:\n{}\n\nExamples:\n  \
+         visavis data pack --layout table --from utkface --name utkface --out packs/utkface\n  \
+         visavis data pack --layout classes --from mine --class grin=smile:1 --class grim=smile:0 --out packs/mine",
         lines.join("\n")
     )
 }
@@ -132,7 +139,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 fn pack(args: &PackArgs) -> Result<()> {
     let started = Instant::now();
-    let mut set = layout::read(args.layout, &args.from)?;
+    let mut set = match args.layout {
+        Layout::Classes => classes::read(&args.from, &args.classes)?,
+        _ if !args.classes.is_empty() => bail!("--class is for `--layout classes`: leave it out"),
+        layout => layout::read(layout, &args.from)?,
+    };
     if let Some(name) = &args.name {
         set.name.clone_from(name);
     }
