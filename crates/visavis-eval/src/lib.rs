@@ -1,6 +1,18 @@
-//! Metrics, protocols, tables.
+//! Metrics, protocols, tables, plots.
 //!
 //! [`coco`] reads labelled face boxes and detections, [`detection`] turns the two into average precision and recall.
+//! [`protocol`] runs networks over the faces of a pack, [`keypoints`] and [`attributes`] turn what they say into errors and
+//! accuracies, each with an interval by [`bootstrap`], also by [`groups`] of faces. [`speed`] times networks, [`tables`]
+//! sets all of it beside the paper's figures, [`plots`] draws it.
 
+pub mod attributes;
+pub mod bootstrap;
 pub mod coco;
 pub mod detection;
+pub mod groups;
+pub mod keypoints;
+pub mod plots;
+pub mod protocol;
+mod random;
+pub mod speed;
+pub mod tables;

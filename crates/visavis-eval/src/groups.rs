@@ -1,0 +1,136 @@
+//! Kinds of face: by pose, by folder, by age, by gender, by race code.
+
+use std::collections::BTreeMap;
+
+use visavis_data::{Gender, pack::PackedFace};
+
+/// First year of each age band, and its name.
+const AGE_BANDS: [(f32, &str); 7] =
+    [(0.0, "0–12"), (13.0, "13–19"), (20.0, "20–29"), (30.0, "30–44"), (45.0, "45–59"), (60.0, "60–74"), (75.0, "75+")];
+
+/// MTFL's pose codes, from 1.
+const POSES: [&str; 5] = ["left profile", "left", "frontal", "right", "right profile"];
+
+/// UTKFace's race codes, from 0.
+const RACES: [&str; 5] = ["white", "black", "asian", "indian", "other"];
+
+/// What faces are told apart by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grouping {
+    /// MTFL's pose code.
+    Pose,
+    /// The folder of its set that a face comes from: MTFL's is two collections.
+    Folder,
+    /// Band of the labelled age.
+    Age,
+    /// Labelled gender.
+    Gender,
+    /// UTKFace's race code.
+    Race,
+}
+
+impl Grouping {
+    /// What it is called in tables.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pose => "pose",
+            Self::Folder => "folder",
+            Self::Age => "age",
+            Self::Gender => "gender",
+            Self::Race => "race",
+        }
+    }
+
+    /// The group of a face; `None` where its set does not say.
+    #[must_use]
+    pub fn of(self, face: &PackedFace) -> Option<Group> {
+        let coded = |code: u8, first: u8, names: &[&str]| {
+            let known = code.checked_sub(first).and_then(|place| names.get(usize::from(place)));
+            let name = known.map_or_else(|| format!("code {code}"), |name| (*name).to_owned());
+            Group { rank: usize::from(code), name }
+        };
+        match self {
+            Self::Pose => face.labels.pose.map(|code| coded(code, 1, &POSES)),
+            Self::Folder => {
+                let folder = face.file.rsplit_once('/')?.0;
+                Some(Group { rank: 0, name: folder.to_owned() })
+            }
+            Self::Age => face.labels.age.map(|years| {
+                let band = age_band(years);
+                Group { rank: band, name: AGE_BANDS[band].1.to_owned() }
+            }),
+            Self::Gender => face.labels.gender.map(|gender| match gender {
+                Gender::Female => Group { rank: 0, name: "female".into() },
+                Gender::Male => Group { rank: 1, name: "male".into() },
+            }),
+            Self::Race => face.labels.race.map(|code| coded(code, 0, &RACES)),
+        }
+    }
+
+    /// The places of `faces` by group, in the order of the groups; a grouping with a single group says nothing and is empty.
+    #[must_use]
+    pub fn split<'a>(self, faces: impl IntoIterator<Item = &'a PackedFace>) -> Vec<(String, Vec<usize>)> {
+        let mut groups: BTreeMap<Group, Vec<usize>> = BTreeMap::new();
+        for (place, face) in faces.into_iter().enumerate() {
+            if let Some(group) = self.of(face) {
+                groups.entry(group).or_default().push(place);
+            }
+        }
+        if groups.len() < 2 {
+            return Vec::new();
+        }
+        groups.into_iter().map(|(group, places)| (group.name, places)).collect()
+    }
+}
+
+/// One group. Ordered as people would list them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Group {
+    rank: usize,
+    /// For people.
+    pub name: String,
+}
+
+/// The place of an age's band among [`age_band_names`].
+#[must_use]
+pub fn age_band(years: f32) -> usize {
+    AGE_BANDS.iter().rposition(|(from, _)| years >= *from).unwrap_or(0)
+}
+
+/// 0–12, 13–19, 20–29, 30–44, 45–59, 60–74, 75+.
+#[must_use]
+pub fn age_band_names() -> [&'static str; 7] {
+    AGE_BANDS.map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::tests::face;
+
+    #[test]
+    fn bands() {
+        for (years, name) in
+            [(0.0, "0–12"), (12.9, "0–12"), (13.0, "13–19"), (44.0, "30–44"), (75.0, "75+"), (116.0, "75+")]
+        {
+            assert_eq!(age_band_names()[age_band(years)], name, "{years}");
+        }
+    }
+
+    #[test]
+    fn groups_come_in_the_order_of_their_codes() {
+        let with = |pose, file: &str| {
+            let mut face = face(file);
+            face.labels.pose = Some(pose);
+            face
+        };
+        let faces = [with(3, "a/1.jpg"), with(1, "b/2.jpg"), with(3, "b/3.jpg"), with(9, "4.jpg")];
+        let expected = [("left profile", vec![1]), ("frontal", vec![0, 2]), ("code 9", vec![3])];
+        assert_eq!(Grouping::Pose.split(&faces), expected.map(|(name, places)| (name.to_owned(), places)));
+        let expected = [("a", vec![0]), ("b", vec![1, 2])];
+        assert_eq!(Grouping::Folder.split(&faces), expected.map(|(name, places)| (name.to_owned(), places)));
+        assert!(Grouping::Age.split(&faces).is_empty(), "no ages");
+        assert!(Grouping::Folder.split(&faces[1..3]).is_empty(), "one folder");
+    }
+}

@@ -1,0 +1,206 @@
+//! Every network over every face under every view.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use visavis_data::pack::PackedFace;
+use visavis_face::{FaceView, Findings};
+use visavis_image::{Landmarks, Picture, Resizer};
+
+use super::look::{Look, look};
+use super::{
+    AttributeAnswer, AttributeNetworks, FaceAnswers, FaceSource, KeypointAnswer, KeypointFinder, ProtocolError,
+    ProtocolParams, View, ViewAnswers,
+};
+
+/// Makes the networks of one worker.
+type Make<'a, N> = &'a (dyn Fn() -> Result<N, Box<dyn std::error::Error + Send + Sync>> + Sync);
+
+/// Runs keypoint networks over the faces whose keypoints are labelled. `make` gives one worker's networks, always the same in
+/// the same order; `progress` is told the number of faces ahead once, and then each that is done.
+///
+/// # Errors
+/// [`ProtocolError`] for a parameter out of range, a face that cannot be read, a network that fails.
+pub fn keypoints(
+    source: &dyn FaceSource,
+    params: &ProtocolParams,
+    make: Make<'_, Vec<KeypointFinder>>,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Vec<ViewAnswers<KeypointAnswer>>, ProtocolError> {
+    let faces = select(source.faces(), params, |face| face.landmarks.is_some())?;
+    walk(source, params, &faces, make, progress, |finders, _, look| {
+        let locate = |finder: &mut KeypointFinder| {
+            let found = finder.find(&look.picture, &look.rect)?;
+            Ok(found.map(|landmarks| look.to_own(landmarks)))
+        };
+        finders.iter_mut().map(locate).collect()
+    })
+}
+
+/// Runs networks that tell age, gender or smile over the faces labelled with any of these.
+///
+/// # Errors
+/// [`ProtocolError::NoLocator`] for [`View::Jitter`] where a network's crop is cut by keypoints and nothing finds them; else
+/// as [`keypoints`].
+pub fn attributes(
+    source: &dyn FaceSource,
+    params: &ProtocolParams,
+    make: Make<'_, AttributeNetworks>,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Vec<ViewAnswers<AttributeAnswer>>, ProtocolError> {
+    let labelled =
+        |face: &PackedFace| face.labels.age.is_some() || face.labels.gender.is_some() || face.labels.smile.is_some();
+    let faces = select(source.faces(), params, labelled)?;
+    walk(source, params, &faces, make, progress, tell)
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// So many faces are to be done.
+    Faces(usize),
+    /// One more face is done.
+    Done,
+}
+
+fn tell(networks: &mut AttributeNetworks, view: View, look: &Look<'_>) -> Result<Vec<Findings>, ProtocolError> {
+    let mut landmarks = look.landmarks;
+    if networks.tested.iter().any(|network| network.needs_landmarks()) {
+        landmarks = aligned_by(networks.keypoints.as_mut(), view, look)?;
+    }
+    let face = FaceView { rect: look.rect, landmarks };
+    let tell = |network: &mut Box<dyn visavis_face::Recognise>| {
+        let mut answers = network.recognise(&look.picture, &[face])?;
+        Ok(answers.pop().unwrap_or_default())
+    };
+    networks.tested.iter_mut().map(tell).collect()
+}
+
+/// The keypoints to cut by: what live would have, but under [`View::Labelled`] the labelled ones.
+fn aligned_by(
+    finder: Option<&mut KeypointFinder>,
+    view: View,
+    look: &Look<'_>,
+) -> Result<Option<Landmarks>, ProtocolError> {
+    match (view, finder) {
+        (View::Labelled, _) if look.landmarks.is_some() => Ok(look.landmarks),
+        (View::Jitter, None) => Err(ProtocolError::NoLocator { view }),
+        (_, None) => Ok(look.landmarks),
+        (_, Some(finder)) => Ok(finder.find(&look.picture, &look.rect)?),
+    }
+}
+
+/// The places of the faces to be run on.
+fn select(
+    faces: &[PackedFace],
+    params: &ProtocolParams,
+    labelled: impl Fn(&PackedFace) -> bool,
+) -> Result<Vec<usize>, ProtocolError> {
+    let refuse = |name, reason: &str| Err(ProtocolError::Params { name, reason: reason.to_owned() });
+    if params.views.is_empty() {
+        return refuse("views", "name at least one of labelled, detected, jitter, small");
+    }
+    if !(0.0..1.0).contains(&params.jitter) {
+        return refuse("jitter", &format!("{} is not from 0 to below 1", params.jitter));
+    }
+    if !(params.small.is_finite() && params.small >= 1.0) {
+        return refuse("small", &format!("{} is not a width of at least 1 pixel", params.small));
+    }
+    if params.workers == 0 {
+        return refuse("workers", "at least one is needed");
+    }
+    let mut places: Vec<usize> = faces
+        .iter()
+        .enumerate()
+        .filter(|(_, face)| params.split.is_none_or(|split| face.split == split) && labelled(face))
+        .map(|(place, _)| place)
+        .collect();
+    if let Some(limit) = params.limit.filter(|&limit| limit < places.len()) {
+        // Sets are often sorted by what they label: the first ones alone would be of one kind.
+        places = (0..limit).map(|number| places[number * places.len() / limit]).collect();
+    }
+    Ok(places)
+}
+
+/// One face's answers: for each view one answer of each network and whether the view left the face as it is, or `None`
+/// where there is no such view of it.
+type FaceRow<A> = Vec<Option<(Vec<A>, bool)>>;
+
+fn walk<N, A: Send>(
+    source: &dyn FaceSource,
+    params: &ProtocolParams,
+    faces: &[usize],
+    make: Make<'_, N>,
+    progress: &(dyn Fn(Progress) + Sync),
+    run: impl Fn(&mut N, View, &Look<'_>) -> Result<Vec<A>, ProtocolError> + Sync,
+) -> Result<Vec<ViewAnswers<A>>, ProtocolError> {
+    progress(Progress::Faces(faces.len()));
+    let next = AtomicUsize::new(0);
+    let done: Mutex<Vec<(usize, FaceRow<A>)>> = Mutex::new(Vec::with_capacity(faces.len()));
+    let worker = || -> Result<(), ProtocolError> {
+        let mut networks = make().map_err(ProtocolError::Networks)?;
+        let mut resizer = Resizer::new();
+        while let Some(&face) = faces.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let picture = source.picture(face)?;
+            let row = face_row(&picture, &source.faces()[face], params, &mut resizer, &mut networks, &run)?;
+            done.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push((face, row));
+            progress(Progress::Done);
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..params.workers.min(faces.len()).max(1))
+            .map(|_| {
+                scope.spawn(|| {
+                    let ended = worker();
+                    if ended.is_err() {
+                        // Nobody need begin another face.
+                        next.store(faces.len(), Ordering::Relaxed);
+                    }
+                    ended
+                })
+            })
+            .collect();
+        let end = |worker: thread::ScopedJoinHandle<'_, _>| match worker.join() {
+            Ok(ended) => ended,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        workers.into_iter().try_for_each(end)
+    })?;
+    let rows = done.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+    Ok(by_view(&params.views, rows))
+}
+
+fn face_row<N, A>(
+    picture: &Picture,
+    face: &PackedFace,
+    params: &ProtocolParams,
+    resizer: &mut Resizer,
+    networks: &mut N,
+    run: impl Fn(&mut N, View, &Look<'_>) -> Result<Vec<A>, ProtocolError>,
+) -> Result<FaceRow<A>, ProtocolError> {
+    let under = |&view: &View| {
+        let seen = look(view, picture, face, params, resizer);
+        seen.map(|look| Ok((run(networks, view, &look)?, look.unchanged))).transpose()
+    };
+    params.views.iter().map(under).collect()
+}
+
+fn by_view<A>(views: &[View], mut rows: Vec<(usize, FaceRow<A>)>) -> Vec<ViewAnswers<A>> {
+    rows.sort_by_key(|(face, _)| *face);
+    let empty = |&view: &View| ViewAnswers { view, faces: Vec::with_capacity(rows.len()), left_out: 0, unchanged: 0 };
+    let mut answers: Vec<ViewAnswers<A>> = views.iter().map(empty).collect();
+    for (face, row) in rows {
+        for (view, answer) in answers.iter_mut().zip(row) {
+            match answer {
+                Some((answers, unchanged)) => {
+                    view.faces.push(FaceAnswers { face, answers });
+                    view.unchanged += usize::from(unchanged);
+                }
+                None => view.left_out += 1,
+            }
+        }
+    }
+    answers
+}

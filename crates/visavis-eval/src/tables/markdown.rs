@@ -1,0 +1,198 @@
+//! Tables as Markdown.
+
+use super::paper::{PaperAttributes, TABLE_II, TABLE_IV, TABLE_V};
+use super::{AttributeFigures, Cell, KeypointFigures, MULTITASK, Tables, same_network};
+use crate::bootstrap::Estimate;
+
+/// Where there is nothing to say.
+const NOTHING: &str = "–";
+
+/// A table that grows row by row.
+struct Sheet {
+    text: String,
+    columns: usize,
+}
+
+impl Sheet {
+    fn new(header: &[String]) -> Self {
+        let mut sheet = Self { text: String::new(), columns: header.len() };
+        sheet.row(header);
+        let rules = (0..header.len()).map(|column| if column < 2 { "---|" } else { "---:|" });
+        sheet.text += &format!("|{}\n", rules.collect::<String>());
+        sheet
+    }
+
+    fn row(&mut self, cells: &[String]) {
+        debug_assert_eq!(cells.len(), self.columns);
+        self.text += &format!("| {} |\n", cells.join(" | "));
+    }
+}
+
+pub(super) fn document(tables: &Tables) -> String {
+    let mut text = String::from("# Our figures beside the paper's\n\n");
+    text += &format!("Measured by `{}` on {}.\n\n", tables.command, tables.machine);
+    text += "Each figure of ours comes with its 95 % interval, by the bootstrap over faces or, for speeds, over runs. ";
+    text += "Speeds are pictures per second, one at a time, of the network alone; keypoint networks are timed together \
+             with the cutting of the face, without which a regression forest cannot be. ";
+    if let Some(view) = tables.view {
+        text += &format!("Faces are taken as `{view}`. ");
+    }
+    text += "The paper measured on other faces (AFLW, ChaLearn LAP, GENKI-4K) and on another machine: its figures say \
+             what was reached there, not on the faces and the machine here.\n";
+    text += &keypoints(tables);
+    text += &attributes("Table IV: stages", tables, &TABLE_IV, |figures| !figures.network.starts_with(MULTITASK));
+    text += &attributes("Table V: backbones of the multitask network", tables, &TABLE_V, |figures| {
+        figures.network.starts_with(MULTITASK)
+    });
+    if !tables.robustness.is_empty() {
+        text += &robustness(tables);
+    }
+    text
+}
+
+fn keypoints(tables: &Tables) -> String {
+    let name = set_and_count(&tables.sets.keypoints, tables.keypoints.iter().map(|figures| &figures.interocular));
+    let mut header = vec![
+        "method".to_owned(),
+        "network".to_owned(),
+        "paper: error, %".to_owned(),
+        format!("ours: error, % of the eyes' distance{name}"),
+        "% of the box".to_owned(),
+        "above 10 %, % of faces".to_owned(),
+        "paper: CPU, 1/s".to_owned(),
+    ];
+    header.extend(tables.engines.iter().map(|engine| format!("ours: {engine}, 1/s")));
+    let mut sheet = Sheet::new(&header);
+    let mut row = |label: &str, paper: Option<(f64, f64)>, network: &str, figures: Option<&KeypointFigures>| {
+        let percent = |pick: fn(&KeypointFigures) -> Cell| cell(figures.map(pick), 100.0, 2);
+        let mut cells = vec![
+            label.to_owned(),
+            format!("`{network}`"),
+            number(paper.map(|paper| paper.0), 2),
+            percent(|figures| figures.interocular),
+            percent(|figures| figures.by_box),
+            percent(|figures| figures.failures),
+            number(paper.map(|paper| paper.1), 2),
+        ];
+        cells.extend(speeds(tables, figures.map(|figures| &figures.speeds[..])));
+        sheet.row(&cells);
+    };
+    for paper in &TABLE_II {
+        let figures = tables.keypoints.iter().find(|figures| same_network(&figures.network, paper.network));
+        let network = figures.map_or(paper.network, |figures| figures.network.as_str());
+        row(paper.label, Some((paper.error, paper.cpu)), network, figures);
+    }
+    for figures in &tables.keypoints {
+        if !TABLE_II.iter().any(|paper| same_network(&figures.network, paper.network)) {
+            row("not in the paper", None, &figures.network, Some(figures));
+        }
+    }
+    format!("\n## Table II: keypoints\n\n{}", sheet.text)
+}
+
+fn attributes(
+    title: &str,
+    tables: &Tables,
+    paper: &[PaperAttributes],
+    belongs: impl Fn(&AttributeFigures) -> bool,
+) -> String {
+    let gpus = paper.iter().any(|row| row.gpus.is_some());
+    let of = |set: &Option<String>, pick: fn(&AttributeFigures) -> &Cell| {
+        set_and_count(set, tables.attributes.iter().map(pick))
+    };
+    let mut header = vec![
+        if gpus { "stage" } else { "backbone" }.to_owned(),
+        "network".to_owned(),
+        "paper: age MAE, years".to_owned(),
+        format!("ours: age{}", of(&tables.sets.age, |figures| &figures.age)),
+        "paper: gender, %".to_owned(),
+        format!("ours: gender{}", of(&tables.sets.gender, |figures| &figures.gender)),
+        "paper: smile, %".to_owned(),
+        format!("ours: smile{}", of(&tables.sets.smile, |figures| &figures.smile)),
+        "paper: CPU, 1/s".to_owned(),
+    ];
+    if gpus {
+        header.extend(["paper: 1050 Ti, 1/s", "paper: 1080 Ti, 1/s"].map(str::to_owned));
+    }
+    header.extend(tables.engines.iter().map(|engine| format!("ours: {engine}, 1/s")));
+    let mut sheet = Sheet::new(&header);
+    let mut row = |label: &str, paper: Option<&PaperAttributes>, network: &str, figures: Option<&AttributeFigures>| {
+        let mut cells = vec![
+            label.to_owned(),
+            format!("`{network}`"),
+            number(paper.and_then(|paper| paper.age), 2),
+            cell(figures.map(|figures| figures.age), 1.0, 2),
+            number(paper.and_then(|paper| paper.gender), 1),
+            cell(figures.map(|figures| figures.gender), 100.0, 1),
+            number(paper.and_then(|paper| paper.smile), 1),
+            cell(figures.map(|figures| figures.smile), 100.0, 1),
+            number(paper.map(|paper| paper.cpu), 2),
+        ];
+        if gpus {
+            let both = paper.and_then(|paper| paper.gpus);
+            cells.extend([0, 1].map(|place| number(both.map(|both| both[place]), 2)));
+        }
+        cells.extend(speeds(tables, figures.map(|figures| &figures.speeds[..])));
+        sheet.row(&cells);
+    };
+    for paper in paper {
+        let figures = tables.attributes.iter().find(|figures| same_network(&figures.network, paper.network));
+        let network = figures.map_or(paper.network, |figures| figures.network.as_str());
+        row(paper.label, Some(paper), network, figures);
+    }
+    for figures in tables.attributes.iter().filter(|figures| belongs(figures)) {
+        if !paper.iter().any(|paper| same_network(&figures.network, paper.network)) {
+            row("not in the paper", None, &figures.network, Some(figures));
+        }
+    }
+    format!("\n## {title}\n\n{}", sheet.text)
+}
+
+fn robustness(tables: &Tables) -> String {
+    let mut header = vec!["figure".to_owned(), "network".to_owned()];
+    header.extend(tables.views.iter().map(|view| format!("`{view}`")));
+    let mut sheet = Sheet::new(&header);
+    for row in &tables.robustness {
+        let mut cells = vec![row.figure.clone(), format!("`{}`", row.network)];
+        let shown = |estimate: &Option<Estimate>| {
+            let text = |estimate: &Estimate| format!("{}, n = {}", estimate.text(row.decimals), estimate.n);
+            estimate.as_ref().map_or(NOTHING.to_owned(), text)
+        };
+        cells.extend(row.by_view.iter().map(shown));
+        sheet.row(&cells);
+    }
+    let explained = "`labelled`: the labelled box and keypoints. `detected`: what the detector found, as live. `jitter`: \
+                     the labelled box moved and scaled by up to 10 %. `small`: faces no wider than 64 pixels.";
+    format!("\n## Robustness\n\n{explained}\n\n{}", sheet.text)
+}
+
+/// ` (utkface, n = 1080)`, for a header.
+fn set_and_count<'a>(set: &Option<String>, cells: impl Iterator<Item = &'a Cell>) -> String {
+    let counts = cells.filter_map(|cell| match cell {
+        Cell::Measured(estimate) => Some(estimate.n),
+        _ => None,
+    });
+    match (set, counts.max()) {
+        (Some(set), Some(count)) => format!(" ({set}, n = {count})"),
+        _ => String::new(),
+    }
+}
+
+fn cell(cell: Option<Cell>, factor: f64, decimals: usize) -> String {
+    match cell {
+        Some(Cell::Measured(estimate)) => estimate.times(factor).text(decimals),
+        Some(Cell::NotTrained) => "not trained".into(),
+        Some(Cell::Nothing) | None => NOTHING.into(),
+    }
+}
+
+fn number(value: Option<f64>, decimals: usize) -> String {
+    value.map_or(NOTHING.into(), |value| format!("{value:.decimals$}"))
+}
+
+/// One cell for each engine.
+fn speeds(tables: &Tables, measured: Option<&[Option<Estimate>]>) -> Vec<String> {
+    let of = |engine: usize| measured.and_then(|measured| measured.get(engine).copied().flatten());
+    let text = |speed: Estimate| speed.text(if speed.value < 10.0 { 2 } else { 1 });
+    (0..tables.engines.len()).map(|engine| of(engine).map_or(NOTHING.into(), text)).collect()
+}

@@ -1,0 +1,226 @@
+//! `visavis evaluate attributes`: how well age, gender and smile are told.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Parser;
+use serde::Serialize;
+use visavis_data::pack::{Pack, PackedFace};
+use visavis_eval::attributes::{AgePair, AgeReport, AttributeCase, AttributeReport, LabelReport, evaluate};
+use visavis_eval::bootstrap::Bootstrap;
+use visavis_eval::groups::Grouping;
+use visavis_eval::plots::{AgeMap, ConfusionMatrix};
+use visavis_eval::protocol::{self, AttributeAnswer, View, ViewAnswers};
+use visavis_infer::Task;
+
+use super::faces::{FaceArgs, Networks, explain, note, progress_bar, told, write_plot};
+use super::sheet::Sheet;
+use crate::options::{EngineArgs, say, say_json};
+
+/// What is measured here.
+pub(super) const TASKS: [Task; 3] = [Task::Age, Task::Gender, Task::Smile];
+
+/// How well age, gender and smile are told
+///
+/// Each network is measured on what it tells and what the faces are labelled with; every network sees the very same faces.
+#[derive(Parser)]
+#[command(after_help = "Examples:
+  visavis evaluate attributes --data packs/utkface packs/genki4k --network faceapi_age_gender,faceapi_expression
+  visavis evaluate attributes --data packs/utkface --network multitask_mobilenetv1 --keypoints onet \\
+      --view labelled,detected,jitter,small --groups --plot plots")]
+pub(super) struct Args {
+    /// The networks under test
+    #[arg(long, required = true, value_delimiter = ',', value_name = "NETWORK,…")]
+    network: Vec<String>,
+    /// What finds the keypoints for networks whose crop is cut by them, as live; without it the detector's are taken
+    /// where it saw the face
+    #[arg(long, value_name = "NETWORK")]
+    keypoints: Option<String>,
+    #[command(flatten)]
+    faces: FaceArgs,
+    /// Also by age band, gender and race code
+    #[arg(long)]
+    groups: bool,
+    /// Draw age maps and confusion matrices into this folder, as SVG and PNG
+    #[arg(long, value_name = "DIR")]
+    plot: Option<PathBuf>,
+    #[command(flatten)]
+    engines: EngineArgs,
+    /// As JSON, for scripts
+    #[arg(long)]
+    json: bool,
+}
+
+/// The figures of one network under one view of one pack.
+#[derive(Serialize)]
+struct Row {
+    set: String,
+    fingerprint: String,
+    view: View,
+    network: String,
+    /// Faces of which there is no such view.
+    left_out: usize,
+    /// Faces that the view leaves as they are.
+    unchanged: usize,
+    #[serde(flatten)]
+    report: AttributeReport,
+    groups: Vec<GroupRow>,
+}
+
+#[derive(Serialize)]
+struct GroupRow {
+    by: &'static str,
+    group: String,
+    #[serde(flatten)]
+    report: AttributeReport,
+}
+
+pub(super) fn run(args: &Args) -> Result<()> {
+    let networks = Networks::open(&args.engines)?;
+    networks.check(&args.network, &TASKS)?;
+    networks.check(args.keypoints.as_slice(), &[Task::Keypoints])?;
+    let mut rows = Vec::new();
+    for pack in args.faces.packs()? {
+        let keypoints = args.keypoints.as_deref();
+        for answers in measure(&networks, &args.network, keypoints, &pack, &args.faces, args.engines.threads)? {
+            for (place, network) in args.network.iter().enumerate() {
+                let found = Answers::of(&pack, &answers, place);
+                let report = evaluate(&found.cases, &Bootstrap::default());
+                if let Some(folder) = &args.plot {
+                    draw(folder, &pack.info().name, answers.view, network, &found, &report)?;
+                }
+                rows.push(Row {
+                    set: pack.info().name.clone(),
+                    fingerprint: pack.fingerprint().to_owned(),
+                    view: answers.view,
+                    network: network.clone(),
+                    left_out: answers.left_out,
+                    unchanged: answers.unchanged,
+                    report,
+                    groups: if args.groups { found.groups() } else { Vec::new() },
+                });
+            }
+        }
+    }
+    if args.json { say_json(&rows) } else { print(&rows) }
+}
+
+/// Runs the networks over a pack.
+pub(super) fn measure(
+    networks: &Networks,
+    names: &[String],
+    keypoints: Option<&str>,
+    pack: &Pack,
+    faces: &FaceArgs,
+    threads: usize,
+) -> Result<Vec<ViewAnswers<AttributeAnswer>>> {
+    let bar = progress_bar(0, "faces").with_message(pack.info().name.clone());
+    let make = || networks.attributes(names, keypoints);
+    let answers = protocol::attributes(pack, &faces.params(threads), &make, &told(&bar));
+    bar.finish_and_clear();
+    answers.map_err(explain)
+}
+
+/// The faces of one view and what one network said of them.
+pub(super) struct Answers<'a> {
+    pub(super) cases: Vec<AttributeCase<'a>>,
+    faces: Vec<&'a PackedFace>,
+}
+
+impl<'a> Answers<'a> {
+    pub(super) fn of(pack: &'a Pack, answers: &'a ViewAnswers<AttributeAnswer>, network: usize) -> Self {
+        let said = answers.of(network).map(|(place, findings)| {
+            let face = &pack.faces()[place];
+            (AttributeCase { labels: &face.labels, findings }, face)
+        });
+        let (cases, faces) = said.unzip();
+        Self { cases, faces }
+    }
+
+    fn groups(&self) -> Vec<GroupRow> {
+        let by = |grouping: Grouping| {
+            let groups = grouping.split(self.faces.iter().copied());
+            groups.into_iter().map(move |(group, places)| {
+                let cases: Vec<AttributeCase> = places.iter().map(|&place| self.cases[place]).collect();
+                GroupRow { by: grouping.name(), group, report: evaluate(&cases, &Bootstrap::default()) }
+            })
+        };
+        [Grouping::Age, Grouping::Gender, Grouping::Race].into_iter().flat_map(by).collect()
+    }
+}
+
+fn draw(
+    folder: &Path,
+    set: &str,
+    view: View,
+    network: &str,
+    found: &Answers<'_>,
+    report: &AttributeReport,
+) -> Result<()> {
+    let file = |what: &str| format!("{what}_{set}_{view}_{network}");
+    let on = format!("{network} on {set}, view “{view}”");
+    if let Some(age) = &report.age {
+        let pairs: Vec<AgePair> = found.cases.iter().filter_map(AttributeCase::age).collect();
+        let subtitle = format!("{on}: mean absolute error {} years, n = {}", age.mae.text(2), age.mae.n);
+        write_plot(folder, &file("age"), &AgeMap { title: "Age".into(), subtitle, pairs })?;
+        let matrix =
+            ConfusionMatrix { title: "Age bands".into(), subtitle: on.clone(), confusion: age.confusion.clone() };
+        write_plot(folder, &file("age_bands"), &matrix)?;
+    }
+    for (title, name, label) in [("Gender", "gender", &report.gender), ("Smile", "smile", &report.smile)] {
+        if let Some(LabelReport { accuracy, confusion }) = label {
+            let subtitle = format!("{on}: {} %", accuracy.times(100.0).text(1));
+            let matrix = ConfusionMatrix { title: title.into(), subtitle, confusion: confusion.clone() };
+            write_plot(folder, &file(name), &matrix)?;
+        }
+    }
+    Ok(())
+}
+
+/// A line for each figure: what, n, the figure with its interval, and what else is to be known of it.
+fn figures(report: &AttributeReport) -> Vec<[String; 4]> {
+    let mut lines = Vec::new();
+    if let Some(AgeReport { mae, bias, within, .. }) = &report.age {
+        let share = |years: usize| within.get(years).map_or(0.0, |within| within.share * 100.0);
+        let more = format!("bias {:+.2}, within 5 years {:.1} %, within 10 {:.1} %", bias.value, share(5), share(10));
+        lines.push(["age, MAE in years".to_owned(), mae.n.to_string(), mae.text(2), more]);
+    }
+    for (name, label) in [("gender, % right", &report.gender), ("smile, % right", &report.smile)] {
+        if let Some(LabelReport { accuracy, confusion }) = label {
+            let right = |row: usize| {
+                let total: usize = confusion.counts[row].iter().sum();
+                let share = confusion.counts[row][row] as f64 * 100.0 / total as f64;
+                (total > 0).then(|| format!("{} {share:.1} % of {total}", confusion.labels[row]))
+            };
+            let more = (0..confusion.labels.len()).filter_map(right).collect::<Vec<String>>().join(", ");
+            lines.push([name.to_owned(), accuracy.n.to_string(), accuracy.times(100.0).text(1), more]);
+        }
+    }
+    lines
+}
+
+fn print(rows: &[Row]) -> Result<()> {
+    say("With 95 % intervals.")?;
+    let mut sheet = Sheet::new(&["set", "view", "network", "figure", "n", "", "", ""]);
+    for row in rows {
+        for line in figures(&row.report) {
+            let names = [row.set.clone(), row.view.to_string(), row.network.clone()];
+            sheet.row(names.into_iter().chain(line).chain([note(row.left_out, row.unchanged)]));
+        }
+    }
+    sheet.print()?;
+    if rows.iter().all(|row| row.groups.is_empty()) {
+        return Ok(());
+    }
+    say("")?;
+    let mut sheet = Sheet::new(&["set", "view", "network", "by", "group", "figure", "n", "", ""]);
+    for row in rows {
+        for group in &row.groups {
+            for line in figures(&group.report) {
+                let names = [row.set.clone(), row.view.to_string(), row.network.clone()];
+                sheet.row(names.into_iter().chain([group.by.to_owned(), group.group.clone()]).chain(line));
+            }
+        }
+    }
+    sheet.print()
+}
