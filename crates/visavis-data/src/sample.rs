@@ -79,12 +79,12 @@ pub(crate) fn name_of(folder: &Path) -> String {
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// A file cannot be read or written.
-    #[error("{path}: {source}")]
+    #[error("{path}: {reason}")]
     File {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// A label that makes no sense.
     #[error("{path}, line {line}: {reason}")]

@@ -66,7 +66,7 @@ pub fn read(path: &Path, rules: &[ClassRule]) -> Result<DataSet, DataError> {
         let labels = rule.or_else(|| by_convention(&name)).ok_or_else(|| {
             let reason = format!(
                 "the name does not say what its pictures show: rename it to smile, neutral, female, male, glasses, \
-                 no_glasses or age_31, or say it with a rule such as {name}=smile:1"
+                 no_glasses or age_31, or say it with a rule such as --class {name}=smile:1"
             );
             wrong(&folder, reason)
         })?;

@@ -58,7 +58,7 @@ pub fn read(path: &Path, params: ImdbWikiParams) -> Result<DataSet, DataError> {
     let folder = list.parent().unwrap_or(Path::new(""));
     let name = sample::name_of(folder);
     let wrong = |reason: String| DataError::Layout { path: list.clone(), reason };
-    let bytes = fs::read(&list).map_err(|source| DataError::File { path: list.clone(), source })?;
+    let bytes = fs::read(&list).map_err(|reason| DataError::File { path: list.clone(), reason })?;
     let variables = matlab::parse(&bytes).map_err(wrong)?;
     let table = variables.iter().map(|(_, value)| value).find(|value| value.field("full_path").is_some());
     let table = table.ok_or_else(|| wrong("no structure with the field `full_path` is in it".into()))?;

@@ -38,7 +38,7 @@ pub fn read(path: &Path) -> Result<DataSet, DataError> {
 }
 
 fn read_list(root: &Path, list: &Path, samples: &mut Vec<Sample>) -> Result<(), DataError> {
-    let file = File::open(list).map_err(|source| DataError::File { path: list.to_owned(), source })?;
+    let file = File::open(list).map_err(|reason| DataError::File { path: list.to_owned(), reason })?;
     let mut rows = ReaderBuilder::new().has_headers(false).flexible(true).trim(Trim::All).from_reader(file);
     let prefix = list.file_name().unwrap_or_default().to_string_lossy();
     let prefix = prefix.trim_end_matches(LIST).trim_end_matches('_');

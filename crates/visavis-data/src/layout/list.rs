@@ -29,7 +29,7 @@ impl List {
 
     /// Reads `path`. Bytes that are no UTF-8, as old lists have them in names, become replacement characters.
     pub(super) fn read(path: &Path) -> Result<Self, DataError> {
-        let bytes = fs::read(path).map_err(|source| DataError::File { path: path.to_owned(), source })?;
+        let bytes = fs::read(path).map_err(|reason| DataError::File { path: path.to_owned(), reason })?;
         Ok(Self { path: path.to_owned(), text: String::from_utf8_lossy(&bytes).into_owned() })
     }
 

@@ -42,7 +42,7 @@ pub(super) fn pictures_in(root: &Path, folder: &Path) -> Result<Vec<PictureFile>
 
 /// What lies in `folder`, sorted.
 pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let fail = |source| DataError::File { path: folder.to_owned(), source };
+    let fail = |reason| DataError::File { path: folder.to_owned(), reason };
     let read: Result<Vec<_>, _> = fs::read_dir(folder).map_err(fail)?.map(|entry| Ok(entry?.path())).collect();
     let mut paths = read.map_err(fail)?;
     paths.sort_unstable();

@@ -48,7 +48,7 @@ const KEYPOINTS: [&str; 10] = [
 pub fn read(path: &Path) -> Result<DataSet, DataError> {
     let list = if path.is_dir() { path.join(LIST) } else { path.to_owned() };
     let folder = list.parent().map(Path::to_owned).unwrap_or_default();
-    let file = File::open(&list).map_err(|source| DataError::File { path: list.clone(), source })?;
+    let file = File::open(&list).map_err(|reason| DataError::File { path: list.clone(), reason })?;
     let mut rows = ReaderBuilder::new().trim(Trim::All).from_reader(file);
     let header = rows.headers().map_err(|error| wrong(&list, &error))?.clone();
     let columns = Columns::new(&list, &header)?;

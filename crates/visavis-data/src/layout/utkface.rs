@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use super::field::GREATEST_AGE;
 use super::pictures::pictures_in;
-use crate::layout::field::GREATEST_AGE;
 use crate::{DataError, DataSet, Gender, Labels, Sample, sample};
 
 /// Reads all pictures of a folder and of the folders within.

@@ -139,7 +139,7 @@ fn fingerprint(folder: &Path) -> Result<String, DataError> {
     let mut buffer = vec![0; 1 << 16];
     for name in [FACES, CROPS] {
         let path = folder.join(name);
-        let fail = |source: io::Error| DataError::File { path: path.clone(), source };
+        let fail = |reason: io::Error| DataError::File { path: path.clone(), reason };
         let mut file = File::open(&path).map_err(fail)?;
         loop {
             match file.read(&mut buffer).map_err(fail)? {

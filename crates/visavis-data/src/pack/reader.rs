@@ -31,9 +31,13 @@ impl Pack {
     pub fn open(folder: &Path) -> Result<Self, DataError> {
         let read = |name: &str| {
             let path = folder.join(name);
-            fs::read(&path).map_err(|source| DataError::File { path, source })
+            fs::read(&path).map_err(|reason| DataError::File { path, reason })
         };
         let wrong = |name: &str, reason: String| DataError::Layout { path: folder.join(name), reason };
+        if !folder.join(INFO).is_file() {
+            let reason = format!("no pack is there ({INFO} is missing): make one with `visavis data pack`");
+            return Err(DataError::Layout { path: folder.to_owned(), reason });
+        }
         let info: PackInfo = serde_json::from_slice(&read(INFO)?)
             .map_err(|error| wrong(INFO, format!("this describes no pack ({error})")))?;
         if info.format != FORMAT {

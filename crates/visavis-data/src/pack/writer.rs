@@ -79,7 +79,7 @@ impl PackWriter {
         let text = serde_json::to_string_pretty(&info)
             .map_err(|error| DataError::Layout { path: out.clone(), reason: error.to_string() })?;
         fs::write(aside.0.join(INFO), text + "\n").map_err(aside.fail(INFO))?;
-        let fail = |source| DataError::File { path: out.clone(), source };
+        let fail = |reason| DataError::File { path: out.clone(), reason };
         if !out.exists() {
             return fs::rename(&aside.0, &out).map_err(fail).map(|()| info);
         }
@@ -87,9 +87,9 @@ impl PackWriter {
         let old = beside(&out, "old");
         let _ = fs::remove_dir_all(&old);
         fs::rename(&out, &old).map_err(fail)?;
-        if let Err(source) = fs::rename(&aside.0, &out) {
+        if let Err(reason) = fs::rename(&aside.0, &out) {
             let _ = fs::rename(&old, &out);
-            return Err(fail(source));
+            return Err(fail(reason));
         }
         let _ = fs::remove_dir_all(&old);
         Ok(info)
@@ -104,9 +104,9 @@ impl Aside {
     /// Makes the folder, or takes over what a killed run has left there, and opens and locks the file of crops in it.
     fn lock(out: &Path) -> Result<(Self, File), DataError> {
         let folder = beside(out, "part");
-        fs::create_dir_all(&folder).map_err(|source| DataError::File { path: folder.clone(), source })?;
+        fs::create_dir_all(&folder).map_err(|reason| DataError::File { path: folder.clone(), reason })?;
         let path = folder.join(CROPS);
-        let fail = |source| DataError::File { path: path.clone(), source };
+        let fail = |reason| DataError::File { path: path.clone(), reason };
         let crops = OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(fail)?;
         match crops.try_lock() {
             Ok(()) => {}
@@ -116,7 +116,7 @@ impl Aside {
             }
             // Some network file systems know no locks: then nobody else is seen, which is no reason not to work.
             Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
-            Err(TryLockError::Error(source)) => return Err(fail(source)),
+            Err(TryLockError::Error(reason)) => return Err(fail(reason)),
         }
         crops.set_len(0).map_err(fail)?;
         Ok((Self(folder), crops))
@@ -124,7 +124,7 @@ impl Aside {
 
     fn fail(&self, name: &str) -> impl Fn(io::Error) -> DataError + use<> {
         let path = self.0.join(name);
-        move |source| DataError::File { path: path.clone(), source }
+        move |reason| DataError::File { path: path.clone(), reason }
     }
 }
 
