@@ -3,7 +3,7 @@
 pub(crate) mod identity;
 mod validate;
 
-pub use identity::fingerprint;
+pub use identity::{fingerprint, sha256};
 
 use std::fmt;
 use std::str::FromStr;

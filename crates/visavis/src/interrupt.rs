@@ -20,6 +20,14 @@ pub(crate) fn stops(pipeline: &Pipeline) -> Result<()> {
     set.context("Ctrl-C cannot be watched")
 }
 
+/// From now on Ctrl-C (or a polite kill) sets `flag`.
+#[cfg(feature = "train")]
+pub(crate) fn sets(flag: &'static AtomicBool) -> Result<()> {
+    *RUNNING.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) =
+        Some(Box::new(|| flag.store(true, Ordering::Relaxed)));
+    ctrlc::set_handler(handle).context("Ctrl-C cannot be watched")
+}
+
 /// Whether Ctrl-C was pressed.
 pub(crate) fn pressed() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)

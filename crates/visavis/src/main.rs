@@ -1,5 +1,11 @@
 //! visavis: watches a camera and tells of every face: age, gender, smile, and whom it resembles.
 
+// Training takes and gives back hundreds of megabytes at every step, which the system's allocator returns to the system and
+// fetches again page by page.
+#[cfg(feature = "train")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod annotate;
 mod commands;
 mod interrupt;
@@ -46,6 +52,7 @@ enum Command {
     Bench(commands::bench::Args),
     Evaluate(commands::evaluate::Args),
     Data(commands::data::Args),
+    Train(commands::train::Args),
 }
 
 fn main() -> ExitCode {
@@ -64,6 +71,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => commands::bench::run(&args),
         Command::Evaluate(args) => commands::evaluate::run(&args),
         Command::Data(args) => commands::data::run(&args),
+        Command::Train(args) => commands::train::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

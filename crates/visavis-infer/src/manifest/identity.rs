@@ -51,6 +51,12 @@ pub fn fingerprint(manifest: &Manifest) -> String {
     digits
 }
 
+/// SHA-256 in lower-case hexadecimal digits, as a manifest's `sha256` has it.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
 /// Bytes as lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -1,0 +1,132 @@
+//! The whole state of a run in one file, so that it goes on exactly where it was.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+
+use crate::TrainError;
+use crate::network::Parameters;
+use crate::optimiser::Optimiser;
+use crate::recipe::OptimiserParams;
+use crate::schedule::Progress;
+
+/// Where a run is.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Position {
+    /// Stage, from 0.
+    pub stage: usize,
+    /// Epoch of the stage, from 0.
+    pub epoch: usize,
+    /// Batches of the epoch that are done.
+    pub batch: usize,
+    /// Steps of the whole run.
+    pub step: usize,
+    /// Steps of the stage's optimiser.
+    pub optimiser_steps: u64,
+    /// Steps that the average has followed.
+    pub average_steps: u64,
+    /// What the schedule remembers.
+    pub progress: Progress,
+    /// Hash of the recipe: another recipe does not go on from here.
+    pub recipe: String,
+}
+
+/// A run's state.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checkpoint {
+    /// Where it is.
+    pub position: Position,
+    /// The weights.
+    pub parameters: Parameters,
+    /// Their moving average.
+    pub average: Parameters,
+    /// What the optimiser remembers.
+    pub optimiser: Optimiser,
+}
+
+const STATE: &str = "state";
+
+impl Checkpoint {
+    /// Writes it aside and renames, so that a kill at any moment leaves the last whole one.
+    ///
+    /// # Errors
+    /// [`TrainError::File`], [`TrainError::Weights`].
+    pub fn write(&self, path: &Path) -> Result<(), TrainError> {
+        let mut lists: Vec<(String, &[f32])> = Vec::new();
+        for (at, parameter) in self.parameters.all().iter().enumerate() {
+            lists.push((format!("value.{}", parameter.name), &parameter.value));
+            lists.push((format!("average.{}", parameter.name), &self.average.all()[at].value));
+            lists.push((format!("first.{}", parameter.name), &self.optimiser.first[at]));
+            if let Some(second) = self.optimiser.second.get(at) {
+                lists.push((format!("second.{}", parameter.name), second));
+            }
+        }
+        let bytes: Vec<Vec<u8>> =
+            lists.iter().map(|(_, values)| values.iter().flat_map(|value| value.to_le_bytes()).collect()).collect();
+        let views = lists.iter().zip(&bytes).map(|((name, values), bytes)| {
+            TensorView::new(Dtype::F32, vec![values.len()], bytes).map(|view| (name.clone(), view))
+        });
+        let views: Vec<_> = views.collect::<Result<_, _>>().map_err(TrainError::weights)?;
+        let state = serde_json::to_string(&self.position).map_err(TrainError::weights)?;
+        let notes = HashMap::from([(STATE.to_owned(), state)]);
+        write_aside(path, &safetensors::serialize(views, Some(notes)).map_err(TrainError::weights)?)
+    }
+
+    /// Reads it back, for a network of the same layout; `optimiser` says what the stage it stopped in uses.
+    ///
+    /// # Errors
+    /// [`TrainError::File`]; [`TrainError::Run`] if it is none or belongs to another network.
+    pub fn read(
+        path: &Path,
+        layout: &Parameters,
+        optimiser: impl Fn(&Position) -> Result<OptimiserParams, TrainError>,
+    ) -> Result<Self, TrainError> {
+        let wrong = |reason: String| TrainError::Run { path: path.to_owned(), reason };
+        let bytes = fs::read(path).map_err(|source| TrainError::file(path, source))?;
+        let damaged = |error: &dyn std::fmt::Display| wrong(format!("this is no checkpoint ({error})"));
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(&error))?;
+        let file = SafeTensors::deserialize(&bytes).map_err(|error| damaged(&error))?;
+        let state = header.metadata().as_ref().and_then(|notes| notes.get(STATE));
+        let position: Position = state
+            .and_then(|state| serde_json::from_str(state).ok())
+            .ok_or_else(|| damaged(&"it does not say where the run was"))?;
+        let list = |kind: &str, name: &str, length: usize| -> Result<Vec<f32>, TrainError> {
+            let view = file.tensor(&format!("{kind}.{name}")).map_err(|error| damaged(&error))?;
+            if view.dtype() != Dtype::F32 || view.data().len() != 4 * length {
+                return Err(wrong(format!("`{name}` has another size: the checkpoint belongs to another network")));
+            }
+            Ok(view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+        };
+        let (mut parameters, mut average) = (layout.clone(), layout.clone());
+        let (mut first, mut second) = (Vec::new(), Vec::new());
+        let params = optimiser(&position)?;
+        for (at, parameter) in layout.all().iter().enumerate() {
+            let read = |kind| list(kind, &parameter.name, parameter.value.len());
+            parameters.all_mut()[at].value = read("value")?;
+            average.all_mut()[at].value = read("average")?;
+            first.push(read("first")?);
+            if matches!(params, OptimiserParams::Adamw { .. }) {
+                second.push(read("second")?);
+            }
+        }
+        let optimiser = Optimiser::resume(params, position.optimiser_steps, first, second);
+        Ok(Self { position, parameters, average, optimiser })
+    }
+}
+
+/// Writes a file beside its place, makes sure it is on the disk, and puts it there.
+pub(crate) fn write_aside(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
+    let part = path.with_extension("part");
+    let written = fs::File::create(&part).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    written.and_then(|()| fs::rename(&part, path)).map_err(|source| {
+        let _ = fs::remove_file(&part);
+        TrainError::file(path, source)
+    })
+}

@@ -1,0 +1,67 @@
+//! What people should know of a network.
+
+use std::fmt::Write;
+
+use visavis_infer::Manifest;
+use visavis_infer::manifest::Figure;
+
+use super::{Check, Export};
+
+/// The parts of a model card that no file knows.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ModelCard {
+    /// What it was trained on, and on what terms.
+    pub data: String,
+    /// The commands that make it again.
+    pub commands: Vec<String>,
+    /// Measured figures, each with the command that prints it.
+    pub figures: Vec<Figure>,
+    /// Tables of figures by group, as Markdown.
+    pub groups: Option<String>,
+    /// What it is not good for.
+    pub limits: Vec<String>,
+}
+
+impl ModelCard {
+    /// As Markdown.
+    #[must_use]
+    pub fn render(&self, export: &Export, manifest: &Manifest, checks: &[Check], bytes: usize) -> String {
+        let mut text = format!("# {}\n\n{}.\n\n", manifest.name, manifest.title);
+        let tasks: Vec<String> = manifest.tasks.iter().map(ToString::to_string).collect();
+        let side = manifest.input.size[0];
+        let _ = writeln!(
+            text,
+            "| | |\n|---|---|\n| tells | {} |\n| input | {side}×{side} pixels, {} |\n| learned numbers | {} |\n\
+             | file | {:.1} MiB |\n| licence | {} |\n",
+            tasks.join(", "),
+            if manifest.heads.iter().any(|head| head.task == visavis_infer::Task::Keypoints) {
+                "the square around the detector's box"
+            } else {
+                "aligned by five keypoints"
+            },
+            export.parameters.count(),
+            bytes as f64 / f64::from(1 << 20),
+            manifest.licence,
+        );
+        let _ = writeln!(text, "## Data\n\n{}\n", self.data);
+        let _ = writeln!(text, "## Recipe\n\n```sh\n{}\n```\n", self.commands.join("\n"));
+        let recipe = toml::to_string_pretty(export.recipe).unwrap_or_default();
+        let _ = writeln!(text, "```toml\n{}\n```\n", recipe.trim_end());
+        let _ = writeln!(text, "## Figures\n\n| what | value | printed by |\n|---|---|---|");
+        for figure in &self.figures {
+            let _ = writeln!(text, "| {} | {} | `{}` |", figure.what, figure.value, figure.by);
+        }
+        if let Some(groups) = &self.groups {
+            let _ = writeln!(text, "\n## By group\n\n{}", groups.trim_end());
+        }
+        let _ = writeln!(text, "\n## Export\n\nLargest difference to the trained network over random pictures:\n");
+        for check in checks {
+            let _ = writeln!(text, "- {}: {:.1e}", check.engine, check.difference);
+        }
+        let _ = writeln!(text, "\n## Limits\n");
+        for limit in &self.limits {
+            let _ = writeln!(text, "- {limit}");
+        }
+        text
+    }
+}

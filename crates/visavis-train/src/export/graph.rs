@@ -1,0 +1,306 @@
+//! A network as an ONNX graph, its normalisations folded into the convolutions before them.
+
+use half::f16;
+use prost::Message;
+use tract_onnx::pb::attribute_proto::AttributeType;
+use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
+use tract_onnx::pb::{
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto,
+    ValueInfoProto, type_proto,
+};
+
+use crate::network::{Affine, Layer, Network, Norm, ParameterId, Parameters, folded};
+use crate::ops::{Activation, Window};
+
+/// Name of the input tensor, `[N, 3, side, side]`.
+pub const INPUT: &str = "picture";
+
+/// Operator set 13: the first whose `Softmax` works on one axis; every engine of the last years has it.
+const OPERATORS: i64 = 13;
+/// Format 8 goes with it.
+const FORMAT: i64 = 8;
+
+/// Smaller tensors stay 32-bit: halving them saves nothing.
+const HALVED_FROM: usize = 256;
+
+/// How weights are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// 32-bit floats.
+    Single,
+    /// 16-bit floats, cast to 32-bit when the network is loaded: half the file, the same arithmetic.
+    Half,
+}
+
+/// The network as an ONNX file.
+#[must_use]
+pub fn onnx(network: &Network, parameters: &Parameters, precision: Precision) -> Vec<u8> {
+    let mut graph = Graph { parameters, precision, nodes: Vec::new(), weights: Vec::new(), made: 0 };
+    let features = graph.sequence(&network.body, Value::planes(INPUT.into()));
+    let mut outputs = Vec::new();
+    for head in &network.heads {
+        let made = graph.sequence(&head.layers, features.clone());
+        graph.push("Identity", &[&made.name], &[], Some(&head.name));
+        outputs.push(value_info(&head.name, &[None, Some(width(parameters, &head.layers))]));
+    }
+    let side = network.side;
+    let model = ModelProto {
+        ir_version: FORMAT,
+        producer_name: "visavis".into(),
+        producer_version: env!("CARGO_PKG_VERSION").into(),
+        opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPERATORS }],
+        graph: Some(GraphProto {
+            name: "network".into(),
+            node: graph.nodes,
+            initializer: graph.weights,
+            input: vec![value_info(INPUT, &[None, Some(3), Some(side), Some(side)])],
+            output: outputs,
+            ..GraphProto::default()
+        }),
+        ..ModelProto::default()
+    };
+    model.encode_to_vec()
+}
+
+/// How many numbers a head gives: what its last fully connected layer has.
+fn width(parameters: &Parameters, layers: &[Layer]) -> usize {
+    let last = layers.iter().rev().find_map(|layer| match layer {
+        Layer::Linear(affine) => Some(parameters.get(affine.bias).value.len()),
+        _ => None,
+    });
+    last.expect("a head has a fully connected layer")
+}
+
+/// A tensor of the graph.
+#[derive(Clone)]
+struct Value {
+    name: String,
+    /// `[N, C, H, W]` rather than `[N, F]`.
+    planes: bool,
+}
+
+impl Value {
+    fn planes(name: String) -> Self {
+        Self { name, planes: true }
+    }
+
+    fn features(name: String) -> Self {
+        Self { name, planes: false }
+    }
+}
+
+struct Graph<'a> {
+    parameters: &'a Parameters,
+    precision: Precision,
+    nodes: Vec<NodeProto>,
+    weights: Vec<TensorProto>,
+    made: usize,
+}
+
+impl Graph<'_> {
+    fn sequence(&mut self, layers: &[Layer], mut value: Value) -> Value {
+        let mut rest = layers;
+        while let [layer, behind @ ..] = rest {
+            rest = behind;
+            let norm = match (layer, rest.first()) {
+                (Layer::Convolution { .. } | Layer::Depthwise { .. }, Some(Layer::Norm(norm))) => {
+                    rest = &rest[1..];
+                    Some(norm)
+                }
+                _ => None,
+            };
+            value = self.layer(layer, norm, value);
+        }
+        value
+    }
+
+    fn layer(&mut self, layer: &Layer, norm: Option<&Norm>, value: Value) -> Value {
+        match layer {
+            Layer::Convolution { weight, bias, window } => self.convolution(*weight, *bias, *window, 1, norm, &value),
+            Layer::Depthwise { weight, window } => {
+                let groups = self.parameters.get(*weight).shape[0];
+                self.convolution(*weight, None, *window, groups, norm, &value)
+            }
+            Layer::Norm(norm) => {
+                let (factor, offset) = folded(self.parameters, norm);
+                let (factor, offset) = (self.channels(&factor), self.channels(&offset));
+                let scaled = self.push("Mul", &[&value.name, &factor], &[], None);
+                let shifted = self.push("Add", &[&scaled, &offset], &[], None);
+                Value::planes(self.activation(shifted, norm.activation))
+            }
+            Layer::Activate(activation) => {
+                Value { name: self.activation(value.name, *activation), planes: value.planes }
+            }
+            Layer::PRelu { slope } => {
+                let slopes = self.parameters.get(*slope).value.clone();
+                let slopes = if value.planes { self.channels(&slopes) } else { self.weight(&[slopes.len()], &slopes) };
+                Value { name: self.push("PRelu", &[&value.name, &slopes], &[], None), planes: value.planes }
+            }
+            Layer::MaxPool { window } => {
+                Value::planes(self.push("MaxPool", &[&value.name], &window_attributes(*window), None))
+            }
+            Layer::Residual { body, shortcut, activation } => {
+                let long = self.sequence(body, value.clone());
+                let short = self.sequence(shortcut, value);
+                let sum = self.push("Add", &[&long.name, &short.name], &[], None);
+                Value::planes(self.activation(sum, *activation))
+            }
+            Layer::SqueezeExcite { reduce, expand } => {
+                let mean = self.push("GlobalAveragePool", &[&value.name], &[], None);
+                let squeezed = self.pointwise(reduce, &mean);
+                let squeezed = self.activation(squeezed, Activation::Silu);
+                let wide = self.pointwise(expand, &squeezed);
+                let gate = self.push("Sigmoid", &[&wide], &[], None);
+                Value::planes(self.push("Mul", &[&value.name, &gate], &[], None))
+            }
+            Layer::GlobalPool => {
+                let mean = self.push("GlobalAveragePool", &[&value.name], &[], None);
+                Value::features(self.push("Flatten", &[&mean], &[int("axis", 1)], None))
+            }
+            Layer::Flatten => Value::features(self.push("Flatten", &[&value.name], &[int("axis", 1)], None)),
+            Layer::Linear(affine) => {
+                let (weight, bias) = (self.stored(affine.weight), self.stored(affine.bias));
+                Value::features(self.push("Gemm", &[&value.name, &weight, &bias], &[int("transB", 1)], None))
+            }
+            Layer::Dropout { .. } => value,
+            Layer::Softmax => Value::features(self.push("Softmax", &[&value.name], &[int("axis", 1)], None)),
+            Layer::UnitLength => {
+                let keep = [ints("axes", &[1]), int("keepdims", 1)];
+                let length = self.push("ReduceL2", &[&value.name], &keep, None);
+                Value::features(self.push("Div", &[&value.name, &length], &[], None))
+            }
+        }
+    }
+
+    fn convolution(
+        &mut self,
+        weight: ParameterId,
+        bias: Option<ParameterId>,
+        window: Window,
+        groups: usize,
+        norm: Option<&Norm>,
+        value: &Value,
+    ) -> Value {
+        let kernel = self.parameters.get(weight);
+        let outputs = kernel.shape[0];
+        let mut numbers = kernel.value.clone();
+        let mut offsets = bias.map_or_else(|| vec![0.0; outputs], |bias| self.parameters.get(bias).value.clone());
+        if let Some(norm) = norm {
+            let (factors, shifts) = folded(self.parameters, norm);
+            let each = numbers.len() / outputs;
+            for (numbers, factor) in numbers.chunks_exact_mut(each).zip(&factors) {
+                numbers.iter_mut().for_each(|number| *number *= factor);
+            }
+            for ((offset, factor), shift) in offsets.iter_mut().zip(&factors).zip(&shifts) {
+                *offset = *offset * factor + shift;
+            }
+        }
+        let (weight, bias) = (self.weight(&kernel.shape, &numbers), self.weight(&[outputs], &offsets));
+        let mut attributes = window_attributes(window);
+        attributes.push(int("group", groups as i64));
+        let name = self.push("Conv", &[&value.name, &weight, &bias], &attributes, None);
+        Value::planes(self.activation(name, norm.map_or(Activation::Identity, |norm| norm.activation)))
+    }
+
+    fn pointwise(&mut self, affine: &Affine, input: &str) -> String {
+        let (weight, bias) = (self.stored(affine.weight), self.stored(affine.bias));
+        self.push("Conv", &[input, &weight, &bias], &window_attributes(Window::valid(1, 1)), None)
+    }
+
+    fn activation(&mut self, name: String, activation: Activation) -> String {
+        match activation {
+            Activation::Identity => name,
+            Activation::Relu => self.push("Relu", &[&name], &[], None),
+            Activation::Relu6 => {
+                let (low, high) = (self.weight(&[], &[0.0]), self.weight(&[], &[6.0]));
+                self.push("Clip", &[&name, &low, &high], &[], None)
+            }
+            Activation::Silu => {
+                let gate = self.push("Sigmoid", &[&name], &[], None);
+                self.push("Mul", &[&name, &gate], &[], None)
+            }
+        }
+    }
+
+    fn push(&mut self, kind: &str, inputs: &[&str], attributes: &[AttributeProto], output: Option<&str>) -> String {
+        self.made += 1;
+        let output = output.map_or_else(|| format!("{}_{}", kind.to_lowercase(), self.made), str::to_owned);
+        self.nodes.push(NodeProto {
+            op_type: kind.into(),
+            name: format!("make_{output}"),
+            input: inputs.iter().map(|&input| input.to_owned()).collect(),
+            output: vec![output.clone()],
+            attribute: attributes.to_vec(),
+            ..NodeProto::default()
+        });
+        output
+    }
+
+    fn stored(&mut self, id: ParameterId) -> String {
+        let parameter = self.parameters.get(id);
+        self.weight(&parameter.shape, &parameter.value)
+    }
+
+    /// `[C, 1, 1]`, which lies beside `[N, C, H, W]`.
+    fn channels(&mut self, values: &[f32]) -> String {
+        self.weight(&[values.len(), 1, 1], values)
+    }
+
+    fn weight(&mut self, shape: &[usize], values: &[f32]) -> String {
+        self.made += 1;
+        let name = format!("weight_{}", self.made);
+        let halved = self.precision == Precision::Half && values.len() >= HALVED_FROM;
+        let (kind, raw) = if halved {
+            (DataType::Float16, values.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect())
+        } else {
+            (DataType::Float, values.iter().flat_map(|v| v.to_le_bytes()).collect())
+        };
+        self.weights.push(TensorProto {
+            name: name.clone(),
+            dims: shape.iter().map(|extent| *extent as i64).collect(),
+            data_type: kind as i32,
+            raw_data: raw,
+            ..TensorProto::default()
+        });
+        if halved { self.push("Cast", &[&name], &[int("to", DataType::Float as i64)], None) } else { name }
+    }
+}
+
+fn window_attributes(window: Window) -> Vec<AttributeProto> {
+    let Window { kernel, stride, padding: [before, behind] } = window;
+    let [kernel, stride, before, behind] = [kernel, stride, before, behind].map(|number| number as i64);
+    vec![
+        ints("kernel_shape", &[kernel, kernel]),
+        ints("strides", &[stride, stride]),
+        ints("pads", &[before, before, behind, behind]),
+    ]
+}
+
+fn int(name: &str, value: i64) -> AttributeProto {
+    AttributeProto { name: name.into(), r#type: AttributeType::Int as i32, i: value, ..AttributeProto::default() }
+}
+
+fn ints(name: &str, values: &[i64]) -> AttributeProto {
+    let kind = AttributeType::Ints as i32;
+    AttributeProto { name: name.into(), r#type: kind, ints: values.to_vec(), ..AttributeProto::default() }
+}
+
+/// A tensor of 32-bit floats; an extent that is not fixed is the number of pictures.
+fn value_info(name: &str, extents: &[Option<usize>]) -> ValueInfoProto {
+    let dim = extents.iter().map(|extent| {
+        let value = match extent {
+            Some(extent) => dimension::Value::DimValue(*extent as i64),
+            None => dimension::Value::DimParam("N".into()),
+        };
+        Dimension { value: Some(value), ..Dimension::default() }
+    });
+    let shape = TensorShapeProto { dim: dim.collect() };
+    let tensor = type_proto::Tensor { elem_type: DataType::Float as i32, shape: Some(shape) };
+    let value = type_proto::Value::TensorType(tensor);
+    ValueInfoProto {
+        name: name.into(),
+        r#type: Some(TypeProto { value: Some(value), ..TypeProto::default() }),
+        ..ValueInfoProto::default()
+    }
+}

@@ -1,0 +1,142 @@
+//! From a trained network to an ONNX file, its manifest and its model card.
+
+mod card;
+mod check;
+mod graph;
+
+use std::path::{Path, PathBuf};
+
+use visavis_infer::manifest::{
+    Activation, Colour, Crop, FORMAT, Figure, Fit, Head, HeadDecode, Input, Layout, Metric, PointOrder, sha256,
+};
+use visavis_infer::{Manifest, Runtime, Task};
+
+pub use card::ModelCard;
+pub use check::{Check, MOST_DIFFERENCE, check};
+pub use graph::{INPUT, Precision, onnx};
+
+use crate::TrainError;
+use crate::checkpoint::write_aside;
+use crate::network::{FaceTask, Network, POINTS, Parameters};
+use crate::recipe::{NetworkRecipe, Recipe};
+
+/// A network to be exported.
+pub struct Export<'a> {
+    /// How it was made.
+    pub recipe: &'a Recipe,
+    /// Its layers.
+    pub network: &'a Network,
+    /// Its weights.
+    pub parameters: &'a Parameters,
+    /// How they are stored.
+    pub precision: Precision,
+    /// SPDX expression.
+    pub licence: String,
+    /// What people should know of it.
+    pub card: ModelCard,
+}
+
+/// What an export wrote.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exported {
+    /// The ONNX file.
+    pub onnx: PathBuf,
+    /// Its manifest.
+    pub manifest: PathBuf,
+    /// Its model card.
+    pub card: PathBuf,
+    /// Bytes of the ONNX file.
+    pub bytes: usize,
+    /// How far each engine is from the trained network.
+    pub checks: Vec<Check>,
+}
+
+/// Writes `NAME.onnx`, `NAME.toml` and `NAME.md` into `folder`, after every engine of `runtime` gave what the trained
+/// network gives.
+///
+/// # Errors
+/// [`TrainError::Export`] if an engine does not, [`TrainError::File`], [`TrainError::Infer`].
+pub fn export(export: &Export, runtime: &Runtime, folder: &Path) -> Result<Exported, TrainError> {
+    let name = &export.recipe.name;
+    let bytes = onnx(export.network, export.parameters, export.precision);
+    let manifest = manifest(export, &bytes)?;
+    let single = onnx(export.network, export.parameters, Precision::Single);
+    let mut checks = check(export.network, export.parameters, &self::manifest(export, &single)?, &single, runtime, MOST_DIFFERENCE)?;
+    if export.precision == Precision::Half {
+        // What rounding to 16 bits costs is told, and held to a wider bound.
+        let halved = check(export.network, export.parameters, &manifest, &bytes, runtime, check::MOST_DIFFERENCE_HALF)?;
+        checks.extend(halved.into_iter().map(|check| Check { engine: format!("{}, 16-bit weights", check.engine), ..check }));
+    }
+    std::fs::create_dir_all(folder).map_err(|source| TrainError::file(folder, source))?;
+    let text = toml::to_string_pretty(&manifest).map_err(|error| TrainError::Recipe { reason: error.to_string() })?;
+    let place = |end: &str| folder.join(format!("{name}.{end}"));
+    let (onnx, toml, card) = (place("onnx"), place("toml"), place("md"));
+    write_aside(&onnx, &bytes)?;
+    write_aside(&toml, text.as_bytes())?;
+    write_aside(&card, export.card.render(export, &manifest, &checks, bytes.len()).as_bytes())?;
+    Ok(Exported { onnx, manifest: toml, card, bytes: bytes.len(), checks })
+}
+
+/// The manifest of a network in the file `bytes`.
+fn manifest(export: &Export, bytes: &[u8]) -> Result<Manifest, TrainError> {
+    let (mean, std) = export.recipe.network.pixels();
+    let side = export.network.side as u32;
+    let (heads, crop): (Vec<Head>, Crop) = match &export.recipe.network {
+        NetworkRecipe::Onet => {
+            let decode = HeadDecode::Points { order: PointOrder::Pairs };
+            let head = Head { task: Task::Keypoints, tensor: POINTS.into(), decode };
+            (vec![head], Crop::Box { fit: Fit::Square, expand: 1.0 })
+        }
+        NetworkRecipe::Face { tasks, .. } => (tasks.iter().map(|task| head(*task)).collect(), Crop::Aligned),
+    };
+    let recipe = export.recipe;
+    let manifest = Manifest {
+        format: FORMAT,
+        name: recipe.name.clone(),
+        title: recipe.title.clone(),
+        tasks: heads.iter().map(|head| head.task).collect(),
+        file: format!("{}.onnx", recipe.name),
+        sha256: sha256(bytes),
+        licence: export.licence.clone(),
+        source: "trained by visavis".into(),
+        training_data: Some(export.card.data.clone()),
+        input: Input {
+            tensor: INPUT.into(),
+            layout: Layout::Nchw,
+            colour: Colour::Rgb,
+            size: [side, side],
+            multiple_of: None,
+            mean,
+            std,
+            batch: true,
+        },
+        crop: Some(crop),
+        detector: None,
+        heads,
+        figures: export.card.figures.clone(),
+    };
+    manifest.validate(&recipe.name)?;
+    Ok(manifest)
+}
+
+fn head(task: FaceTask) -> Head {
+    let label = |labels: [&str; 2]| HeadDecode::Label {
+        labels: labels.map(str::to_owned).to_vec(),
+        positive: labels[1].to_owned(),
+        activation: Activation::None,
+        threshold: 0.5,
+    };
+    let (of, decode) = match task {
+        FaceTask::Age => (Task::Age, HeadDecode::Expectation { activation: Activation::None }),
+        FaceTask::Gender => (Task::Gender, label(["male", "female"])),
+        FaceTask::Smile => (Task::Smile, label(["not_smiling", "smiling"])),
+        FaceTask::Similarity => (Task::Similarity, HeadDecode::Embedding { metric: Metric::Cosine, same_person: 0.5 }),
+    };
+    Head { task: of, tensor: task.to_string(), decode }
+}
+
+/// A figure for a manifest.
+#[must_use]
+pub fn figure(what: impl Into<String>, value: impl Into<String>, by: impl Into<String>) -> Figure {
+    Figure { what: what.into(), value: value.into(), by: by.into() }
+}

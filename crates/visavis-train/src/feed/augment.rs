@@ -1,0 +1,163 @@
+//! One face, cut as live cuts it and then varied.
+
+use visavis_data::pack::PackedFace;
+use visavis_face::align;
+use visavis_image::{Landmarks, Picture, Point, Rect, Resizer, Similarity, codec, warp_into};
+use visavis_infer::manifest::{Crop, Fit};
+
+use super::Purpose;
+use crate::recipe::AugmentParams;
+
+/// A face as the network is to see it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct View {
+    /// `side` × `side` pixels.
+    pub picture: Picture,
+    /// The labelled keypoints in it, as shares of its side.
+    pub landmarks: Option<Landmarks>,
+}
+
+/// Cuts and varies; keeps its buffers.
+pub struct Augmenter {
+    params: AugmentParams,
+    purpose: Purpose,
+    side: u32,
+    resizer: Resizer,
+    small: Picture,
+}
+
+impl Augmenter {
+    /// For pictures of `side` pixels.
+    #[must_use]
+    pub fn new(params: AugmentParams, purpose: Purpose, side: u32) -> Self {
+        Self { params, purpose, side, resizer: Resizer::new(), small: Picture::new(1, 1) }
+    }
+
+    /// The crop that live would cut: by the labelled keypoints, else the detector's, else by the box.
+    #[must_use]
+    pub fn plain(&self, face: &PackedFace, picture: &Picture) -> View {
+        let rect = face.detected.map_or(face.rect, |found| found.rect);
+        self.cut(face, picture, &rect, face.any_landmarks().as_ref(), &Similarity::scale_then_shift(1.0, 0.0, 0.0))
+    }
+
+    /// A random variation of it.
+    pub fn vary(&mut self, face: &PackedFace, picture: &Picture, random: &mut fastrand::Rng) -> View {
+        // Live has the detector's boxes and keypoints, labels have better ones: both are seen.
+        let detected = face.detected.filter(|_| random.bool());
+        let rect = detected.map_or(face.rect, |found| found.rect);
+        let landmarks = detected.and_then(|found| found.landmarks).or(face.any_landmarks());
+        let jitter = self.jitter(random);
+        let mut view = self.cut(face, picture, &rect, landmarks.as_ref(), &jitter);
+        let p = self.params.clone();
+        if random.f32() < p.mirror {
+            view.picture.mirror();
+            view.landmarks = view.landmarks.map(mirrored);
+        }
+        if random.f32() < p.small {
+            self.shrink(&mut view.picture, random);
+        }
+        colours(&mut view.picture, &p, random);
+        if random.f32() < p.jpeg {
+            squeeze(&mut view.picture, random.u8(20..70));
+        }
+        if random.f32() < p.erase {
+            erase(&mut view.picture, random);
+        }
+        view
+    }
+
+    /// A turn, zoom and shift about the crop's middle, in crop pixels.
+    fn jitter(&self, random: &mut fastrand::Rng) -> Similarity {
+        let (p, side) = (&self.params, self.side as f32);
+        let angle = normal(random) * p.rotation.to_radians();
+        let zoom = (normal(random) * p.zoom).exp();
+        let (a, b) = (zoom * angle.cos(), zoom * angle.sin());
+        let (dx, dy) = (normal(random) * p.shift * side, normal(random) * p.shift * side);
+        let half = side / 2.0;
+        Similarity { a, b, tx: half - a * half + b * half + dx, ty: half - b * half - a * half + dy }
+    }
+
+    fn cut(
+        &self,
+        face: &PackedFace,
+        picture: &Picture,
+        rect: &Rect,
+        landmarks: Option<&Landmarks>,
+        jitter: &Similarity,
+    ) -> View {
+        let crop = match self.purpose {
+            Purpose::Face => Crop::Aligned,
+            Purpose::Keypoints => Crop::Box { fit: Fit::Square, expand: 1.0 },
+        };
+        let to_source = align::crop_to_source(&crop, [self.side; 2], rect, landmarks).after(jitter);
+        let mut out = Picture::new(self.side, self.side);
+        warp_into(picture, &to_source, &mut out);
+        let back = to_source.inverse();
+        let share = |p: Point| {
+            let p = back.apply(p);
+            Point::new(p.x / self.side as f32, p.y / self.side as f32)
+        };
+        View { picture: out, landmarks: face.landmarks.map(|landmarks| landmarks.map(share)) }
+    }
+
+    /// Shrinks and enlarges again: what is left of a face that was small in its picture.
+    fn shrink(&mut self, picture: &mut Picture, random: &mut fastrand::Rng) {
+        let share = self.params.smallest + random.f32() * (1.0 - self.params.smallest);
+        let side = ((self.side as f32 * share) as u32).max(8);
+        self.small.reshape(side, side);
+        self.resizer.stretch(picture, &mut self.small);
+        let enlarge = Similarity::scale_then_shift(side as f32 / self.side as f32, 0.0, 0.0);
+        warp_into(&self.small, &enlarge, picture);
+    }
+}
+
+/// Left and right change places as the picture is mirrored.
+fn mirrored(landmarks: Landmarks) -> Landmarks {
+    let [left_eye, right_eye, nose, left_mouth, right_mouth] =
+        landmarks.map(|p| Point::new(1.0 - p.x, p.y)).to_array();
+    Landmarks::from([right_eye, left_eye, nose, right_mouth, left_mouth])
+}
+
+fn colours(picture: &mut Picture, p: &AugmentParams, random: &mut fastrand::Rng) {
+    let contrast = (normal(random) * p.contrast).exp();
+    let brightness = normal(random) * p.brightness;
+    let saturation = if random.f32() < p.grey { 0.0 } else { (normal(random) * p.saturation).exp() };
+    for pixel in picture.pixels_mut().chunks_exact_mut(3) {
+        let [r, g, b] = [pixel[0], pixel[1], pixel[2]].map(f32::from);
+        let grey = 0.299 * r + 0.587 * g + 0.114 * b;
+        for (value, out) in [r, g, b].into_iter().zip(pixel) {
+            let value = grey + (value - grey) * saturation;
+            *out = ((value - 128.0) * contrast + 128.0 + brightness).clamp(0.0, 255.0) as u8;
+        }
+    }
+}
+
+fn squeeze(picture: &mut Picture, quality: u8) {
+    let pixels = u64::from(picture.width()) * u64::from(picture.height());
+    let round = codec::encode_jpeg(picture, quality).ok().and_then(|bytes| codec::decode(&bytes, pixels).ok());
+    if let Some(squeezed) = round {
+        *picture = squeezed;
+    }
+}
+
+fn erase(picture: &mut Picture, random: &mut fastrand::Rng) {
+    let (width, height) = (picture.width(), picture.height());
+    let area = 0.02 + 0.18 * random.f32();
+    let aspect = (random.f32() - 0.5).exp();
+    let across = ((width as f32 * (area * aspect).sqrt()) as u32).clamp(1, width);
+    let down = ((height as f32 * (area / aspect).sqrt()) as u32).clamp(1, height);
+    let (x, y) = (random.u32(0..=width - across), random.u32(0..=height - down));
+    let colour = [random.u8(..), random.u8(..), random.u8(..)];
+    for row in y..y + down {
+        let start = (row * width + x) as usize * 3;
+        for pixel in picture.pixels_mut()[start..start + across as usize * 3].chunks_exact_mut(3) {
+            pixel.copy_from_slice(&colour);
+        }
+    }
+}
+
+/// A standard normal number, cut off at three deviations.
+fn normal(random: &mut fastrand::Rng) -> f32 {
+    let (u, v) = (1.0 - random.f32(), random.f32());
+    ((-2.0 * u.ln()).sqrt() * (std::f32::consts::TAU * v).cos()).clamp(-3.0, 3.0)
+}

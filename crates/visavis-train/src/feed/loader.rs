@@ -1,0 +1,116 @@
+//! Threads that prepare batches ahead of the trainer.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread;
+
+use visavis_data::DataError;
+use visavis_data::pack::Pack;
+
+use super::{Augmenter, Batch, Pick, Purpose, Targets, mix};
+use crate::recipe::{AgeTarget, AugmentParams};
+
+/// Batches that a thread may be ahead.
+const AHEAD: usize = 3;
+
+/// How batches are made.
+#[derive(Debug, Clone)]
+pub struct FeedParams {
+    /// Variation; `None` shows every face as live would.
+    pub augment: Option<AugmentParams>,
+    /// Kind of crop.
+    pub purpose: Purpose,
+    /// Pixels across and down.
+    pub side: usize,
+    /// Pictures in a batch.
+    pub batch: usize,
+    /// Subtracted from pixels, per channel.
+    pub mean: [f32; 3],
+    /// Divides them.
+    pub std: [f32; 3],
+    /// What the age classes say.
+    pub age_target: AgeTarget,
+    /// Variation follows from it and the place in the epoch, not from which thread was faster.
+    pub seed: u64,
+    /// Threads.
+    pub threads: usize,
+}
+
+/// The batches of an epoch, in order, made by threads that end when it is dropped.
+pub struct Feed {
+    lanes: Vec<Receiver<Result<Batch, DataError>>>,
+    next: usize,
+    count: usize,
+}
+
+impl Feed {
+    /// Starts on the batches from `skip` on. A last batch that is not full is left out while varying (a normalisation over
+    /// a few pictures would be a bad one) and kept otherwise.
+    #[must_use]
+    pub fn start(packs: &[Arc<Pack>], picks: Vec<Pick>, skip: usize, params: &FeedParams) -> Self {
+        let whole = picks.len() / params.batch;
+        let count = if params.augment.is_some() { whole } else { picks.len().div_ceil(params.batch) };
+        let threads = params.threads.max(1);
+        let picks = Arc::new(picks);
+        let lanes = (0..threads).map(|lane| {
+            let (sender, receiver) = sync_channel(AHEAD);
+            let (packs, picks, params) = (packs.to_vec(), picks.clone(), params.clone());
+            thread::spawn(move || {
+                let mut augmenter = Augmenter::new(params.augment.clone().unwrap_or_default(), params.purpose, params.side as u32);
+                for index in (skip..count).skip(lane).step_by(threads) {
+                    let start = index * params.batch;
+                    let chosen = &picks[start..(start + params.batch).min(picks.len())];
+                    // The receiver is gone when the trainer has stopped.
+                    if sender.send(make(&packs, chosen, start, &params, &mut augmenter)).is_err() {
+                        break;
+                    }
+                }
+            });
+            receiver
+        });
+        Self { lanes: lanes.collect(), next: 0, count: count.saturating_sub(skip) }
+    }
+
+    /// How many batches are still to come.
+    #[must_use]
+    pub fn remaining(&self) -> usize {
+        self.count - self.next
+    }
+}
+
+impl Iterator for Feed {
+    type Item = Result<Batch, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.next == self.count {
+            return None;
+        }
+        let lane = self.next % self.lanes.len();
+        self.next += 1;
+        self.lanes[lane].recv().ok()
+    }
+}
+
+fn make(
+    packs: &[Arc<Pack>],
+    picks: &[Pick],
+    start: usize,
+    params: &FeedParams,
+    augmenter: &mut Augmenter,
+) -> Result<Batch, DataError> {
+    let mut batch = Batch::new(picks.len(), params.side);
+    for (index, pick) in picks.iter().enumerate() {
+        let pack = &packs[pick.pack];
+        let (face, picture) = (&pack.faces()[pick.face], pack.picture(pick.face)?);
+        let view = if params.augment.is_some() {
+            let mut random = fastrand::Rng::with_seed(mix(&[params.seed, (start + index) as u64]));
+            augmenter.vary(face, &picture, &mut random)
+        } else {
+            augmenter.plain(face, &picture)
+        };
+        batch.write(index, picks.len(), &view.picture, &params.mean, &params.std);
+        batch.targets.push(Targets::of(face, &view, params.age_target));
+        batch.picks.push(*pick);
+    }
+    Ok(batch)
+}

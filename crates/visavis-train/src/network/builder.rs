@@ -1,0 +1,133 @@
+//! Lays out a network and its starting values at once.
+
+use super::{Affine, Layer, Norm, Parameter, ParameterId, Parameters, Role};
+use crate::ops::{Activation, Window};
+
+/// Makes layers and the parameters that they name.
+///
+/// Names follow PyTorch: [`within`](Builder::within) puts a prefix before all names made inside.
+#[derive(Debug)]
+pub struct Builder {
+    parameters: Parameters,
+    path: Vec<String>,
+    random: fastrand::Rng,
+    epsilon: f64,
+}
+
+impl Builder {
+    /// A builder whose starting values follow from `seed`.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self { parameters: Parameters::default(), path: Vec::new(), random: fastrand::Rng::with_seed(seed), epsilon: 1e-5 }
+    }
+
+    /// The finished parameters.
+    #[must_use]
+    pub fn finish(self) -> Parameters {
+        self.parameters
+    }
+
+    /// Sets what the normalisations made from here on add to the variance (1e-5; EfficientNet 1e-3).
+    pub fn set_epsilon(&mut self, epsilon: f64) {
+        self.epsilon = epsilon;
+    }
+
+    /// Makes layers under a prefix.
+    pub fn within<T>(&mut self, prefix: &str, make: impl FnOnce(&mut Self) -> T) -> T {
+        self.path.push(prefix.to_owned());
+        let made = make(self);
+        self.path.pop();
+        made
+    }
+
+    fn add(&mut self, name: &str, shape: &[usize], role: Role, mut value: impl FnMut(&mut fastrand::Rng) -> f32) -> ParameterId {
+        let name = self.path.iter().map(String::as_str).chain([name]).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(".");
+        let count = shape.iter().product();
+        let value = (0..count).map(|_| value(&mut self.random)).collect();
+        self.parameters.push(Parameter { name, shape: shape.to_vec(), role, value })
+    }
+
+    /// He's initialisation for rectified units (ICCV 2015), over the outputs as torchvision does it.
+    fn kernel(&mut self, name: &str, shape: [usize; 4], fan: usize) -> ParameterId {
+        let deviation = (2.0 / fan.max(1) as f32).sqrt();
+        self.add(name, &shape, Role::Weight, |random| deviation * normal(random))
+    }
+
+    /// A convolution without bias, margin k/2.
+    pub fn convolution(&mut self, name: &str, channels: [usize; 2], kernel: usize, stride: usize) -> Layer {
+        let window = Window::centred(kernel, stride);
+        self.convolution_with(name, channels, window, false)
+    }
+
+    /// A convolution.
+    pub fn convolution_with(&mut self, name: &str, [from, to]: [usize; 2], window: Window, bias: bool) -> Layer {
+        let k = window.kernel;
+        self.within(name, |b| Layer::Convolution {
+            weight: b.kernel("weight", [to, from, k, k], to * k * k),
+            bias: bias.then(|| b.add("bias", &[to], Role::Offset, |_| 0.0)),
+            window,
+        })
+    }
+
+    /// A depthwise convolution without bias.
+    pub fn depthwise(&mut self, name: &str, channels: usize, window: Window) -> Layer {
+        let k = window.kernel;
+        self.within(name, |b| Layer::Depthwise { weight: b.kernel("weight", [channels, 1, k, k], k * k), window })
+    }
+
+    /// A normalisation.
+    pub fn norm(&mut self, name: &str, channels: usize, activation: Activation) -> Layer {
+        let epsilon = self.epsilon;
+        self.within(name, |b| {
+            Layer::Norm(Norm {
+                scale: b.add("weight", &[channels], Role::Offset, |_| 1.0),
+                shift: b.add("bias", &[channels], Role::Offset, |_| 0.0),
+                mean: b.add("running_mean", &[channels], Role::Statistic, |_| 0.0),
+                variance: b.add("running_var", &[channels], Role::Statistic, |_| 1.0),
+                epsilon,
+                activation,
+            })
+        })
+    }
+
+    /// Slopes of a parametric rectifier, 0.25 to start with as its authors have it.
+    pub fn prelu(&mut self, name: &str, channels: usize) -> Layer {
+        self.within(name, |b| Layer::PRelu { slope: b.add("weight", &[channels], Role::Offset, |_| 0.25) })
+    }
+
+    /// A fully connected layer.
+    pub fn linear(&mut self, name: &str, from: usize, to: usize) -> Layer {
+        let deviation = (1.0 / from as f32).sqrt();
+        self.within(name, |b| {
+            Layer::Linear(Affine {
+                weight: b.add("weight", &[to, from], Role::Weight, |random| deviation * normal(random)),
+                bias: b.add("bias", &[to], Role::Offset, |_| 0.0),
+            })
+        })
+    }
+
+    /// Squeeze and excitation, the two layers named as given.
+    pub fn squeeze_excite(&mut self, [reduce, expand]: [&str; 2], channels: usize, squeezed: usize) -> Layer {
+        let mut affine = |name: &str, from: usize, to: usize| {
+            self.within(name, |b| Affine {
+                weight: b.kernel("weight", [to, from, 1, 1], to),
+                bias: b.add("bias", &[to], Role::Offset, |_| 0.0),
+            })
+        };
+        Layer::SqueezeExcite { reduce: affine(reduce, channels, squeezed), expand: affine(expand, squeezed, channels) }
+    }
+}
+
+/// A standard normal number (Box and Muller).
+fn normal(random: &mut fastrand::Rng) -> f32 {
+    let (u, v) = (1.0 - random.f32(), random.f32());
+    (-2.0 * u.ln()).sqrt() * (std::f32::consts::TAU * v).cos()
+}
+
+/// Channels times a width multiplier, a multiple of 8 and never below nine tenths (as MobileNet's authors have it).
+#[must_use]
+pub fn scaled(channels: usize, multiplier: f64) -> usize {
+    let exact = channels as f64 * multiplier;
+    let rounded = (((exact + 4.0) / 8.0) as usize * 8).max(8);
+    if (rounded as f64) < 0.9 * exact { rounded + 8 } else { rounded }
+}

@@ -1,0 +1,285 @@
+//! Running a network in burn, for training and for checking what was exported.
+
+use burn::tensor::activation::{log_softmax, relu, sigmoid, softmax};
+use burn::tensor::module::max_pool2d;
+use burn::tensor::ops::MaxPoolOptions;
+use burn::tensor::{Device, Distribution, Tensor, TensorData};
+
+use super::{Affine, Layer, Network, Norm, ParameterId, Parameters, Role};
+use crate::ops::{self, Activation};
+
+/// What a pass is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Normalises by the batch, drops features, keeps gradients.
+    Train,
+    /// As the exported network.
+    Infer,
+}
+
+/// A network's parameters as tensors of a device, for one pass.
+pub struct Pass<'a> {
+    parameters: &'a Parameters,
+    tensors: Vec<Option<Bound>>,
+    device: Device,
+    mode: Mode,
+    /// Mean and variance that the normalisations saw.
+    moments: Vec<(Norm, Tensor<2>)>,
+}
+
+/// A parameter as a tensor of its rank.
+enum Bound {
+    One(Tensor<1>),
+    Two(Tensor<2>),
+    Four(Tensor<4>),
+}
+
+/// What a training pass leaves beside its outputs.
+pub struct Trace<'a> {
+    pass: Pass<'a>,
+}
+
+impl<'a> Pass<'a> {
+    /// Puts the parameters on `device`, which is one with gradients for [`Mode::Train`].
+    #[must_use]
+    pub fn new(parameters: &'a Parameters, device: &Device, mode: Mode) -> Self {
+        Self { parameters, tensors: parameters.all().iter().map(|_| None).collect(), device: device.clone(), mode, moments: Vec::new() }
+    }
+
+    /// The outputs of the heads, each `[N, F]`, for pictures `[3, N, side, side]`; classes as raw scores.
+    pub fn run(mut self, network: &Network, pictures: Tensor<4>) -> (Vec<Tensor<2>>, Trace<'a>) {
+        let features = self.sequence(&network.body, Value::Planes(pictures));
+        let outputs = network.heads.iter().map(|head| self.sequence(&head.layers, features.clone()).features()).collect();
+        (outputs, Trace { pass: self })
+    }
+
+    fn sequence(&mut self, layers: &[Layer], mut value: Value) -> Value {
+        for layer in layers {
+            value = self.layer(layer, value);
+        }
+        value
+    }
+
+    fn layer(&mut self, layer: &Layer, value: Value) -> Value {
+        match layer {
+            Layer::Convolution { weight, bias, window } => {
+                let out = ops::convolve(value.planes(), self.four(*weight), *window);
+                Value::Planes(match bias {
+                    Some(bias) => out + self.channels(*bias),
+                    None => out,
+                })
+            }
+            Layer::Depthwise { weight, window } => {
+                Value::Planes(ops::depthwise(value.planes(), self.four(*weight), *window))
+            }
+            Layer::Norm(norm) => Value::Planes(self.norm(norm, value.planes())),
+            Layer::Activate(activation) => match value {
+                Value::Planes(planes) => Value::Planes(activate(planes, *activation)),
+                Value::Features(features) => Value::Features(activate(features, *activation)),
+            },
+            Layer::PRelu { slope } => match value {
+                Value::Planes(x) => Value::Planes(relu(x.clone()) - relu(-x) * self.channels(*slope)),
+                Value::Features(x) => {
+                    let slope = self.one(*slope).unsqueeze::<2>();
+                    Value::Features(relu(x.clone()) - relu(-x) * slope)
+                }
+            },
+            Layer::MaxPool { window } => {
+                let [before, behind] = window.padding;
+                let options = MaxPoolOptions::new([window.kernel; 2])
+                    .with_stride([window.stride; 2])
+                    .with_padding_pairs([(before, behind); 2]);
+                Value::Planes(max_pool2d(value.planes(), options))
+            }
+            Layer::Residual { body, shortcut, activation } => {
+                let long = self.sequence(body, value.clone()).planes();
+                let short = self.sequence(shortcut, value).planes();
+                Value::Planes(activate(long + short, *activation))
+            }
+            Layer::SqueezeExcite { reduce, expand } => {
+                let x = value.planes();
+                let mean = plane_means(x.clone());
+                let squeezed = activate(self.pointwise(reduce, mean), Activation::Silu);
+                let gate: Tensor<2> = sigmoid(self.pointwise(expand, squeezed));
+                let [channels, batch] = gate.dims();
+                Value::Planes(x * gate.reshape([channels, batch, 1, 1]))
+            }
+            Layer::GlobalPool => Value::Features(plane_means(value.planes()).transpose()),
+            Layer::Flatten => {
+                let x = value.planes();
+                let [channels, batch, height, width] = x.dims();
+                Value::Features(x.swap_dims(0, 1).reshape([batch, channels * height * width]))
+            }
+            Layer::Linear(affine) => Value::Features(self.linear(affine, value.features())),
+            Layer::Dropout { rate } => match self.mode {
+                Mode::Infer => value,
+                Mode::Train => {
+                    let x = value.features();
+                    let keep = Tensor::random(x.shape(), Distribution::Bernoulli(1.0 - rate), &x.device());
+                    Value::Features(x * keep / (1.0 - rate))
+                }
+            },
+            // The losses work on raw scores.
+            Layer::Softmax => value,
+            Layer::UnitLength => {
+                let x = value.features();
+                let length = (x.clone().powf_scalar(2.0).sum_dim(1) + 1e-12).sqrt();
+                Value::Features(x / length)
+            }
+        }
+    }
+
+    fn norm(&mut self, norm: &Norm, x: Tensor<4>) -> Tensor<4> {
+        match self.mode {
+            Mode::Train => {
+                let (scale, shift) = (self.one(norm.scale), self.one(norm.shift));
+                let (out, moments) = ops::normalise(x, scale, shift, norm.epsilon, norm.activation);
+                self.moments.push((*norm, moments));
+                out
+            }
+            Mode::Infer => {
+                let (scale, shift) = super::folded(self.parameters, norm);
+                let planes = |values: Vec<f32>| {
+                    let count = values.len();
+                    Tensor::<1>::from_data(TensorData::new(values, [count]), &self.device).reshape([count, 1, 1, 1])
+                };
+                activate(x * planes(scale) + planes(shift), norm.activation)
+            }
+        }
+    }
+
+    /// `[F', N]` from `[F, N]`, the weight stored as a 1×1 convolution.
+    fn pointwise(&mut self, affine: &Affine, x: Tensor<2>) -> Tensor<2> {
+        let weight = self.four(affine.weight);
+        let [to, from, _, _] = weight.dims();
+        weight.reshape([to, from]).matmul(x) + self.one(affine.bias).reshape([to, 1])
+    }
+
+    fn linear(&mut self, affine: &Affine, x: Tensor<2>) -> Tensor<2> {
+        x.matmul(self.two(affine.weight).transpose()) + self.one(affine.bias).unsqueeze::<2>()
+    }
+
+    /// A value for each channel, beside planes.
+    fn channels(&mut self, id: ParameterId) -> Tensor<4> {
+        let values = self.one(id);
+        let [count] = values.dims();
+        values.reshape([count, 1, 1, 1])
+    }
+
+    fn tensor<const D: usize>(&self, id: ParameterId) -> Tensor<D> {
+        let parameter = self.parameters.get(id);
+        let data = TensorData::new(parameter.value.clone(), parameter.shape.clone());
+        let tensor = Tensor::from_data(data, &self.device);
+        if self.mode == Mode::Train && parameter.role != Role::Statistic { tensor.require_grad() } else { tensor }
+    }
+
+    fn one(&mut self, id: ParameterId) -> Tensor<1> {
+        if self.tensors[id.0].is_none() {
+            self.tensors[id.0] = Some(Bound::One(self.tensor(id)));
+        }
+        match &self.tensors[id.0] {
+            Some(Bound::One(tensor)) => tensor.clone(),
+            _ => unreachable!("the builder made it of rank 1"),
+        }
+    }
+
+    fn two(&mut self, id: ParameterId) -> Tensor<2> {
+        if self.tensors[id.0].is_none() {
+            self.tensors[id.0] = Some(Bound::Two(self.tensor(id)));
+        }
+        match &self.tensors[id.0] {
+            Some(Bound::Two(tensor)) => tensor.clone(),
+            _ => unreachable!("the builder made it of rank 2"),
+        }
+    }
+
+    fn four(&mut self, id: ParameterId) -> Tensor<4> {
+        if self.tensors[id.0].is_none() {
+            self.tensors[id.0] = Some(Bound::Four(self.tensor(id)));
+        }
+        match &self.tensors[id.0] {
+            Some(Bound::Four(tensor)) => tensor.clone(),
+            _ => unreachable!("the builder made it of rank 4"),
+        }
+    }
+}
+
+impl Trace<'_> {
+    /// The gradient of `loss` by every parameter that took part, in the parameters' order; `None` where it took none.
+    #[must_use]
+    pub fn gradients(&self, loss: &Tensor<1>) -> Vec<Option<Vec<f32>>> {
+        let mut gradients = loss.backward();
+        let mut numbers = |bound: &Bound| -> Option<Vec<f32>> {
+            let data = match bound {
+                Bound::One(tensor) => tensor.grad_remove(&mut gradients)?.into_data(),
+                Bound::Two(tensor) => tensor.grad_remove(&mut gradients)?.into_data(),
+                Bound::Four(tensor) => tensor.grad_remove(&mut gradients)?.into_data(),
+            };
+            data.try_into_vec().ok()
+        };
+        self.pass.tensors.iter().map(|bound| bound.as_ref().and_then(&mut numbers)).collect()
+    }
+
+    /// Mean and (unbiased) variance that each normalisation saw, with its place.
+    #[must_use]
+    pub fn moments(&self) -> Vec<(Norm, Vec<f32>, Vec<f32>)> {
+        let read = |(norm, moments): &(Norm, Tensor<2>)| {
+            let mut mean: Vec<f32> = moments.clone().into_data().try_into_vec().unwrap_or_default();
+            let variance = mean.split_off(mean.len() / 2);
+            (*norm, mean, variance)
+        };
+        self.pass.moments.iter().map(read).collect()
+    }
+}
+
+/// What flows between layers.
+#[derive(Clone)]
+enum Value {
+    /// `[C, N, H, W]`.
+    Planes(Tensor<4>),
+    /// `[N, F]`.
+    Features(Tensor<2>),
+}
+
+impl Value {
+    fn planes(self) -> Tensor<4> {
+        match self {
+            Self::Planes(tensor) => tensor,
+            Self::Features(_) => unreachable!("a layer of planes behind one of features: the builder is wrong"),
+        }
+    }
+
+    fn features(self) -> Tensor<2> {
+        match self {
+            Self::Features(tensor) => tensor,
+            Self::Planes(_) => unreachable!("a layer of features behind one of planes: the builder is wrong"),
+        }
+    }
+}
+
+/// `[C, N, H, W]` to `[C, N]`.
+fn plane_means(x: Tensor<4>) -> Tensor<2> {
+    let [channels, batch, height, width] = x.dims();
+    x.reshape([channels * batch, height * width]).mean_dim(1).reshape([channels, batch])
+}
+
+fn activate<const D: usize>(x: Tensor<D>, activation: Activation) -> Tensor<D> {
+    match activation {
+        Activation::Identity => x,
+        Activation::Relu => relu(x),
+        Activation::Relu6 => x.clamp(0.0, 6.0),
+        Activation::Silu => x.clone() * sigmoid(x),
+    }
+}
+
+/// Softmax of raw scores `[N, F]`.
+#[must_use]
+pub fn shares(scores: Tensor<2>) -> Tensor<2> {
+    softmax(scores, 1)
+}
+
+/// Logarithm of [`shares`].
+#[must_use]
+pub fn log_shares(scores: Tensor<2>) -> Tensor<2> {
+    log_softmax(scores, 1)
+}

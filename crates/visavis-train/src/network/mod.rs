@@ -1,0 +1,144 @@
+//! Networks as lists of layers: one description from which they are trained, counted and exported.
+
+pub mod backbone;
+mod builder;
+mod forward;
+mod head;
+mod onet;
+mod parameters;
+mod pretrained;
+
+pub use backbone::Backbone;
+pub use builder::Builder;
+pub use forward::{Mode, Pass, Trace, log_shares, shares};
+pub use head::{AGE_CLASSES, FaceTask, HeadPlan, face_network};
+pub use onet::{POINTS, onet};
+pub use parameters::{Parameter, ParameterId, Parameters, Role, Taken};
+pub use pretrained::load_pretrained;
+
+use crate::ops::{Activation, Window};
+
+/// One step from tensor to tensor. Activations are `[C, N, H, W]`, features `[N, F]`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Layer {
+    /// Convolution with weight `[C', C, k, k]`.
+    Convolution {
+        /// Kernel.
+        weight: ParameterId,
+        /// One number for each output channel; networks with a normalisation behind have none.
+        bias: Option<ParameterId>,
+        /// Size, step and margin.
+        window: Window,
+    },
+    /// Convolution of every channel by itself, weight `[C, 1, k, k]`.
+    Depthwise {
+        /// Kernel.
+        weight: ParameterId,
+        /// Size, step and margin.
+        window: Window,
+    },
+    /// Batch normalisation and what follows it.
+    Norm(Norm),
+    /// An activation that follows no normalisation.
+    Activate(Activation),
+    /// x where positive, slope·x elsewhere; a slope for each channel.
+    PRelu {
+        /// `[C]`.
+        slope: ParameterId,
+    },
+    /// Largest of each window.
+    MaxPool {
+        /// Size, step and margin.
+        window: Window,
+    },
+    /// `activation(body(x) + shortcut(x))`; an empty shortcut is x itself.
+    Residual {
+        /// The long way.
+        body: Vec<Layer>,
+        /// The short way.
+        shortcut: Vec<Layer>,
+        /// After the sum.
+        activation: Activation,
+    },
+    /// Squeeze and excitation: every channel times σ(expand(silu(reduce(mean)))).
+    SqueezeExcite {
+        /// `[S, C, 1, 1]`.
+        reduce: Affine,
+        /// `[C, S, 1, 1]`.
+        expand: Affine,
+    },
+    /// `[C, N, H, W]` to `[N, C]`: the mean of each plane.
+    GlobalPool,
+    /// `[C, N, H, W]` to `[N, C·H·W]`.
+    Flatten,
+    /// Fully connected: weight `[F', F]`, bias `[F']`.
+    Linear(Affine),
+    /// Features left out at random while training.
+    Dropout {
+        /// Share left out, 0 to 1.
+        rate: f64,
+    },
+    /// Softmax over the features in the exported network; training works on what goes in.
+    Softmax,
+    /// Features divided by their length.
+    UnitLength,
+}
+
+/// A weight and a bias.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Affine {
+    /// Weight.
+    pub weight: ParameterId,
+    /// Bias.
+    pub bias: ParameterId,
+}
+
+/// Batch normalisation over the values of a channel.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Norm {
+    /// Scale `[C]`.
+    pub scale: ParameterId,
+    /// Shift `[C]`.
+    pub shift: ParameterId,
+    /// Running mean `[C]`.
+    pub mean: ParameterId,
+    /// Running variance `[C]`.
+    pub variance: ParameterId,
+    /// Added to the variance.
+    pub epsilon: f64,
+    /// What follows.
+    pub activation: Activation,
+}
+
+/// One output of a network.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Head {
+    /// Name of the output tensor.
+    pub name: String,
+    /// From the body's features to the output.
+    pub layers: Vec<Layer>,
+}
+
+/// A network: a body whose features all heads share.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Network {
+    /// Side of the square picture that it takes, in pixels.
+    pub side: usize,
+    /// From the picture `[3, N, side, side]` to features `[N, F]`.
+    pub body: Vec<Layer>,
+    /// What it tells.
+    pub heads: Vec<Head>,
+}
+
+/// The factor and offset that a normalisation is once its statistics are fixed, for each channel.
+#[must_use]
+pub fn folded(parameters: &Parameters, norm: &Norm) -> (Vec<f32>, Vec<f32>) {
+    let values = |id: ParameterId| parameters.get(id).value.iter();
+    let factors: Vec<f32> = values(norm.scale)
+        .zip(values(norm.variance))
+        .map(|(scale, variance)| (f64::from(*scale) / (f64::from(*variance) + norm.epsilon).sqrt()) as f32)
+        .collect();
+    let offsets = values(norm.shift).zip(values(norm.mean)).zip(&factors);
+    let offsets = offsets.map(|((shift, mean), factor)| shift - mean * factor).collect();
+    (factors, offsets)
+}

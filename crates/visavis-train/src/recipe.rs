@@ -1,0 +1,391 @@
+//! What a training run is to do: a TOML file that anyone can read and run again.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::TrainError;
+use crate::network::{Backbone, FaceTask, HeadPlan, Network, Parameters, face_network, onet};
+
+/// A training run, whole.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Name of the network that comes out.
+    pub name: String,
+    /// One line for people.
+    pub title: String,
+    /// What is trained.
+    pub network: NetworkRecipe,
+    /// Everything random follows from it: two runs of one seed on one device are the same.
+    #[serde(default = "one")]
+    pub seed: u64,
+    /// Weights to begin with: `.pth`, `.pt` or `.safetensors`, what fits is taken.
+    #[serde(default)]
+    pub init: Option<PathBuf>,
+    /// Networks whose answers are imitated.
+    #[serde(default, rename = "teacher")]
+    pub teachers: Vec<TeacherRecipe>,
+    /// How pictures are varied.
+    #[serde(default)]
+    pub augment: AugmentParams,
+    /// How answers are judged.
+    #[serde(default)]
+    pub loss: LossParams,
+    /// One after the other, each from where the last one ended.
+    #[serde(rename = "stage")]
+    pub stages: Vec<Stage>,
+}
+
+fn one() -> u64 {
+    1
+}
+
+/// The network of a recipe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum NetworkRecipe {
+    /// A backbone with one or several heads, on aligned faces.
+    Face {
+        /// Such as `mobilenetv1@0.5`.
+        backbone: String,
+        /// Side of the picture in pixels.
+        side: usize,
+        /// What it tells.
+        tasks: Vec<FaceTask>,
+        /// Numbers of an embedding.
+        #[serde(default = "embedding")]
+        embedding: usize,
+        /// Share of the features left out while training.
+        #[serde(default)]
+        dropout: f64,
+    },
+    /// O-Net: five keypoints in a face's box.
+    Onet,
+}
+
+fn embedding() -> usize {
+    128
+}
+
+impl NetworkRecipe {
+    /// Lays it out.
+    ///
+    /// # Errors
+    /// [`TrainError::Recipe`] for a backbone that there is not or a head twice.
+    pub fn build(&self, seed: u64) -> Result<(Network, Parameters), TrainError> {
+        match self {
+            Self::Onet => Ok(onet(seed)),
+            Self::Face { backbone, side, tasks, embedding, dropout } => {
+                let backbone: Backbone = backbone.parse()?;
+                if tasks.is_empty() || (1..tasks.len()).any(|at| tasks[..at].contains(&tasks[at])) {
+                    return Err(TrainError::Recipe { reason: "`tasks` names each task once, and at least one".into() });
+                }
+                if !(32..=1024).contains(side) {
+                    return Err(TrainError::Recipe { reason: format!("`side` is {side}: 32 to 1024 pixels") });
+                }
+                let plan = HeadPlan { tasks: tasks.clone(), embedding: *embedding, dropout: *dropout };
+                Ok(face_network(backbone, *side, &plan, seed))
+            }
+        }
+    }
+
+    /// What is subtracted from pixels of 0 to 255 and what then divides them, per channel.
+    #[must_use]
+    pub fn pixels(&self) -> ([f32; 3], [f32; 3]) {
+        match self {
+            Self::Onet => ([127.5; 3], [128.0; 3]),
+            Self::Face { backbone, .. } => {
+                backbone.parse::<Backbone>().map_or(([127.5; 3], [128.0; 3]), Backbone::pixels)
+            }
+        }
+    }
+}
+
+/// A network whose answers are imitated, by the name under which the registry knows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TeacherRecipe {
+    /// Name in the registry.
+    pub network: String,
+    /// Which of its answers.
+    pub tasks: Vec<FaceTask>,
+    /// Weight of the imitation beside the labels.
+    #[serde(default = "unit")]
+    pub weight: f32,
+    /// Also imitated where the face's own set labels it.
+    #[serde(default)]
+    pub beside_labels: bool,
+}
+
+fn unit() -> f32 {
+    1.0
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// How pictures are varied before the network sees them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AugmentParams {
+    /// Share of mirrored pictures.
+    pub mirror: f32,
+    /// Standard deviation of a turn, degrees.
+    pub rotation: f32,
+    /// Standard deviation of the logarithm of a zoom.
+    pub zoom: f32,
+    /// Standard deviation of a shift, in sides of the crop.
+    pub shift: f32,
+    /// Standard deviation of a brightness added, 0 to 255.
+    pub brightness: f32,
+    /// Standard deviation of the logarithm of a contrast.
+    pub contrast: f32,
+    /// Standard deviation of the logarithm of a saturation.
+    pub saturation: f32,
+    /// Share of pictures without colour.
+    pub grey: f32,
+    /// Share of pictures shrunk and enlarged again, as small faces are.
+    pub small: f32,
+    /// Least side of those, in sides of the crop.
+    pub smallest: f32,
+    /// Share of pictures through a strong JPEG.
+    pub jpeg: f32,
+    /// Share of pictures with a rectangle erased (Zhong et al., AAAI 2020).
+    pub erase: f32,
+}
+
+impl Default for AugmentParams {
+    /// Moderate: what a webcam does to a face, not what a painter would.
+    fn default() -> Self {
+        Self {
+            mirror: 0.5,
+            rotation: 4.0,
+            zoom: 0.05,
+            shift: 0.02,
+            brightness: 16.0,
+            contrast: 0.15,
+            saturation: 0.2,
+            grey: 0.05,
+            small: 0.2,
+            smallest: 0.3,
+            jpeg: 0.1,
+            erase: 0.2,
+        }
+    }
+}
+
+/// How answers are judged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LossParams {
+    /// Age targets.
+    pub age_target: AgeTarget,
+    /// Weight of the cross-entropy of age.
+    pub age: f32,
+    /// Weight of the absolute error of the expected age, for each year.
+    pub age_error: f32,
+    /// Weight of gender.
+    pub gender: f32,
+    /// Weight of smile.
+    pub smile: f32,
+    /// Weight of 1 − cosine to the teacher's embedding.
+    pub similarity: f32,
+    /// Share of a two-class target given to the other class.
+    pub smoothing: f32,
+}
+
+impl Default for LossParams {
+    fn default() -> Self {
+        Self {
+            age_target: AgeTarget::Distribution { deviation: 2.5 },
+            age: 1.0,
+            age_error: 0.05,
+            gender: 1.0,
+            smile: 1.0,
+            similarity: 1.0,
+            smoothing: 0.05,
+        }
+    }
+}
+
+/// What the 101 classes are to say of a labelled age.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum AgeTarget {
+    /// All on the labelled year.
+    Class,
+    /// A normal distribution around it (Gao et al., IJCAI 2018); where a set knows the deviation, its own.
+    Distribution {
+        /// Standard deviation in years.
+        deviation: f32,
+    },
+}
+
+/// A part of the training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stage {
+    /// Passes over the data.
+    pub epochs: usize,
+    /// Pictures in a batch.
+    pub batch: usize,
+    /// What is looked at.
+    pub data: Vec<Source>,
+    /// How steps are taken.
+    #[serde(default)]
+    pub optimiser: OptimiserParams,
+    /// How the learning rate goes.
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// Decay of the moving average of the weights; 0 leaves it out.
+    #[serde(default = "average")]
+    pub average: f64,
+    /// Ends the stage after so many epochs without a better validation.
+    #[serde(default)]
+    pub patience: Option<usize>,
+    /// Parameters whose names begin like this stay as they are.
+    #[serde(default)]
+    pub freeze: Vec<String>,
+}
+
+fn average() -> f64 {
+    0.999
+}
+
+/// A pack in a stage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// Folder of the pack.
+    pub pack: PathBuf,
+    /// How often each of its faces is seen in an epoch, on average.
+    #[serde(default = "unit")]
+    pub repeat: f32,
+    /// Evens out the label's classes: 0 takes faces as they are, 1 takes each class equally often.
+    #[serde(default)]
+    pub balance: f32,
+    /// Whether teachers are imitated on these faces.
+    #[serde(default = "yes")]
+    pub teach: bool,
+    /// Only files whose path begins with one of these; empty takes all.
+    #[serde(default)]
+    pub only: Vec<String>,
+    /// Not the files whose path begins with one of these.
+    #[serde(default)]
+    pub except: Vec<String>,
+}
+
+/// How steps are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum OptimiserParams {
+    /// Adam with decoupled weight decay (Loshchilov and Hutter, ICLR 2019); without decay it is Adam.
+    Adamw {
+        /// Peak learning rate.
+        rate: f64,
+        /// Weight decay.
+        decay: f64,
+    },
+    /// Stochastic gradient descent with Nesterov's momentum.
+    Sgd {
+        /// Peak learning rate.
+        rate: f64,
+        /// Weight decay.
+        decay: f64,
+        /// Share of the last step kept.
+        momentum: f64,
+    },
+}
+
+impl Default for OptimiserParams {
+    fn default() -> Self {
+        Self::Adamw { rate: 1e-3, decay: 0.02 }
+    }
+}
+
+impl OptimiserParams {
+    /// Peak learning rate.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        match self {
+            Self::Adamw { rate, .. } | Self::Sgd { rate, .. } => *rate,
+        }
+    }
+}
+
+/// How the learning rate goes, after a warm-up that rises in a straight line.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Schedule {
+    /// Always the same.
+    Constant {
+        /// Epochs of warm-up.
+        warm_up: f64,
+    },
+    /// Half a cosine down to nothing at the stage's end.
+    Cosine {
+        /// Epochs of warm-up.
+        warm_up: f64,
+    },
+    /// Times a factor whenever the validation has not improved for some epochs (paper, section III-E).
+    Plateau {
+        /// Epochs of warm-up.
+        warm_up: f64,
+        /// 0.1 in the paper.
+        factor: f64,
+        /// Epochs.
+        patience: usize,
+    },
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Self::Cosine { warm_up: 0.5 }
+    }
+}
+
+impl Recipe {
+    /// Reads and checks a recipe; relative paths in it are relative to its folder.
+    ///
+    /// # Errors
+    /// [`TrainError::Recipe`] with line and field.
+    pub fn read(path: &Path) -> Result<Self, TrainError> {
+        let text = std::fs::read_to_string(path).map_err(|source| TrainError::file(path, source))?;
+        let wrong = |reason: String| TrainError::Recipe { reason: format!("{}: {reason}", path.display()) };
+        let mut recipe: Self = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        recipe.init = recipe.init.map(|file| folder.join(file));
+        for source in recipe.stages.iter_mut().flat_map(|stage| &mut stage.data) {
+            source.pack = folder.join(&source.pack);
+        }
+        recipe.validate()?;
+        Ok(recipe)
+    }
+
+    /// Checks what can be checked without the data.
+    ///
+    /// # Errors
+    /// [`TrainError::Recipe`] naming the field.
+    pub fn validate(&self) -> Result<(), TrainError> {
+        let wrong = |reason: String| Err(TrainError::Recipe { reason });
+        self.network.build(0)?;
+        if self.name.is_empty() || !self.name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
+            return wrong(format!("`name` is `{}`: use a-z, 0-9 and _", self.name));
+        }
+        if self.stages.is_empty() {
+            return wrong("there is no [[stage]]".into());
+        }
+        for (number, stage) in (1..).zip(&self.stages) {
+            if stage.batch < 2 || stage.epochs == 0 || stage.data.is_empty() {
+                return wrong(format!("stage {number} needs `batch` of 2 or more, `epochs` of 1 or more, and `data`"));
+            }
+            let rate = stage.optimiser.rate();
+            if !(rate > 0.0 && rate <= 10.0) || !(0.0..1.0).contains(&stage.average) {
+                return wrong(format!("stage {number}: `rate` lies in 0 to 10, `average` in 0 to 1"));
+            }
+        }
+        Ok(())
+    }
+}

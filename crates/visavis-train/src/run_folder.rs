@@ -1,0 +1,161 @@
+//! What a run leaves behind: recipe, data, revision, tables, weights.
+
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use visavis_data::pack::Pack;
+use visavis_infer::manifest::sha256;
+
+use crate::TrainError;
+use crate::checkpoint::write_aside;
+use crate::network::Parameters;
+use crate::recipe::Recipe;
+use crate::trainer::{EpochReport, StepLine};
+use crate::validation::Figures;
+
+/// The folder of a run.
+#[derive(Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    recipe_hash: String,
+}
+
+impl RunFolder {
+    /// Makes the folder and writes the recipe into it, or opens it to go on.
+    ///
+    /// # Errors
+    /// [`TrainError::Run`] if a run is in it that would be overwritten, [`TrainError::File`].
+    pub fn open(path: &Path, recipe: &Recipe, resume: bool) -> Result<Self, TrainError> {
+        let file = |error| TrainError::file(path, error);
+        fs::create_dir_all(path.join("teacher")).map_err(file)?;
+        if !resume && Self::checkpoint_in(path).exists() {
+            let reason = "a run is in it already: go on with it by --resume, or give another folder".into();
+            return Err(TrainError::Run { path: path.to_owned(), reason });
+        }
+        let text = toml::to_string_pretty(recipe).map_err(|error| TrainError::Recipe { reason: error.to_string() })?;
+        let recipe_hash = sha256(text.as_bytes());
+        let folder = Self { path: path.to_owned(), recipe_hash };
+        if !resume {
+            write_aside(&path.join("recipe.toml"), text.as_bytes())?;
+            for name in [STEPS, EPOCHS] {
+                let _ = fs::remove_file(path.join(name));
+            }
+            folder.write_json("revision.json", &json!({ "visavis": env!("CARGO_PKG_VERSION"), "git": revision() }))?;
+        }
+        Ok(folder)
+    }
+
+    /// SHA-256 of the recipe.
+    #[must_use]
+    pub fn recipe_hash(&self) -> &str {
+        &self.recipe_hash
+    }
+
+    /// Where the checkpoint of a run in `folder` is.
+    #[must_use]
+    pub fn checkpoint_in(folder: &Path) -> PathBuf {
+        folder.join("checkpoint.safetensors")
+    }
+
+    pub(crate) fn checkpoint_path(&self) -> PathBuf {
+        Self::checkpoint_in(&self.path)
+    }
+
+    pub(crate) fn checkpoint(&self) -> Option<PathBuf> {
+        Some(self.checkpoint_path()).filter(|path| path.is_file())
+    }
+
+    /// Where a teacher's answers about a pack are kept.
+    pub(crate) fn answers_path(&self, teacher: &str, pack: &Pack) -> PathBuf {
+        self.path.join("teacher").join(format!("{teacher}-{}.safetensors", &pack.fingerprint()[..16]))
+    }
+
+    /// Notes which data went in.
+    pub(crate) fn note_pack(&self, given: &Path, pack: &Pack) -> Result<(), TrainError> {
+        let path = self.path.join("data.json");
+        let mut noted: BTreeMap<String, serde_json::Value> =
+            fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        let name = given.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        noted.insert(name, json!({ "faces": pack.faces().len(), "sha256": pack.fingerprint() }));
+        self.write_json("data.json", &json!(noted))
+    }
+
+    /// Drops what the tables say of steps that will be made again.
+    pub(crate) fn drop_after(&self, step: usize) -> Result<(), TrainError> {
+        for name in [STEPS, EPOCHS] {
+            let path = self.path.join(name);
+            let Ok(text) = fs::read_to_string(&path) else { continue };
+            let kept = |line: &&str| line.split(',').next().and_then(|first| first.parse::<usize>().ok()).is_none_or(|at| at <= step);
+            let lines: Vec<&str> = text.lines().filter(kept).collect();
+            write_aside(&path, (lines.join("\n") + "\n").as_bytes())?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn note_steps(&self, step: usize, progress: f64, rate: f64, line: &mut StepLine) -> Result<(), TrainError> {
+        let mut columns = vec![("step".to_owned(), step.to_string()), ("stage".to_owned(), format!("{progress:.4}"))];
+        columns.push(("rate".to_owned(), format!("{rate:.3e}")));
+        columns.extend(line.take().into_iter().map(|(name, value)| (name, format!("{value:.5}"))));
+        self.append(STEPS, &columns)
+    }
+
+    pub(crate) fn note_epoch(&self, report: &EpochReport) -> Result<(), TrainError> {
+        let mut columns = vec![
+            ("step".to_owned(), report.step.to_string()),
+            ("stage".to_owned(), (report.stage + 1).to_string()),
+            ("epoch".to_owned(), (report.epoch + 1).to_string()),
+            ("loss".to_owned(), format!("{:.5}", report.loss)),
+            ("score".to_owned(), format!("{:.5}", report.score)),
+        ];
+        columns.extend(report.figures.iter().map(|(name, value)| (name.clone(), format!("{value:.5}"))));
+        self.append(EPOCHS, &columns)
+    }
+
+    /// Keeps the best weights so far.
+    pub(crate) fn keep_best(&self, weights: &Parameters, figures: &Figures) -> Result<(), TrainError> {
+        let notes = figures.iter().map(|(name, value)| (name.clone(), value.to_string())).collect();
+        write_aside(&self.best_path(), &weights.to_safetensors(notes)?)
+    }
+
+    /// The best weights, for a network laid out like `layout`.
+    pub(crate) fn best(&self, layout: &Parameters) -> Result<(Parameters, Figures), TrainError> {
+        let mut parameters = layout.clone();
+        parameters.take_from_file(&self.best_path())?;
+        let bytes = fs::read(self.best_path()).map_err(|error| TrainError::file(&self.best_path(), error))?;
+        let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).map_err(TrainError::weights)?;
+        let notes = header.metadata().clone().unwrap_or_default();
+        Ok((parameters, notes.into_iter().filter_map(|(name, value)| Some((name, value.parse().ok()?))).collect()))
+    }
+
+    fn best_path(&self) -> PathBuf {
+        self.path.join("best.safetensors")
+    }
+
+    /// Adds a line; a table whose columns change begins anew under a new header, so that every line has one.
+    fn append(&self, name: &str, columns: &[(String, String)]) -> Result<(), TrainError> {
+        let path = self.path.join(name);
+        let header = columns.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(",");
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        let known = text.lines().rev().find(|line| line.starts_with("step,")) == Some(header.as_str());
+        let line = columns.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>().join(",");
+        let added = if known { format!("{line}\n") } else { format!("{header}\n{line}\n") };
+        let written = OpenOptions::new().create(true).append(true).open(&path);
+        written.and_then(|mut file| file.write_all(added.as_bytes())).map_err(|error| TrainError::file(&path, error))
+    }
+
+    fn write_json(&self, name: &str, value: &serde_json::Value) -> Result<(), TrainError> {
+        write_aside(&self.path.join(name), format!("{value:#}\n").as_bytes())
+    }
+}
+
+const STEPS: &str = "steps.csv";
+const EPOCHS: &str = "epochs.csv";
+
+/// The revision of the sources, where git knows it.
+fn revision() -> Option<String> {
+    let output = std::process::Command::new("git").args(["describe", "--always", "--dirty"]).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}

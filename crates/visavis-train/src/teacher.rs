@@ -1,0 +1,182 @@
+//! What another network says of the faces, to be imitated.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use visavis_data::pack::Pack;
+use visavis_face::{FaceView, Findings, Recognise};
+
+use crate::TrainError;
+use crate::feed::age_classes;
+use crate::network::{AGE_CLASSES, FaceTask};
+use crate::recipe::AgeTarget;
+
+/// How sure a teacher that gives a bare number of years is taken to be, in years: about its usual error.
+const TEACHER_DEVIATION: f32 = 4.0;
+
+/// A teacher's answers for every face of a pack, `[faces, columns]` for each task; a row of NaN where it had none.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Answers {
+    tasks: HashMap<String, (usize, Vec<f32>)>,
+}
+
+impl Answers {
+    /// Asks a network about every face of a pack, by the labelled keypoints or else the detector's: about the face and
+    /// its mirror image, of which the mean counts. `ask` makes one recogniser for each thread; `done` hears of progress.
+    ///
+    /// # Errors
+    /// [`TrainError`] if a picture or the network fails.
+    pub fn ask(
+        pack: &Pack,
+        tasks: &[FaceTask],
+        make: impl Fn() -> Result<Box<dyn Recognise>, TrainError> + Sync,
+        threads: usize,
+        done: impl Fn(usize) + Sync,
+    ) -> Result<Self, TrainError> {
+        let count = pack.faces().len();
+        let rows: Mutex<Vec<Vec<Option<Vec<f32>>>>> = Mutex::new(vec![Vec::new(); count]);
+        let next = AtomicUsize::new(0);
+        let work = || -> Result<(), TrainError> {
+            let mut teacher = make()?;
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                if index >= count {
+                    return Ok(());
+                }
+                let answers = answers_for(pack, index, tasks, teacher.as_mut())?;
+                rows.lock().unwrap_or_else(std::sync::PoisonError::into_inner)[index] = answers;
+                done(index + 1);
+            }
+        };
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
+            workers.into_iter().try_for_each(|worker| match worker.join() {
+                Ok(result) => result,
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+        })?;
+        let rows = rows.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut taught = Self::default();
+        for (at, task) in tasks.iter().enumerate() {
+            let columns = rows.iter().find_map(|row| row[at].as_ref().map(Vec::len)).ok_or_else(|| TrainError::Recipe {
+                reason: format!("the teacher says nothing of {task}"),
+            })?;
+            let mut values = Vec::with_capacity(count * columns);
+            for row in &rows {
+                match &row[at] {
+                    Some(row) => values.extend_from_slice(row),
+                    None => values.resize(values.len() + columns, f32::NAN),
+                }
+            }
+            taught.tasks.insert(task.to_string(), (columns, values));
+        }
+        Ok(taught)
+    }
+
+    /// What it says of a face.
+    #[must_use]
+    pub fn row(&self, task: &str, face: usize) -> Option<&[f32]> {
+        let (columns, values) = self.tasks.get(task)?;
+        values.get(face * columns..(face + 1) * columns).filter(|row| !row[0].is_nan())
+    }
+
+    /// Writes them aside and renames.
+    ///
+    /// # Errors
+    /// [`TrainError::File`], [`TrainError::Weights`].
+    pub fn write(&self, path: &Path) -> Result<(), TrainError> {
+        let bytes: Vec<(String, usize, Vec<u8>)> = self
+            .tasks
+            .iter()
+            .map(|(task, (columns, values))| {
+                (task.clone(), *columns, values.iter().flat_map(|value| value.to_le_bytes()).collect())
+            })
+            .collect();
+        let views = bytes.iter().map(|(task, columns, bytes)| {
+            let view = TensorView::new(Dtype::F32, vec![bytes.len() / 4 / columns, *columns], bytes);
+            view.map(|view| (task.clone(), view))
+        });
+        let views: Vec<_> = views.collect::<Result<_, _>>().map_err(TrainError::weights)?;
+        crate::checkpoint::write_aside(path, &safetensors::serialize(views, None).map_err(TrainError::weights)?)
+    }
+
+    /// Reads what [`write`](Self::write) wrote.
+    ///
+    /// # Errors
+    /// [`TrainError::File`], [`TrainError::Weights`].
+    pub fn read(path: &Path) -> Result<Self, TrainError> {
+        let bytes = std::fs::read(path).map_err(|source| TrainError::file(path, source))?;
+        let file = SafeTensors::deserialize(&bytes).map_err(TrainError::weights)?;
+        let tasks = file.tensors().into_iter().filter_map(|(task, view)| {
+            let columns = *view.shape().get(1)?;
+            let values = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+            Some((task, (columns, values)))
+        });
+        Ok(Self { tasks: tasks.collect() })
+    }
+}
+
+/// What a teacher says of the faces of one batch, for one head.
+#[derive(Debug, Clone, Default)]
+pub struct Lesson {
+    /// The head.
+    pub head: String,
+    /// A row for each face; none where the teacher is silent or not to be heard.
+    pub answers: Vec<Option<Vec<f32>>>,
+    /// Weight beside the labels.
+    pub weight: f32,
+}
+
+fn answers_for(
+    pack: &Pack,
+    index: usize,
+    tasks: &[FaceTask],
+    teacher: &mut dyn Recognise,
+) -> Result<Vec<Option<Vec<f32>>>, TrainError> {
+    let (face, mut picture) = (&pack.faces()[index], pack.picture(index)?);
+    let landmarks = face.any_landmarks();
+    // Without keypoints the teacher sees a crop that it was not made for: better no answer than a wrong one.
+    if teacher.needs_landmarks() && landmarks.is_none() {
+        return Ok(vec![None; tasks.len()]);
+    }
+    let rect = face.detected.map_or(face.rect, |found| found.rect);
+    let width = picture.width() as f32;
+    let first = teacher.recognise(&picture, &[FaceView { rect, landmarks }])?;
+    picture.mirror();
+    let mirrored_rect = visavis_image::Rect::new(width - rect.x - rect.width, rect.y, rect.width, rect.height);
+    let mirrored_landmarks = landmarks.map(|landmarks| {
+        let [a, b, nose, c, d] = landmarks.map(|p| visavis_image::Point::new(width - p.x, p.y)).to_array();
+        visavis_image::Landmarks::from([b, a, nose, d, c])
+    });
+    let second = teacher.recognise(&picture, &[FaceView { rect: mirrored_rect, landmarks: mirrored_landmarks }])?;
+    let told = |task: FaceTask| {
+        let rows = [first.first(), second.first()].map(|found| found.and_then(|found| row_of(task, found)));
+        match rows {
+            [Some(a), Some(b)] => {
+                let mut mean: Vec<f32> = a.iter().zip(&b).map(|(a, b)| (a + b) / 2.0).collect();
+                if task == FaceTask::Similarity {
+                    let length = mean.iter().map(|v| v * v).sum::<f32>().sqrt().max(1e-12);
+                    mean.iter_mut().for_each(|value| *value /= length);
+                }
+                Some(mean)
+            }
+            _ => None,
+        }
+    };
+    Ok(tasks.iter().map(|task| told(*task)).collect())
+}
+
+fn row_of(task: FaceTask, found: &Findings) -> Option<Vec<f32>> {
+    match task {
+        FaceTask::Age => found.age.as_ref().map(|age| match &age.distribution {
+            Some(shares) if shares.len() == AGE_CLASSES => shares.to_vec(),
+            _ => age_classes(age.years, None, AgeTarget::Distribution { deviation: TEACHER_DEVIATION }),
+        }),
+        FaceTask::Gender => found.female.map(|female| vec![1.0 - female, female]),
+        FaceTask::Smile => found.smile.map(|smile| vec![1.0 - smile.share, smile.share]),
+        FaceTask::Similarity => found.embedding.clone(),
+    }
+}

@@ -1,0 +1,174 @@
+//! Our operations against burn's own, forwards and backwards.
+
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Device, Distribution, Tensor};
+use visavis_train::ops::{Activation, Window, convolve, depthwise, normalise};
+
+fn device() -> Device {
+    Device::flex().autodiff()
+}
+
+fn random<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
+    device().seed(seed);
+    Tensor::<D>::random(shape, Distribution::Normal(0.0, 1.0), &device()).require_grad()
+}
+
+fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_into_vec().unwrap()
+}
+
+#[track_caller]
+fn near(ours: &[f32], burns: &[f32], what: &str) {
+    assert_eq!(ours.len(), burns.len(), "{what}");
+    let largest = burns.iter().fold(1.0f32, |most, value| most.max(value.abs()));
+    for (at, (a, b)) in ours.iter().zip(burns).enumerate() {
+        assert!((a - b).abs() <= 2e-5 * largest, "{what} at {at}: {a} instead of {b}");
+    }
+}
+
+/// Compares output and gradients of two ways to the same, weighted at random so that every number matters.
+#[track_caller]
+fn same<const W: usize>(
+    x: [usize; 4],
+    w: [usize; W],
+    ours: impl Fn(Tensor<4>, Tensor<W>) -> Tensor<4>,
+    burns: impl Fn(Tensor<4>, Tensor<W>) -> Tensor<4>,
+    what: &str,
+) {
+    let run = |operation: &dyn Fn(Tensor<4>, Tensor<W>) -> Tensor<4>| {
+        let (x, w) = (random(x, 1), random(w, 2));
+        let out = operation(x.clone(), w.clone());
+        device().seed(3);
+        let weight = Tensor::<4>::random(out.shape(), Distribution::Normal(0.0, 1.0), &device());
+        let grads = (out.clone() * weight).sum().backward();
+        [numbers(out), numbers(x.grad(&grads).unwrap()), numbers(w.grad(&grads).unwrap())]
+    };
+    let (ours, burns) = (run(&ours), run(&burns));
+    for (part, (a, b)) in ["output", "gradient by x", "gradient by weight"].iter().zip(ours.iter().zip(&burns)) {
+        near(a, b, &format!("{what}: {part}"));
+    }
+}
+
+/// burn's convolution, from and to our order of axes.
+fn burns(x: Tensor<4>, w: Tensor<4>, window: Window, groups: usize) -> Tensor<4> {
+    let [before, behind] = window.padding;
+    let x = x.swap_dims(0, 1).pad((before, behind, before, behind), 0.0);
+    let options = ConvOptions::new([window.stride; 2], [0; 2], [1; 2], groups);
+    conv2d(x, w, None, options).swap_dims(0, 1)
+}
+
+#[test]
+fn convolutions() {
+    let windows = [
+        (Window::valid(1, 1), 9),
+        (Window::valid(1, 2), 9),
+        (Window::centred(3, 1), 7),
+        (Window::centred(3, 2), 8),
+        (Window::centred(3, 2), 9),
+        (Window::same(3, 2, 8), 8),
+        (Window::centred(7, 2), 11),
+        (Window::valid(2, 1), 5),
+    ];
+    for (window, side) in windows {
+        let k = window.kernel;
+        same(
+            [3, 2, side, side + 2],
+            [5, 3, k, k],
+            |x, w| convolve(x, w, window),
+            |x, w| burns(x, w, window, 1),
+            &format!("{window:?} on {side}"),
+        );
+    }
+}
+
+#[test]
+fn depthwise_convolutions() {
+    let windows = [
+        (Window::centred(3, 1), 7),
+        (Window::centred(3, 1), 2),
+        (Window::centred(3, 2), 8),
+        (Window::centred(3, 2), 9),
+        (Window::same(3, 2, 8), 8),
+        (Window::same(5, 2, 12), 12),
+        (Window::centred(5, 1), 6),
+        (Window::centred(7, 1), 9),
+    ];
+    for (window, side) in windows {
+        let k = window.kernel;
+        same(
+            [4, 3, side, side + 1],
+            [4, 1, k, k],
+            |x, w| depthwise(x, w, window),
+            |x, w| burns(x, w, window, 4),
+            &format!("{window:?} on {side}"),
+        );
+    }
+}
+
+fn activate(y: Tensor<4>, activation: Activation) -> Tensor<4> {
+    match activation {
+        Activation::Identity => y,
+        Activation::Relu => burn::tensor::activation::relu(y),
+        Activation::Relu6 => y.clamp(0.0, 6.0),
+        Activation::Silu => y.clone() * burn::tensor::activation::sigmoid(y),
+    }
+}
+
+/// The definition, in burn's operations.
+fn by_definition(x: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>, activation: Activation) -> Tensor<4> {
+    let [channels, batch, height, width] = x.dims();
+    let flat = x.reshape([channels, batch * height * width]);
+    let mean = flat.clone().mean_dim(1);
+    let centred = flat - mean;
+    let variance = centred.clone().powf_scalar(2.0).mean_dim(1);
+    let normal = centred / (variance + 1e-5).sqrt();
+    let y = normal * scale.reshape([channels, 1]) + shift.reshape([channels, 1]);
+    activate(y.reshape([channels, batch, height, width]), activation)
+}
+
+#[test]
+fn normalisations() {
+    for activation in [Activation::Identity, Activation::Relu, Activation::Relu6, Activation::Silu] {
+        let shift = || random([3], 9) * 2.0;
+        // Scales that reach both ends of ReLU6.
+        same(
+            [3, 2, 5, 4],
+            [3],
+            |x, scale| normalise(x * 3.0 + 1.0, scale * 4.0, shift(), 1e-5, activation).0,
+            |x, scale| by_definition(x * 3.0 + 1.0, scale * 4.0, shift(), activation),
+            &format!("{activation:?}, by scale"),
+        );
+        same(
+            [3, 2, 5, 4],
+            [3],
+            |x, shift| normalise(x, random([3], 5) * 2.0, shift, 1e-5, activation).0,
+            |x, shift| by_definition(x, random([3], 5) * 2.0, shift, activation),
+            &format!("{activation:?}, by shift"),
+        );
+    }
+}
+
+#[test]
+fn moments_are_those_of_the_batch() {
+    let x = random([2, 3, 4, 5], 1);
+    let ones = Tensor::<1>::ones([2], &device());
+    let (_, moments) = normalise(x.clone(), ones.clone(), ones, 1e-5, Activation::Identity);
+    let (values, moments) = (numbers(x), numbers(moments));
+    for channel in 0..2 {
+        let plane = &values[channel * 60..][..60];
+        let mean = plane.iter().sum::<f32>() / 60.0;
+        let variance = plane.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / 60.0;
+        near(&[moments[channel], moments[2 + channel]], &[mean, variance], "moments");
+    }
+}
+
+#[test]
+fn windows_cover_what_they_should() {
+    // Length, kernel, stride: TensorFlow's places are the length over the stride, rounded up.
+    for (length, kernel, stride) in [(112, 3, 2), (7, 3, 2), (7, 5, 2), (8, 5, 1), (1, 3, 2), (224, 3, 2)] {
+        assert_eq!(Window::same(kernel, stride, length).places(length), length.div_ceil(stride), "{length} {kernel}");
+    }
+    assert_eq!(Window::same(3, 2, 224).padding, [0, 1]);
+    assert_eq!(Window::same(3, 2, 7).padding, [1, 1]);
+}
