@@ -30,8 +30,24 @@ pub fn judge(
     for (head, output) in heads.iter().zip(outputs) {
         match head.name.as_str() {
             "age" => age(&mut loss, output, targets, params, device),
-            "gender" => two_classes(&mut loss, head, output, targets.iter().map(|t| t.gender), params.gender, params.smoothing, device),
-            "smile" => two_classes(&mut loss, head, output, targets.iter().map(|t| t.smile), params.smile, params.smoothing, device),
+            "gender" => two_classes(
+                &mut loss,
+                head,
+                output,
+                targets.iter().map(|t| t.gender),
+                params.gender,
+                params.smoothing,
+                device,
+            ),
+            "smile" => two_classes(
+                &mut loss,
+                head,
+                output,
+                targets.iter().map(|t| t.smile),
+                params.smile,
+                params.smoothing,
+                device,
+            ),
             POINTS => points(&mut loss, output, targets, device),
             _ => {}
         }
@@ -117,7 +133,9 @@ fn two_classes(
 fn points(loss: &mut Sum, output: &Tensor<2>, targets: &[Targets], device: &Device) {
     const WIDTH: f64 = 0.1;
     const CURVATURE: f64 = 0.02;
-    let Some((labelled, mask)) = matrix(targets.iter().map(|target| target.points.as_ref()), 10, device) else { return };
+    let Some((labelled, mask)) = matrix(targets.iter().map(|target| target.points.as_ref()), 10, device) else {
+        return;
+    };
     let away = (output.clone() - labelled).abs();
     let near = (away.clone() / CURVATURE + 1.0).log() * WIDTH;
     let offset = WIDTH - WIDTH * (1.0 + WIDTH / CURVATURE).ln();

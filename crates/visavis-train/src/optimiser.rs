@@ -48,7 +48,8 @@ impl Optimiser {
     /// One step down the gradients (one for each parameter, `None` leaves it as it is) at a learning rate; gives the
     /// length of the gradient before it was shortened.
     pub fn step(&mut self, parameters: &mut Parameters, gradients: &[Option<Vec<f32>>], rate: f64) -> f64 {
-        let square = |gradient: &Option<Vec<f32>>| gradient.iter().flatten().map(|g| f64::from(*g) * f64::from(*g)).sum();
+        let square =
+            |gradient: &Option<Vec<f32>>| gradient.iter().flatten().map(|g| f64::from(*g) * f64::from(*g)).sum();
         // Collected first and summed in order: a sum in parallel would differ from run to run.
         let squares: Vec<f64> = gradients.par_iter().map(square).collect();
         let length = squares.iter().sum::<f64>().sqrt();

@@ -371,7 +371,8 @@ impl Recipe {
     pub fn validate(&self) -> Result<(), TrainError> {
         let wrong = |reason: String| Err(TrainError::Recipe { reason });
         self.network.build(0)?;
-        if self.name.is_empty() || !self.name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
+        if self.name.is_empty() || !self.name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        {
             return wrong(format!("`name` is `{}`: use a-z, 0-9 and _", self.name));
         }
         if self.stages.is_empty() {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use visavis_data::pack::Pack;
+use visavis_eval::plots::curves;
 use visavis_infer::manifest::sha256;
 
 use crate::TrainError;
@@ -88,14 +89,22 @@ impl RunFolder {
         for name in [STEPS, EPOCHS] {
             let path = self.path.join(name);
             let Ok(text) = fs::read_to_string(&path) else { continue };
-            let kept = |line: &&str| line.split(',').next().and_then(|first| first.parse::<usize>().ok()).is_none_or(|at| at <= step);
+            let kept = |line: &&str| {
+                line.split(',').next().and_then(|first| first.parse::<usize>().ok()).is_none_or(|at| at <= step)
+            };
             let lines: Vec<&str> = text.lines().filter(kept).collect();
             write_aside(&path, (lines.join("\n") + "\n").as_bytes())?;
         }
         Ok(())
     }
 
-    pub(crate) fn note_steps(&self, step: usize, progress: f64, rate: f64, line: &mut StepLine) -> Result<(), TrainError> {
+    pub(crate) fn note_steps(
+        &self,
+        step: usize,
+        progress: f64,
+        rate: f64,
+        line: &mut StepLine,
+    ) -> Result<(), TrainError> {
         let mut columns = vec![("step".to_owned(), step.to_string()), ("stage".to_owned(), format!("{progress:.4}"))];
         columns.push(("rate".to_owned(), format!("{rate:.3e}")));
         columns.extend(line.take().into_iter().map(|(name, value)| (name, format!("{value:.5}"))));
@@ -134,16 +143,41 @@ impl RunFolder {
         self.path.join("best.safetensors")
     }
 
-    /// Adds a line; a table whose columns change begins anew under a new header, so that every line has one.
+    /// Adds a line. Where it has columns that the table lacks (another stage judges other things), the table is written
+    /// anew with them, empty in the lines before.
     fn append(&self, name: &str, columns: &[(String, String)]) -> Result<(), TrainError> {
         let path = self.path.join(name);
-        let header = columns.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(",");
         let text = fs::read_to_string(&path).unwrap_or_default();
-        let known = text.lines().rev().find(|line| line.starts_with("step,")) == Some(header.as_str());
-        let line = columns.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>().join(",");
-        let added = if known { format!("{line}\n") } else { format!("{header}\n{line}\n") };
-        let written = OpenOptions::new().create(true).append(true).open(&path);
-        written.and_then(|mut file| file.write_all(added.as_bytes())).map_err(|error| TrainError::file(&path, error))
+        let mut header: Vec<&str> = text.lines().next().map(|line| line.split(',').collect()).unwrap_or_default();
+        let known = header.len();
+        header.extend(
+            columns.iter().map(|(name, _)| name.as_str()).filter(|name| !header.contains(name)).collect::<Vec<_>>(),
+        );
+        let value = |name: &&str| columns.iter().find(|(column, _)| column == name).map_or("", |(_, value)| value);
+        let line = header.iter().map(value).collect::<Vec<_>>().join(",");
+        if known == header.len() {
+            let opened = OpenOptions::new().append(true).open(&path);
+            let written = opened.and_then(|mut file| writeln!(file, "{line}"));
+            return written.map_err(|error| TrainError::file(&path, error));
+        }
+        let empty = ",".repeat(if known == 0 { 0 } else { header.len() - known });
+        let before = text.lines().skip(1).map(|line| format!("{line}{empty}\n")).collect::<String>();
+        write_aside(&path, format!("{}\n{before}{line}\n", header.join(",")).as_bytes())
+    }
+
+    /// Draws the tables of steps and epochs, for whoever would rather look.
+    pub(crate) fn draw_curves(&self) -> Result<(), TrainError> {
+        for (table, picture) in [(STEPS, "steps.svg"), (EPOCHS, "epochs.svg")] {
+            let Ok(text) = fs::read_to_string(self.path.join(table)) else { continue };
+            // A table of one line has no curve yet.
+            if text.lines().count() > 2 {
+                match curves(&text) {
+                    Ok(svg) => write_aside(&self.path.join(picture), svg.as_bytes())?,
+                    Err(error) => log::warn!("{table} was not drawn: {error}"),
+                }
+            }
+        }
+        Ok(())
     }
 
     fn write_json(&self, name: &str, value: &serde_json::Value) -> Result<(), TrainError> {
@@ -158,4 +192,42 @@ const EPOCHS: &str = "epochs.csv";
 fn revision() -> Option<String> {
     let output = std::process::Command::new("git").args(["describe", "--always", "--dirty"]).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder() -> (tempfile::TempDir, RunFolder) {
+        let place = tempfile::tempdir().expect("a temporary folder");
+        let folder = RunFolder { path: place.path().to_owned(), recipe_hash: String::new() };
+        (place, folder)
+    }
+
+    fn columns(values: &[(&str, &str)]) -> Vec<(String, String)> {
+        values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn tables_grow_by_columns_and_lose_what_is_done_again() {
+        let (place, folder) = folder();
+        let read = || fs::read_to_string(place.path().join(STEPS)).unwrap();
+        folder.append(STEPS, &columns(&[("step", "20"), ("loss", "3")])).unwrap();
+        folder.append(STEPS, &columns(&[("step", "40"), ("loss", "2")])).unwrap();
+        assert_eq!(read(), "step,loss\n20,3\n40,2\n");
+        folder.append(STEPS, &columns(&[("step", "60"), ("age", "9")])).unwrap();
+        assert_eq!(read(), "step,loss,age\n20,3,\n40,2,\n60,,9\n");
+        folder.drop_after(45).unwrap();
+        assert_eq!(read(), "step,loss,age\n20,3,\n40,2,\n");
+    }
+
+    #[test]
+    fn the_best_weights_come_back_with_their_figures() {
+        let (_place, folder) = folder();
+        let (_, parameters) = crate::network::onet(4);
+        let figures = Figures::from([("keypoint_error".to_owned(), 0.0312)]);
+        folder.keep_best(&parameters, &figures).unwrap();
+        let (_, layout) = crate::network::onet(5);
+        assert_eq!(folder.best(&layout).unwrap(), (parameters, figures));
+    }
 }

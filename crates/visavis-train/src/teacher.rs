@@ -61,9 +61,10 @@ impl Answers {
         let rows = rows.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut taught = Self::default();
         for (at, task) in tasks.iter().enumerate() {
-            let columns = rows.iter().find_map(|row| row[at].as_ref().map(Vec::len)).ok_or_else(|| TrainError::Recipe {
-                reason: format!("the teacher says nothing of {task}"),
-            })?;
+            let columns = rows
+                .iter()
+                .find_map(|row| row[at].as_ref().map(Vec::len))
+                .ok_or_else(|| TrainError::Recipe { reason: format!("the teacher says nothing of {task}") })?;
             let mut values = Vec::with_capacity(count * columns);
             for row in &rows {
                 match &row[at] {

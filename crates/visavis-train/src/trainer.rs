@@ -123,7 +123,12 @@ pub fn train(recipe: &Recipe, options: &TrainOptions, observer: &mut dyn Observe
     };
     if let (Some(init), None) = (&recipe.init, &resumed) {
         let taken = load_pretrained(&mut parameters, init)?;
-        log::info!("{} tensors taken from {}, {} left as they were", taken.filled.len(), init.display(), taken.missing.len());
+        log::info!(
+            "{} tensors taken from {}, {} left as they were",
+            taken.filled.len(),
+            init.display(),
+            taken.missing.len()
+        );
     }
     let mut state = match resumed {
         Some(checkpoint) => checkpoint,
@@ -172,7 +177,11 @@ impl Run<'_> {
         let (faces, validation) = (data.training.epoch(number, 0).len(), data.validation.all().len());
         if faces < stage.batch {
             return Err(TrainError::Recipe {
-                reason: format!("stage {}: {faces} faces to train on are less than one batch of {}", number + 1, stage.batch),
+                reason: format!(
+                    "stage {}: {faces} faces to train on are less than one batch of {}",
+                    number + 1,
+                    stage.batch
+                ),
             });
         }
         self.observer.stage(number, stage, faces, validation);
@@ -197,12 +206,17 @@ impl Run<'_> {
                 self.folder.keep_best(weights, &report.figures)?;
             }
             self.folder.note_epoch(&report)?;
+            self.folder.draw_curves()?;
             state.position.epoch += 1;
             state.position.batch = 0;
             self.observer.epoch(&report);
             let patient = stage.patience.is_none_or(|patience| state.position.progress.waited <= patience);
             if !patient {
-                log::info!("stage {} ends early: no better validation for {} epochs", number + 1, state.position.progress.waited);
+                log::info!(
+                    "stage {} ends early: no better validation for {} epochs",
+                    number + 1,
+                    state.position.progress.waited
+                );
                 break;
             }
             if state.position.epoch < stage.epochs {
@@ -219,7 +233,12 @@ impl Run<'_> {
             progress: Progress::default(),
             ..Position::default()
         };
-        *state = Checkpoint { position, average: parameters.clone(), optimiser: Optimiser::new(optimiser, &parameters), parameters };
+        *state = Checkpoint {
+            position,
+            average: parameters.clone(),
+            optimiser: Optimiser::new(optimiser, &parameters),
+            parameters,
+        };
         state.write(&self.folder.checkpoint_path())
     }
 
@@ -251,7 +270,12 @@ impl Run<'_> {
             (total, steps) = (total + f64::from(loss), steps + 1);
             line.add(&parts);
             if state.position.step.is_multiple_of(STEPS_PER_LINE) {
-                self.folder.note_steps(state.position.step, number as f64 + done / stage.epochs as f64, rate, &mut line)?;
+                self.folder.note_steps(
+                    state.position.step,
+                    number as f64 + done / stage.epochs as f64,
+                    rate,
+                    &mut line,
+                )?;
             }
             self.observer.step(&StepReport {
                 epoch,

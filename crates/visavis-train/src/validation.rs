@@ -35,7 +35,8 @@ const UNITS: [(&str, f64); 5] = [
 /// One number of which less is better: the mean of the figures in their [`UNITS`].
 #[must_use]
 pub fn score(figures: &Figures) -> f64 {
-    let parts: Vec<f64> = UNITS.iter().filter_map(|(name, unit)| figures.get(*name).map(|value| value / unit)).collect();
+    let parts: Vec<f64> =
+        UNITS.iter().filter_map(|(name, unit)| figures.get(*name).map(|value| value / unit)).collect();
     parts.iter().sum::<f64>() / parts.len().max(1) as f64
 }
 
@@ -111,8 +112,7 @@ mod tests {
     #[test]
     fn figures_by_hand() {
         let points = [0.3, 0.3, 0.7, 0.3, 0.5, 0.5, 0.35, 0.8, 0.65, 0.8];
-        let target =
-            Targets { age: Some((30.0, Vec::new())), gender: Some(1), smile: None, points: Some(points) };
+        let target = Targets { age: Some((30.0, Vec::new())), gender: Some(1), smile: None, points: Some(points) };
         assert_eq!(figure("age", &[33.0], &target, None), Some(("age_mae", 3.0)));
         assert_eq!(figure("gender", &[0.4, 0.6], &target, None), Some(("gender_error", 0.0)));
         assert_eq!(figure("gender", &[0.6, 0.4], &target, None), Some(("gender_error", 1.0)));
@@ -128,7 +128,8 @@ mod tests {
 
     #[test]
     fn the_score_is_a_mean_in_units() {
-        let figures = Figures::from([("age_mae".into(), 5.0), ("smile_error".into(), 0.14), ("smile_error.x".into(), 9.0)]);
+        let figures =
+            Figures::from([("age_mae".into(), 5.0), ("smile_error".into(), 0.14), ("smile_error.x".into(), 9.0)]);
         assert!((score(&figures) - 1.5).abs() < 1e-9);
     }
 }

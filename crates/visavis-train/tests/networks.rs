@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 
 use burn::tensor::{Device, Distribution, Tensor};
-use visavis_infer::manifest::{
-    Activation, Colour, Crop, FORMAT, Fit, Head, HeadDecode, Input, Layout, PointOrder,
-};
+use visavis_infer::manifest::{Activation, Colour, Crop, FORMAT, Fit, Head, HeadDecode, Input, Layout, PointOrder};
 use visavis_infer::{Manifest, Runtime, Task};
 use visavis_train::TrainError;
 use visavis_train::export::{INPUT, MOST_DIFFERENCE, Precision, check, onnx};
@@ -156,8 +154,7 @@ fn onet_points_to_five_places() {
 /// Each gradient against a difference quotient of the loss, through every kind of layer.
 #[test]
 fn gradients_are_slopes() {
-    let backbones =
-        [Backbone::MobileNetV2(0.25), Backbone::EfficientNetB0, Backbone::ResNet18];
+    let backbones = [Backbone::MobileNetV2(0.25), Backbone::EfficientNetB0, Backbone::ResNet18];
     for backbone in backbones {
         let task = HeadPlan { tasks: vec![FaceTask::Gender, FaceTask::Similarity], embedding: 4, dropout: 0.0 };
         let (network, parameters) = face_network(backbone, 32, &task, 2);

@@ -9,10 +9,10 @@ use visavis_data::pack::{PackParams, PackWriter, PackedFace};
 use visavis_data::{Gender, Labels, Split};
 use visavis_image::{Landmarks, Picture, Point, Rect, codec, face_template};
 use visavis_train::TrainError;
+use visavis_train::network::FaceTask;
 use visavis_train::recipe::{
     AgeTarget, AugmentParams, LossParams, NetworkRecipe, OptimiserParams, Recipe, Schedule, Source, Stage,
 };
-use visavis_train::network::FaceTask;
 use visavis_train::teacher::Answers;
 use visavis_train::trainer::{EpochReport, Observer, StepReport, TrainOptions, Trained, train};
 
@@ -25,9 +25,8 @@ fn draw(random: &mut fastrand::Rng) -> (Picture, PackedFace) {
     let mut picture = Picture::filled(96, 96, ground);
     let middle = Point::new(48.0 + random.f32() * 6.0 - 3.0, 48.0 + random.f32() * 6.0 - 3.0);
     let size = 44.0 + random.f32() * 6.0;
-    let landmarks = face_template(100).map(|p| {
-        Point::new(middle.x + (p.x - 50.0) / 100.0 * size, middle.y + (p.y - 55.0) / 100.0 * size)
-    });
+    let landmarks = face_template(100)
+        .map(|p| Point::new(middle.x + (p.x - 50.0) / 100.0 * size, middle.y + (p.y - 55.0) / 100.0 * size));
     disc(&mut picture, middle, size * 0.55, [skin, skin - 5, skin / 2]);
     disc(&mut picture, landmarks.left_eye, 3.0, [0; 3]);
     disc(&mut picture, landmarks.right_eye, 3.0, [0; 3]);

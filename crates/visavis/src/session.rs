@@ -9,11 +9,12 @@ use visavis_live::{Choice, Loader, RegistryLoader};
 use crate::options::{EngineArgs, NetworkArgs, complain};
 
 /// The networks that are taken where the user names none, best first; of those, the first that is on a shelf.
-const DEFAULTS: [(Task, &[&str]); 5] = [
+const DEFAULTS: [(Task, &[&str]); 6] = [
     (Task::Detection, &["yunet_n", "ultraface_rfb_320"]),
-    (Task::Age, &["faceapi_age_gender"]),
-    (Task::Gender, &["faceapi_age_gender"]),
-    (Task::Smile, &["faceapi_expression"]),
+    (Task::Keypoints, &["onet", "mtcnn_onet"]),
+    (Task::Age, &["multitask_mobilenetv1", "faceapi_age_gender"]),
+    (Task::Gender, &["multitask_mobilenetv1", "faceapi_age_gender"]),
+    (Task::Smile, &["multitask_mobilenetv1", "faceapi_expression"]),
     (Task::Similarity, &["dlib_face_recognition"]),
 ];
 
@@ -56,10 +57,7 @@ impl Session {
             registry.get(&choice.detector).is_ok_and(|entry| entry.manifest.tasks.contains(&Task::Keypoints));
         if networks.keypoints.is_none() && !detector_has_points {
             // A detector without keypoints needs help where crops are cut by them.
-            choice.keypoints = registry
-                .for_task(Task::Keypoints)
-                .find(|entry| entry.manifest.detector.is_none())
-                .map(|entry| entry.manifest.name.clone());
+            choice.keypoints = pick(&registry, Task::Keypoints, None)?;
         }
         let runtime = Runtime::discover(engines.onnxruntime.as_deref());
         let mut loader = RegistryLoader::new(registry, runtime);

@@ -61,11 +61,14 @@ pub fn export(export: &Export, runtime: &Runtime, folder: &Path) -> Result<Expor
     let bytes = onnx(export.network, export.parameters, export.precision);
     let manifest = manifest(export, &bytes)?;
     let single = onnx(export.network, export.parameters, Precision::Single);
-    let mut checks = check(export.network, export.parameters, &self::manifest(export, &single)?, &single, runtime, MOST_DIFFERENCE)?;
+    let mut checks =
+        check(export.network, export.parameters, &self::manifest(export, &single)?, &single, runtime, MOST_DIFFERENCE)?;
     if export.precision == Precision::Half {
         // What rounding to 16 bits costs is told, and held to a wider bound.
         let halved = check(export.network, export.parameters, &manifest, &bytes, runtime, check::MOST_DIFFERENCE_HALF)?;
-        checks.extend(halved.into_iter().map(|check| Check { engine: format!("{}, 16-bit weights", check.engine), ..check }));
+        checks.extend(
+            halved.into_iter().map(|check| Check { engine: format!("{}, 16-bit weights", check.engine), ..check }),
+        );
     }
     std::fs::create_dir_all(folder).map_err(|source| TrainError::file(folder, source))?;
     let text = toml::to_string_pretty(&manifest).map_err(|error| TrainError::Recipe { reason: error.to_string() })?;

@@ -113,8 +113,7 @@ impl Augmenter {
 
 /// Left and right change places as the picture is mirrored.
 fn mirrored(landmarks: Landmarks) -> Landmarks {
-    let [left_eye, right_eye, nose, left_mouth, right_mouth] =
-        landmarks.map(|p| Point::new(1.0 - p.x, p.y)).to_array();
+    let [left_eye, right_eye, nose, left_mouth, right_mouth] = landmarks.map(|p| Point::new(1.0 - p.x, p.y)).to_array();
     Landmarks::from([right_eye, left_eye, nose, right_mouth, left_mouth])
 }
 

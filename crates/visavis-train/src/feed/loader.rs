@@ -56,7 +56,8 @@ impl Feed {
             let (sender, receiver) = sync_channel(AHEAD);
             let (packs, picks, params) = (packs.to_vec(), picks.clone(), params.clone());
             thread::spawn(move || {
-                let mut augmenter = Augmenter::new(params.augment.clone().unwrap_or_default(), params.purpose, params.side as u32);
+                let mut augmenter =
+                    Augmenter::new(params.augment.clone().unwrap_or_default(), params.purpose, params.side as u32);
                 for index in (skip..count).skip(lane).step_by(threads) {
                     let start = index * params.batch;
                     let chosen = &picks[start..(start + params.batch).min(picks.len())];

@@ -18,7 +18,12 @@ impl Builder {
     /// A builder whose starting values follow from `seed`.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { parameters: Parameters::default(), path: Vec::new(), random: fastrand::Rng::with_seed(seed), epsilon: 1e-5 }
+        Self {
+            parameters: Parameters::default(),
+            path: Vec::new(),
+            random: fastrand::Rng::with_seed(seed),
+            epsilon: 1e-5,
+        }
     }
 
     /// The finished parameters.
@@ -40,8 +45,21 @@ impl Builder {
         made
     }
 
-    fn add(&mut self, name: &str, shape: &[usize], role: Role, mut value: impl FnMut(&mut fastrand::Rng) -> f32) -> ParameterId {
-        let name = self.path.iter().map(String::as_str).chain([name]).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(".");
+    fn add(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        role: Role,
+        mut value: impl FnMut(&mut fastrand::Rng) -> f32,
+    ) -> ParameterId {
+        let name = self
+            .path
+            .iter()
+            .map(String::as_str)
+            .chain([name])
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join(".");
         let count = shape.iter().product();
         let value = (0..count).map(|_| value(&mut self.random)).collect();
         self.parameters.push(Parameter { name, shape: shape.to_vec(), role, value })

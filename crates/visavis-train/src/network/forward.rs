@@ -43,13 +43,20 @@ impl<'a> Pass<'a> {
     /// Puts the parameters on `device`, which is one with gradients for [`Mode::Train`].
     #[must_use]
     pub fn new(parameters: &'a Parameters, device: &Device, mode: Mode) -> Self {
-        Self { parameters, tensors: parameters.all().iter().map(|_| None).collect(), device: device.clone(), mode, moments: Vec::new() }
+        Self {
+            parameters,
+            tensors: parameters.all().iter().map(|_| None).collect(),
+            device: device.clone(),
+            mode,
+            moments: Vec::new(),
+        }
     }
 
     /// The outputs of the heads, each `[N, F]`, for pictures `[3, N, side, side]`; classes as raw scores.
     pub fn run(mut self, network: &Network, pictures: Tensor<4>) -> (Vec<Tensor<2>>, Trace<'a>) {
         let features = self.sequence(&network.body, Value::Planes(pictures));
-        let outputs = network.heads.iter().map(|head| self.sequence(&head.layers, features.clone()).features()).collect();
+        let outputs =
+            network.heads.iter().map(|head| self.sequence(&head.layers, features.clone()).features()).collect();
         (outputs, Trace { pass: self })
     }
 

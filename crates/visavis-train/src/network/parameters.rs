@@ -121,10 +121,9 @@ impl Parameters {
                     parameter.value = value;
                     taken.filled.push(parameter.name.clone());
                 }
-                Some((shape, _)) => taken.misfits.push(format!(
-                    "`{}` is {shape:?} there and {:?} here",
-                    parameter.name, parameter.shape
-                )),
+                Some((shape, _)) => taken
+                    .misfits
+                    .push(format!("`{}` is {shape:?} there and {:?} here", parameter.name, parameter.shape)),
                 None => taken.missing.push(parameter.name.clone()),
             }
         }

@@ -24,9 +24,13 @@ pub fn load_pretrained(parameters: &mut Parameters, path: &Path) -> Result<Taken
             for (name, tensor) in reader.tensors() {
                 let bytes = || tensor.read().map_err(|error| failed(error.to_string()));
                 let values: Vec<f32> = match tensor.dtype() {
-                    DType::F32 => bytes()?.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
+                    DType::F32 => {
+                        bytes()?.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+                    }
                     DType::F16 => bytes()?.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
-                    DType::BF16 => bytes()?.chunks_exact(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
+                    DType::BF16 => {
+                        bytes()?.chunks_exact(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
+                    }
                     // Counters of batches and the like are whole numbers and no parameters.
                     _ => continue,
                 };

@@ -30,9 +30,7 @@ impl<B: Kernels, C: CheckpointStrategy> TrainOps for Autodiff<B, C> {
                 let state = (prep.checkpoint(&x), prep.checkpoint(&weight), window);
                 prep.finish(state, B::depthwise(x.into_primitive(), weight.into_primitive(), window))
             }
-            OpsKind::UnTracked(prep) => {
-                prep.finish(B::depthwise(x.into_primitive(), weight.into_primitive(), window))
-            }
+            OpsKind::UnTracked(prep) => prep.finish(B::depthwise(x.into_primitive(), weight.into_primitive(), window)),
         }
     }
 

@@ -136,7 +136,9 @@ impl Kernels for Flex {
                     let (ky, kx) = (tap / k, tap % k);
                     for (out, grad) in out.chunks_exact_mut(plane).zip(grad.chunks_exact(places)) {
                         for (y, grad) in grad.chunks_exact(across).enumerate() {
-                            let Some(line) = within(y * window.stride + ky, window.padding[0], height) else { continue };
+                            let Some(line) = within(y * window.stride + ky, window.padding[0], height) else {
+                                continue;
+                            };
                             let line = &mut out[line * width..][..width];
                             for (x, grad) in grad.iter().enumerate() {
                                 if let Some(at) = within(x * window.stride + kx, window.padding[0], width) {

@@ -7,7 +7,7 @@
 mod autodiff;
 mod flex;
 
-use burn::backend::{Backend, backend_extension, Dispatch, tensor::FloatTensor};
+use burn::backend::{Backend, Dispatch, backend_extension, tensor::FloatTensor};
 use burn::tensor::Tensor;
 
 /// A square window that slides over a picture.

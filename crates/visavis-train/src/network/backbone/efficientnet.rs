@@ -37,8 +37,7 @@ pub(super) fn efficientnet(b: &mut Builder, side: usize, family: Family) -> (Vec
     let mut from = width(32);
     let stem = Window::same(3, 2, side);
     let mut side = stem.places(side);
-    let mut layers =
-        vec![b.convolution_with("_conv_stem", [3, from], stem, false), b.norm("_bn0", from, activation)];
+    let mut layers = vec![b.convolution_with("_conv_stem", [3, from], stem, false), b.norm("_bn0", from, activation)];
     let mut index = 0;
     for (stage, (expansion, kernel, first_stride, to, repeats)) in STAGES.into_iter().enumerate() {
         let to = scaled(to, family.width);

@@ -46,13 +46,15 @@ const V2: [(usize, usize, usize, usize); 7] =
 /// Names as in torchvision.
 pub(super) fn v2(b: &mut Builder, width: f64) -> (Vec<Layer>, usize) {
     let mut from = scaled(32, width);
-    let mut layers = b.within("features.0", |b| vec![b.convolution("0", [3, from], 3, 2), b.norm("1", from, Activation::Relu6)]);
+    let mut layers =
+        b.within("features.0", |b| vec![b.convolution("0", [3, from], 3, 2), b.norm("1", from, Activation::Relu6)]);
     let mut index = 1;
     for (expansion, to, repeats, first_stride) in V2 {
         let to = scaled(to, width);
         for repeat in 0..repeats {
             let stride = if repeat == 0 { first_stride } else { 1 };
-            let block = b.within(&format!("features.{index}.conv"), |b| inverted_residual(b, from, to, expansion, stride));
+            let block =
+                b.within(&format!("features.{index}.conv"), |b| inverted_residual(b, from, to, expansion, stride));
             if stride == 1 && from == to {
                 layers.push(Layer::Residual { body: block, shortcut: Vec::new(), activation: Activation::Identity });
             } else {

@@ -68,9 +68,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
         };
         Ok(figure(what, value, by))
     });
-    let groups = args.groups.as_ref().map(|path| {
-        std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))
-    });
+    let groups = args
+        .groups
+        .as_ref()
+        .map(|path| std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display())));
     let name = &recipe.name;
     let card = ModelCard {
         data: args.about.clone(),

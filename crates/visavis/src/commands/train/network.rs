@@ -82,7 +82,12 @@ pub(super) fn run(args: &Args) -> Result<()> {
 }
 
 /// What a teacher says of every face of a pack.
-fn ask(teacher: &TeacherRecipe, pack: &Pack, engines: &EngineArgs, progress: &ProgressBar) -> Result<Answers, TrainError> {
+fn ask(
+    teacher: &TeacherRecipe,
+    pack: &Pack,
+    engines: &EngineArgs,
+    progress: &ProgressBar,
+) -> Result<Answers, TrainError> {
     let registry = Registry::open(&engines.models)?;
     let entry = registry.get(&teacher.network)?;
     let runtime = Runtime::discover(engines.onnxruntime.as_deref());
@@ -118,9 +123,7 @@ impl Dashboard {
 
     fn teaching(&self, teacher: &TeacherRecipe, pack: &Pack) -> ProgressBar {
         let bar = self.bars.add(ProgressBar::new(pack.faces().len() as u64));
-        if let Ok(style) =
-            ProgressStyle::with_template("  asking {prefix} {bar:24} {pos}/{len}, {eta} to go")
-        {
+        if let Ok(style) = ProgressStyle::with_template("  asking {prefix} {bar:24} {pos}/{len}, {eta} to go") {
             bar.set_style(style);
         }
         bar.set_prefix(format!("{} about {}", teacher.network, pack.info().name));

@@ -1,0 +1,81 @@
+//! `visavis train preview`: what the network will see.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use visavis_data::Split;
+use visavis_data::pack::Pack;
+use visavis_image::{Picture, codec};
+use visavis_train::feed::{Augmenter, Purpose, Sampler, mix};
+use visavis_train::recipe::{NetworkRecipe, Recipe};
+
+use crate::options::say;
+
+/// Draw what the network will see: faces of the first stage, each as it is and varied
+#[derive(Parser)]
+#[command(after_help = "Example:
+  visavis train preview --recipe recipes/smile.toml --out seen.png")]
+pub(super) struct Args {
+    /// The recipe
+    #[arg(long, value_name = "FILE")]
+    recipe: PathBuf,
+    /// The picture to write
+    #[arg(long, value_name = "FILE.png")]
+    out: PathBuf,
+    /// Faces, one for each row
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    faces: u32,
+    /// Variations beside each
+    #[arg(long, default_value_t = 9, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=32))]
+    variations: u32,
+}
+
+pub(super) fn run(args: &Args) -> Result<()> {
+    let recipe = Recipe::read(&args.recipe)?;
+    let stage = &recipe.stages[0];
+    let packs = stage.data.iter().map(|source| Ok(Arc::new(Pack::open(&source.pack)?)));
+    let packs: Vec<Arc<Pack>> = packs.collect::<Result<_>>()?;
+    let (side, purpose) = match recipe.network {
+        NetworkRecipe::Onet => (48, Purpose::Keypoints),
+        NetworkRecipe::Face { side, .. } => (side as u32, Purpose::Face),
+    };
+    let picks = Sampler::new(&packs, &stage.data, Split::Train, recipe.seed).epoch(0, 0);
+    if picks.is_empty() {
+        bail!("the recipe's first stage has no face to train on");
+    }
+    let rows = args.faces.min(picks.len() as u32);
+    let mut sheet = Picture::new((args.variations + 1) * side, rows * side);
+    let mut augmenter = Augmenter::new(recipe.augment.clone(), purpose, side);
+    for (row, pick) in (0..rows).zip(&picks) {
+        let (face, picture) = (&packs[pick.pack].faces()[pick.face], packs[pick.pack].picture(pick.face)?);
+        for column in 0..=args.variations {
+            let view = if column == 0 {
+                augmenter.plain(face, &picture)
+            } else {
+                let mut random = fastrand::Rng::with_seed(mix(&[recipe.seed, u64::from(row), u64::from(column)]));
+                augmenter.vary(face, &picture, &mut random)
+            };
+            let mut seen = view.picture;
+            for point in view.landmarks.iter().flat_map(|landmarks| landmarks.to_array()) {
+                let (x, y) = ((point.x * side as f32) as i64, (point.y * side as f32) as i64);
+                if purpose == Purpose::Keypoints && (0..i64::from(side)).contains(&x) && (0..i64::from(side)).contains(&y) {
+                    seen.set_pixel(x as u32, y as u32, [0, 255, 0]);
+                }
+            }
+            paste(&seen, &mut sheet, column * side, row * side);
+        }
+    }
+    let png = codec::encode_png(&sheet)?;
+    std::fs::write(&args.out, png).with_context(|| format!("{} cannot be written", args.out.display()))?;
+    say(&format!("{}: {rows} faces, each as it is and {} times varied", args.out.display(), args.variations))
+}
+
+fn paste(picture: &Picture, sheet: &mut Picture, left: u32, top: u32) {
+    for y in 0..picture.height() {
+        for x in 0..picture.width() {
+            sheet.set_pixel(left + x, top + y, picture.pixel(x, y));
+        }
+    }
+}
