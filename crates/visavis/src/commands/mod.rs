@@ -9,3 +9,4 @@ pub(crate) mod gallery;
 pub(crate) mod live;
 pub(crate) mod models;
 pub(crate) mod runtime;
+pub(crate) mod train;

@@ -197,6 +197,55 @@ fn known_networks_are_listed_even_without_weights() {
     assert!(stage.fails(&["models", "show", "yunet"]).contains("yunet_n"));
 }
 
+/// A forest of one tree that always answers alike.
+fn one_tree() -> Vec<u8> {
+    use visavis_face::forest::{Forest, Leaf, Level, PixelSample, Split, Tree};
+    use visavis_image::Point;
+    let pixel = PixelSample { anchor: 0, offset: Point::default() };
+    let mut level = Level::new(1, vec![pixel; 2]);
+    let leaf: Leaf = [5, 0, -5, 0, 0, 0, 0, 0, 0, 0];
+    level.push(Tree { splits: vec![Split::default()], leaves: vec![leaf; 2], step: 0.01 });
+    let mean = [(-0.2, -0.1), (0.2, -0.1), (0.0, 0.1), (-0.15, 0.3), (0.15, 0.3)].map(|(x, y)| Point::new(x, y));
+    Forest::new(mean, 64, vec![level]).unwrap().write()
+}
+
+#[test]
+fn a_forest_locates_keypoints_as_a_network_would() {
+    let stage = Stage::new();
+    stage.picture("a.png", &[(1, 1)], [240; 3]);
+    let forest = one_tree();
+    stage.write("models/wood.forest", &forest);
+    stage.write("models/wood.toml", support::forest_manifest("wood", &forest).as_bytes());
+    let rows = stage.succeeds(&with_models(&["models", "list", "--task", "keypoints", "--json"]));
+    let rows: Vec<Value> = serde_json::from_str(&rows).unwrap();
+    let row = rows.iter().find(|row| row["name"] == "wood").unwrap();
+    assert!(row["weights"].as_str().unwrap().contains("wood.forest") && row["input"].is_null(), "{row}");
+    assert!(stage.succeeds(&with_models(&["models", "list"])).contains("wood"));
+    assert!(stage.succeeds(&with_models(&["models", "show", "wood"])).contains("wood.forest"));
+    assert_eq!(stage.succeeds(&with_models(&["models", "verify", "wood"])), "wood  ok\n");
+    let analyze = with_models(&["analyze", "a.png", "--keypoints", "wood"]);
+    let age = |words: &[&str]| lines(&stage.succeeds(words))[0]["faces"][0]["age"].as_f64().unwrap();
+    let plain = with_models(&["analyze", "a.png", "--keypoints", "detector"]);
+    assert_ne!(age(&analyze), age(&plain), "the crop does not follow the forest's keypoints");
+    // It is no network for anything else, and not any forest.
+    assert!(stage.fails(&with_models(&["analyze", "a.png", "--age", "wood"])).contains("does not do age"));
+    let mut other = forest.clone();
+    *other.last_mut().unwrap() ^= 1;
+    stage.write("models/wood.forest", &other);
+    assert!(stage.fails(&analyze).contains("wood: refused"));
+    stage.write("models/wood.forest", &forest[..forest.len() - 1]);
+    stage.write("models/wood.toml", support::forest_manifest("wood", &forest[..forest.len() - 1]).as_bytes());
+    let said = stage.fails(&analyze);
+    assert!(said.contains("wood") && said.contains("its header speaks of"), "{said}");
+}
+
+#[cfg(not(feature = "train"))]
+#[test]
+fn a_build_without_training_says_how_to_get_one_with_it() {
+    let said = Stage::new().fails(&["train", "forest", "--data", "faces"]);
+    assert!(said.contains("--features train"), "{said}");
+}
+
 #[test]
 fn a_gallery_is_built_searched_thinned_out_and_refused_when_cut() {
     let stage = Stage::new();
