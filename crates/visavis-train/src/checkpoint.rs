@@ -16,36 +16,38 @@ use crate::schedule::Progress;
 
 /// Where a run is.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Position {
+pub(crate) struct Position {
     /// Stage, from 0.
-    pub stage: usize,
+    pub(crate) stage: usize,
     /// Epoch of the stage, from 0.
-    pub epoch: usize,
+    pub(crate) epoch: usize,
     /// Batches of the epoch that are done.
-    pub batch: usize,
+    pub(crate) batch: usize,
     /// Steps of the whole run.
-    pub step: usize,
+    pub(crate) step: usize,
+    /// Sum of the epoch's losses so far.
+    pub(crate) loss: f64,
     /// Steps of the stage's optimiser.
-    pub optimiser_steps: u64,
+    pub(crate) optimiser_steps: u64,
     /// Steps that the average has followed.
-    pub average_steps: u64,
+    pub(crate) average_steps: u64,
     /// What the schedule remembers.
-    pub progress: Progress,
+    pub(crate) progress: Progress,
     /// Hash of the recipe: another recipe does not go on from here.
-    pub recipe: String,
+    pub(crate) recipe: String,
 }
 
 /// A run's state.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Checkpoint {
+pub(crate) struct Checkpoint {
     /// Where it is.
-    pub position: Position,
+    pub(crate) position: Position,
     /// The weights.
-    pub parameters: Parameters,
+    pub(crate) parameters: Parameters,
     /// Their moving average.
-    pub average: Parameters,
+    pub(crate) average: Parameters,
     /// What the optimiser remembers.
-    pub optimiser: Optimiser,
+    pub(crate) optimiser: Optimiser,
 }
 
 const STATE: &str = "state";
@@ -55,7 +57,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`TrainError::File`], [`TrainError::Weights`].
-    pub fn write(&self, path: &Path) -> Result<(), TrainError> {
+    pub(crate) fn write(&self, path: &Path) -> Result<(), TrainError> {
         let mut lists: Vec<(String, &[f32])> = Vec::new();
         for (at, parameter) in self.parameters.all().iter().enumerate() {
             lists.push((format!("value.{}", parameter.name), &parameter.value));
@@ -80,7 +82,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`TrainError::File`]; [`TrainError::Run`] if it is none or belongs to another network.
-    pub fn read(
+    pub(crate) fn read(
         path: &Path,
         layout: &Parameters,
         optimiser: impl Fn(&Position) -> Result<OptimiserParams, TrainError>,

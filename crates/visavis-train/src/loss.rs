@@ -8,17 +8,17 @@ use crate::recipe::LossParams;
 use crate::teacher::Lesson;
 
 /// The loss of a batch and its parts.
-pub struct Loss {
+pub(crate) struct Loss {
     /// To be minimised, `[1]`.
-    pub total: Tensor<1>,
+    pub(crate) total: Tensor<1>,
     /// The parts by name, unweighted, as tensors `[1]`.
-    pub parts: Vec<(String, Tensor<1>)>,
+    pub(crate) parts: Vec<(String, Tensor<1>)>,
 }
 
 /// Judges the outputs of `heads` (each `[N, F]`, raw scores) by the targets and, by what teachers said
 /// of the same faces. `None` where no face of the batch is labelled with anything that a head tells.
 #[must_use]
-pub fn judge(
+pub(crate) fn judge(
     heads: &[Head],
     outputs: &[Tensor<2>],
     targets: &[Targets],
@@ -99,7 +99,7 @@ fn age(loss: &mut Sum, output: &Tensor<2>, targets: &[Targets], params: &LossPar
 
 /// Σ p·i over the classes, `[N, 1]`.
 #[must_use]
-pub fn expected_age(scores: Tensor<2>) -> Tensor<2> {
+pub(crate) fn expected_age(scores: Tensor<2>) -> Tensor<2> {
     let device = scores.device();
     let years: Vec<f32> = (0..AGE_CLASSES).map(|year| year as f32).collect();
     let years = Tensor::<1>::from_data(TensorData::new(years, [AGE_CLASSES]), &device).reshape([AGE_CLASSES, 1]);

@@ -16,7 +16,7 @@ const LONGEST: f64 = 5.0;
 
 /// An optimiser and what it remembers of earlier steps.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Optimiser {
+pub(crate) struct Optimiser {
     params: OptimiserParams,
     steps: u64,
     /// Means of gradients (Adam) or velocities (SGD), for each parameter.
@@ -28,7 +28,7 @@ pub struct Optimiser {
 impl Optimiser {
     /// One that has made no step.
     #[must_use]
-    pub fn new(params: OptimiserParams, parameters: &Parameters) -> Self {
+    pub(crate) fn new(params: OptimiserParams, parameters: &Parameters) -> Self {
         let zeros = || parameters.all().iter().map(|p| vec![0.0; p.value.len()]).collect();
         let second = if matches!(params, OptimiserParams::Adamw { .. }) { zeros() } else { Vec::new() };
         Self { params, steps: 0, first: zeros(), second }
@@ -41,13 +41,13 @@ impl Optimiser {
 
     /// How many steps it has made.
     #[must_use]
-    pub fn steps(&self) -> u64 {
+    pub(crate) fn steps(&self) -> u64 {
         self.steps
     }
 
     /// One step down the gradients (one for each parameter, `None` leaves it as it is) at a learning rate; gives the
     /// length of the gradient before it was shortened.
-    pub fn step(&mut self, parameters: &mut Parameters, gradients: &[Option<Vec<f32>>], rate: f64) -> f64 {
+    pub(crate) fn step(&mut self, parameters: &mut Parameters, gradients: &[Option<Vec<f32>>], rate: f64) -> f64 {
         let square =
             |gradient: &Option<Vec<f32>>| gradient.iter().flatten().map(|g| f64::from(*g) * f64::from(*g)).sum();
         // Collected first and summed in order: a sum in parallel would differ from run to run.
@@ -102,7 +102,7 @@ fn kept(role: Role, decay: f64) -> f32 {
 }
 
 /// Moves `average` towards `current`; early on faster, so that it forgets where it started.
-pub fn follow(average: &mut Parameters, current: &Parameters, decay: f64, steps: u64) {
+pub(crate) fn follow(average: &mut Parameters, current: &Parameters, decay: f64, steps: u64) {
     let decay = decay.min((1.0 + steps as f64) / (10.0 + steps as f64)) as f32;
     average.all_mut().par_iter_mut().zip(current.all()).for_each(|(average, current)| {
         for (average, current) in average.value.iter_mut().zip(&current.value) {

@@ -19,7 +19,7 @@ use crate::validation::Figures;
 
 /// The folder of a run.
 #[derive(Debug)]
-pub struct RunFolder {
+pub(crate) struct RunFolder {
     path: PathBuf,
     recipe_hash: String,
 }
@@ -29,7 +29,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// [`TrainError::Run`] if a run is in it that would be overwritten, [`TrainError::File`].
-    pub fn open(path: &Path, recipe: &Recipe, resume: bool) -> Result<Self, TrainError> {
+    pub(crate) fn open(path: &Path, recipe: &Recipe, resume: bool) -> Result<Self, TrainError> {
         let file = |error| TrainError::file(path, error);
         fs::create_dir_all(path.join("teacher")).map_err(file)?;
         if !resume && Self::checkpoint_in(path).exists() {
@@ -51,13 +51,13 @@ impl RunFolder {
 
     /// SHA-256 of the recipe.
     #[must_use]
-    pub fn recipe_hash(&self) -> &str {
+    pub(crate) fn recipe_hash(&self) -> &str {
         &self.recipe_hash
     }
 
     /// Where the checkpoint of a run in `folder` is.
     #[must_use]
-    pub fn checkpoint_in(folder: &Path) -> PathBuf {
+    pub(crate) fn checkpoint_in(folder: &Path) -> PathBuf {
         folder.join("checkpoint.safetensors")
     }
 

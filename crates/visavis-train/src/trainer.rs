@@ -209,6 +209,7 @@ impl Run<'_> {
             self.folder.draw_curves()?;
             state.position.epoch += 1;
             state.position.batch = 0;
+            state.position.loss = 0.0;
             self.observer.epoch(&report);
             let patient = stage.patience.is_none_or(|patience| state.position.progress.waited <= patience);
             if !patient {
@@ -249,8 +250,6 @@ impl Run<'_> {
         let params = self.feed_params(stage, Some(()), seed);
         let picks = data.training.epoch(number, epoch);
         let batches = picks.len() / stage.batch;
-        let device = Device::flex().autodiff();
-        let (mut total, mut steps) = (0.0, 0usize);
         let mut line = StepLine::default();
         let mut saved = Instant::now();
         for batch in Feed::start(&data.packs, picks, state.position.batch, &params) {
@@ -259,15 +258,14 @@ impl Run<'_> {
             let share = stage.schedule.share(done, stage.epochs as f64, &state.position.progress);
             let rate = stage.optimiser.rate() * share;
             let count = batch.targets.len();
-            device.seed(mix(&[seed, state.position.batch as u64]));
-            let parts = self.step(stage, data, batch, state, rate, &device)?;
+            let parts = self.step(stage, data, batch, state, rate, mix(&[seed, state.position.batch as u64]))?;
             let loss = parts.first().map_or(0.0, |(_, value)| *value);
             if !loss.is_finite() {
                 return Err(TrainError::Diverged { value: loss, step: state.position.step, rate });
             }
             state.position.batch += 1;
             state.position.step += 1;
-            (total, steps) = (total + f64::from(loss), steps + 1);
+            state.position.loss += f64::from(loss);
             line.add(&parts);
             if state.position.step.is_multiple_of(STEPS_PER_LINE) {
                 self.folder.note_steps(
@@ -293,7 +291,7 @@ impl Run<'_> {
                 return Err(TrainError::Stopped);
             }
         }
-        Ok(total / steps.max(1) as f64)
+        Ok(state.position.loss / batches.max(1) as f64)
     }
 
     /// One step; gives the loss and its parts.
@@ -304,14 +302,16 @@ impl Run<'_> {
         batch: Batch,
         state: &mut Checkpoint,
         rate: f64,
-        device: &Device,
+        seed: u64,
     ) -> Result<Vec<(String, f32)>, TrainError> {
+        let device = &Device::flex().autodiff();
         let count = batch.targets.len();
         let shape = [3, count, batch.side, batch.side];
         let pictures = Tensor::<4>::from_data(TensorData::new(batch.pictures, shape), device);
         let lessons = self.lessons(data, &batch.picks, &batch.targets);
         let (parts, gradients, moments) = {
-            let (outputs, trace) = Pass::new(&state.parameters, device, Mode::Train).run(self.network, pictures);
+            let (outputs, trace) =
+                Pass::new(&state.parameters, device, Mode::Train { seed }).run(self.network, pictures);
             let heads = &self.network.heads;
             let Some(loss) = judge(heads, &outputs, &batch.targets, &lessons, &self.recipe.loss, device) else {
                 return Ok(Vec::new());

@@ -162,15 +162,17 @@ fn gradients_are_slopes() {
         device.seed(4);
         let picture = Tensor::<4>::random([3, 6, 32, 32], Distribution::Normal(0.0, 1.0), &device);
         let loss = |parameters: &Parameters| {
-            let (outputs, trace) = Pass::new(parameters, &device, Mode::Train).run(&network, picture.clone());
+            let (outputs, trace) =
+                Pass::new(parameters, &device, Mode::Train { seed: 1 }).run(&network, picture.clone());
             let sum = outputs.iter().map(|output| output.clone().sin().mean()).reduce(|a, b| a + b).unwrap();
             let value = sum.clone().into_data().try_into_vec::<f32>().unwrap()[0];
             (value, trace.gradients(&sum))
         };
         let (_, gradients) = loss(&parameters);
-        // Along the whole gradient the loss grows by the gradient's length; single numbers are lost in rounding.
+        // Along the whole gradient the loss grows by the gradient's length; by single numbers it would be lost in rounding.
         let length: f32 = gradients.iter().flatten().flatten().map(|g| g * g).sum::<f32>().sqrt();
-        let step = 1e-2;
+        // A step that changes the loss by about a hundredth.
+        let step = 1e-2 / length;
         let moved = |sign: f32| {
             let mut moved = parameters.clone();
             for (parameter, gradient) in moved.all_mut().iter_mut().zip(&gradients) {

@@ -8,12 +8,23 @@ use crate::Manifest;
 pub struct EmbeddedModel {
     /// The text of its manifest.
     pub manifest: &'static str,
-    /// Its weights, an ONNX file.
+    /// Its weights: an ONNX file or a forest.
     pub weights: &'static [u8],
 }
 
-/// The networks of this build.
-pub static EMBEDDED: &[EmbeddedModel] = &[];
+/// A network of the folder `models`: its manifest's name and the file of its weights.
+macro_rules! model {
+    ($name:literal, $file:literal) => {
+        EmbeddedModel {
+            manifest: include_str!(concat!("../../../../models/", $name, ".toml")),
+            weights: include_bytes!(concat!("../../../../models/", $file)),
+        }
+    };
+}
+
+/// The networks of this build, each with a model card in `models/`.
+pub static EMBEDDED: &[EmbeddedModel] =
+    &[model!("kazemi_forest", "kazemi_forest.forest"), model!("multitask_mobilenetv1", "multitask_mobilenetv1.onnx")];
 
 impl EmbeddedModel {
     pub(super) fn find(&self) -> Find {

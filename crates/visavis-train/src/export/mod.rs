@@ -3,6 +3,7 @@
 mod card;
 mod check;
 mod graph;
+mod untrained;
 
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,7 @@ use visavis_infer::{Manifest, Runtime, Task};
 pub use card::ModelCard;
 pub use check::{Check, MOST_DIFFERENCE, check};
 pub use graph::{INPUT, Precision, onnx};
+pub use untrained::write_untrained;
 
 use crate::TrainError;
 use crate::checkpoint::write_aside;

@@ -124,6 +124,18 @@ impl Builder {
         })
     }
 
+    /// A fully connected layer whose answer is, to begin with, about `bias` whatever it sees.
+    pub fn linear_from(&mut self, name: &str, from: usize, bias: &[f32]) -> Layer {
+        let deviation = (0.01 / from as f32).sqrt();
+        let mut values = bias.iter().copied();
+        self.within(name, |b| {
+            Layer::Linear(Affine {
+                weight: b.add("weight", &[bias.len(), from], Role::Weight, |random| deviation * normal(random)),
+                bias: b.add("bias", &[bias.len()], Role::Offset, |_| values.next().unwrap_or_default()),
+            })
+        })
+    }
+
     /// Squeeze and excitation, the two layers named as given.
     pub fn squeeze_excite(&mut self, [reduce, expand]: [&str; 2], channels: usize, squeezed: usize) -> Layer {
         let mut affine = |name: &str, from: usize, to: usize| {
@@ -144,7 +156,7 @@ fn normal(random: &mut fastrand::Rng) -> f32 {
 
 /// Channels times a width multiplier, a multiple of 8 and never below nine tenths (as MobileNet's authors have it).
 #[must_use]
-pub fn scaled(channels: usize, multiplier: f64) -> usize {
+pub(crate) fn scaled(channels: usize, multiplier: f64) -> usize {
     let exact = channels as f64 * multiplier;
     let rounded = (((exact + 4.0) / 8.0) as usize * 8).max(8);
     if (rounded as f64) < 0.9 * exact { rounded + 8 } else { rounded }

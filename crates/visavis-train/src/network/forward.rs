@@ -3,7 +3,7 @@
 use burn::tensor::activation::{log_softmax, relu, sigmoid, softmax};
 use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
-use burn::tensor::{Device, Distribution, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use super::{Affine, Layer, Network, Norm, ParameterId, Parameters, Role};
 use crate::ops::{self, Activation};
@@ -12,7 +12,10 @@ use crate::ops::{self, Activation};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Normalises by the batch, drops features, keeps gradients.
-    Train,
+    Train {
+        /// Which features are dropped follows from it.
+        seed: u64,
+    },
     /// As the exported network.
     Infer,
 }
@@ -23,6 +26,7 @@ pub struct Pass<'a> {
     tensors: Vec<Option<Bound>>,
     device: Device,
     mode: Mode,
+    random: fastrand::Rng,
     /// Mean and variance that the normalisations saw.
     moments: Vec<(Norm, Tensor<2>)>,
 }
@@ -48,6 +52,7 @@ impl<'a> Pass<'a> {
             tensors: parameters.all().iter().map(|_| None).collect(),
             device: device.clone(),
             mode,
+            random: fastrand::Rng::with_seed(if let Mode::Train { seed } = mode { seed } else { 0 }),
             moments: Vec::new(),
         }
     }
@@ -120,10 +125,14 @@ impl<'a> Pass<'a> {
             Layer::Linear(affine) => Value::Features(self.linear(affine, value.features())),
             Layer::Dropout { rate } => match self.mode {
                 Mode::Infer => value,
-                Mode::Train => {
+                Mode::Train { .. } => {
                     let x = value.features();
-                    let keep = Tensor::random(x.shape(), Distribution::Bernoulli(1.0 - rate), &x.device());
-                    Value::Features(x * keep / (1.0 - rate))
+                    let [batch, features] = x.dims();
+                    // burn's own random numbers are shared by the whole process: two runs side by side would not repeat.
+                    let kept: Vec<f32> = (0..batch * features)
+                        .map(|_| if self.random.f64() < *rate { 0.0 } else { (1.0 / (1.0 - rate)) as f32 })
+                        .collect();
+                    Value::Features(x * Tensor::from_data(TensorData::new(kept, [batch, features]), &self.device))
                 }
             },
             // The losses work on raw scores.
@@ -138,7 +147,7 @@ impl<'a> Pass<'a> {
 
     fn norm(&mut self, norm: &Norm, x: Tensor<4>) -> Tensor<4> {
         match self.mode {
-            Mode::Train => {
+            Mode::Train { .. } => {
                 let (scale, shift) = (self.one(norm.scale), self.one(norm.shift));
                 let (out, moments) = ops::normalise(x, scale, shift, norm.epsilon, norm.activation);
                 self.moments.push((*norm, moments));
@@ -177,7 +186,7 @@ impl<'a> Pass<'a> {
         let parameter = self.parameters.get(id);
         let data = TensorData::new(parameter.value.clone(), parameter.shape.clone());
         let tensor = Tensor::from_data(data, &self.device);
-        if self.mode == Mode::Train && parameter.role != Role::Statistic { tensor.require_grad() } else { tensor }
+        if self.mode != Mode::Infer && parameter.role != Role::Statistic { tensor.require_grad() } else { tensor }
     }
 
     fn one(&mut self, id: ParameterId) -> Tensor<1> {

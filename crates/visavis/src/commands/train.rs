@@ -8,6 +8,8 @@ mod forest;
 mod network;
 #[cfg(feature = "train")]
 mod preview;
+#[cfg(feature = "train")]
+mod untrained;
 
 #[cfg(feature = "train")]
 pub(crate) use with_training::{Args, run};
@@ -19,7 +21,7 @@ mod with_training {
     use anyhow::Result;
     use clap::{Parser, Subcommand};
 
-    use super::{export, forest, network, preview};
+    use super::{export, forest, network, preview, untrained};
 
     /// Train on packed faces (`visavis data pack`)
     #[derive(Parser)]
@@ -34,6 +36,7 @@ mod with_training {
         Network(network::Args),
         Preview(preview::Args),
         Export(export::Args),
+        Untrained(untrained::Args),
     }
 
     pub(crate) fn run(args: &Args) -> Result<()> {
@@ -42,6 +45,7 @@ mod with_training {
             Command::Network(args) => network::run(args),
             Command::Preview(args) => preview::run(args),
             Command::Export(args) => export::run(args),
+            Command::Untrained(args) => untrained::run(args),
         }
     }
 }

@@ -60,7 +60,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
             let mut seen = view.picture;
             for point in view.landmarks.iter().flat_map(|landmarks| landmarks.to_array()) {
                 let (x, y) = ((point.x * side as f32) as i64, (point.y * side as f32) as i64);
-                if purpose == Purpose::Keypoints && (0..i64::from(side)).contains(&x) && (0..i64::from(side)).contains(&y) {
+                if purpose == Purpose::Keypoints
+                    && (0..i64::from(side)).contains(&x)
+                    && (0..i64::from(side)).contains(&y)
+                {
                     seen.set_pixel(x as u32, y as u32, [0, 255, 0]);
                 }
             }
