@@ -383,7 +383,8 @@ impl Recipe {
                 return wrong(format!("stage {number} needs `batch` of 2 or more, `epochs` of 1 or more, and `data`"));
             }
             let rate = stage.optimiser.rate();
-            if !(rate > 0.0 && rate <= 10.0) || !(0.0..1.0).contains(&stage.average) {
+            let sensible = rate > 0.0 && rate <= 10.0 && (0.0..1.0).contains(&stage.average);
+            if !sensible {
                 return wrong(format!("stage {number}: `rate` lies in 0 to 10, `average` in 0 to 1"));
             }
         }

@@ -1,5 +1,7 @@
 //! Networks as they are laid out, exported, loaded and trained.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a panic is how a test fails, also in what tests share")]
+
 use std::collections::HashMap;
 
 use burn::tensor::{Device, Distribution, Tensor};

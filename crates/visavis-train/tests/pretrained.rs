@@ -1,5 +1,7 @@
 //! Published weights: loaded, and looked at with photos. Fetches three packages with pip; without it, it says that it skips.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a panic is how a test fails, also in what tests share")]
+
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,7 @@
 //! Whole trainings of tiny networks on drawn faces: they learn, stop and go on.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a panic is how a test fails, also in what tests share")]
+
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
