@@ -32,7 +32,7 @@ const UNITS: [(&str, f64); 5] = [
     ("keypoint_error", 0.04),
 ];
 
-/// One number of which less is better: the mean of the figures in their [`UNITS`].
+/// One number of which less is better: the mean of the figures, each in a unit of its own.
 #[must_use]
 pub fn score(figures: &Figures) -> f64 {
     let parts: Vec<f64> =
