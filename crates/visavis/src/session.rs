@@ -8,13 +8,14 @@ use visavis_live::{Choice, Loader, RegistryLoader};
 
 use crate::options::{EngineArgs, NetworkArgs, complain};
 
-/// The networks that are taken where the user names none, best first; of those, the first that is on a shelf.
+/// The networks that are taken where the user names none, best first (docs/tables.md); of those, the first that is on a
+/// shelf. Ours are always on one.
 const DEFAULTS: [(Task, &[&str]); 6] = [
     (Task::Detection, &["yunet_n", "ultraface_rfb_320"]),
-    (Task::Keypoints, &["onet", "mtcnn_onet"]),
-    (Task::Age, &["multitask_mobilenetv1", "faceapi_age_gender"]),
-    (Task::Gender, &["multitask_mobilenetv1", "faceapi_age_gender"]),
-    (Task::Smile, &["multitask_mobilenetv1", "faceapi_expression"]),
+    (Task::Keypoints, &["kazemi_forest", "mtcnn_onet"]),
+    (Task::Age, &["faceapi_age_gender", "multitask_mobilenetv1"]),
+    (Task::Gender, &["faceapi_age_gender", "multitask_mobilenetv1"]),
+    (Task::Smile, &["faceapi_expression", "multitask_mobilenetv1"]),
     (Task::Similarity, &["dlib_face_recognition"]),
 ];
 

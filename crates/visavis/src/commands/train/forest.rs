@@ -251,6 +251,10 @@ fn measure(forest: &Forest, part: &Part<'_>) -> Result<Vec<Figure>> {
     let make = || Ok(vec![KeypointFinder::Network(Box::new(ForestLocator::new(forest.clone())))]);
     let mut figures = Vec::new();
     for view in protocol::keypoints(part, &params, &make, &|_| {})? {
+        // Faces that were as small already are the labelled view again: no figure of its own.
+        if view.view == View::Small && view.unchanged == view.faces.len() {
+            continue;
+        }
         let cases: Vec<(KeypointCase, Option<u8>)> = view
             .of(0)
             .filter_map(|(place, found)| {
