@@ -113,8 +113,8 @@ fn markdown(manifest: &Manifest, bytes: usize, card: &ForestCard) -> String {
     }
     text.push_str(
         "\n## Limits\n\n\
-         - It corrects a mean face step by step and can come to rest in the wrong place: faces in full profile, faces \
-           turned in the picture by more than about 40°, and boxes that miss the face.\n\
+         - It corrects a mean face step by step and can come to rest in the wrong place: in faces in full profile, in \
+           faces turned further in the picture than those it learnt from, and in boxes that miss the face.\n\
          - It gives five points whatever is in the box; there is no score.\n\
          - It knows the boxes of the detector that looked at its training faces; boxes cut otherwise cost accuracy.\n\
          - It sees grey values alone. A light that is even over the face changes nothing, a hard shadow may.\n",
