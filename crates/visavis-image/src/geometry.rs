@@ -192,6 +192,19 @@ impl Landmarks {
         self.to_array().map(f).into()
     }
 
+    /// As seen when a picture `width` across is mirrored: left and right change places.
+    #[must_use]
+    pub fn mirrored(&self, width: f32) -> Self {
+        let flip = |point: Point| Point::new(width - point.x, point.y);
+        Self {
+            left_eye: flip(self.right_eye),
+            right_eye: flip(self.left_eye),
+            nose: flip(self.nose),
+            left_mouth: flip(self.right_mouth),
+            right_mouth: flip(self.left_mouth),
+        }
+    }
+
     /// Distance between the eye centres, in pixels.
     #[must_use]
     pub fn interocular(&self) -> f32 {
@@ -235,6 +248,17 @@ mod tests {
     fn square_keeps_centre() {
         let square = Rect::new(10.0, 20.0, 4.0, 8.0).square();
         assert_eq!(square, Rect::new(8.0, 20.0, 8.0, 8.0));
+    }
+
+    #[test]
+    fn a_mirrored_face_has_its_left_eye_on_the_left() {
+        let face = Landmarks::from(
+            [(10.0, 5.0), (30.0, 6.0), (18.0, 12.0), (12.0, 20.0), (28.0, 21.0)].map(|(x, y)| Point::new(x, y)),
+        );
+        let mirrored = face.mirrored(100.0);
+        assert_eq!(mirrored.to_array().map(|p| p.x), [70.0, 90.0, 82.0, 72.0, 88.0]);
+        assert_eq!(mirrored.to_array().map(|p| p.y), [6.0, 5.0, 12.0, 21.0, 20.0]);
+        assert_eq!(mirrored.mirrored(100.0), face);
     }
 
     #[test]

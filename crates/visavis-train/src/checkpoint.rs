@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
 use crate::network::Parameters;
+use crate::numbers::{from_bytes, to_bytes};
 use crate::optimiser::Optimiser;
 use crate::recipe::OptimiserParams;
 use crate::schedule::Progress;
@@ -67,8 +68,7 @@ impl Checkpoint {
                 lists.push((format!("second.{}", parameter.name), second));
             }
         }
-        let bytes: Vec<Vec<u8>> =
-            lists.iter().map(|(_, values)| values.iter().flat_map(|value| value.to_le_bytes()).collect()).collect();
+        let bytes: Vec<Vec<u8>> = lists.iter().map(|(_, values)| to_bytes(values)).collect();
         let views = lists.iter().zip(&bytes).map(|((name, values), bytes)| {
             TensorView::new(Dtype::F32, vec![values.len()], bytes).map(|view| (name.clone(), view))
         });
@@ -101,7 +101,7 @@ impl Checkpoint {
             if view.dtype() != Dtype::F32 || view.data().len() != 4 * length {
                 return Err(wrong(format!("`{name}` has another size: the checkpoint belongs to another network")));
             }
-            Ok(view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+            Ok(from_bytes(view.data()))
         };
         let (mut parameters, mut average) = (layout.clone(), layout.clone());
         let (mut first, mut second) = (Vec::new(), Vec::new());

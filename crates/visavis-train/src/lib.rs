@@ -11,6 +11,7 @@ pub mod feed;
 pub mod forest;
 mod loss;
 pub mod network;
+mod numbers;
 pub mod ops;
 mod optimiser;
 pub mod recipe;

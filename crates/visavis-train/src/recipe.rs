@@ -364,6 +364,19 @@ impl Recipe {
         Ok(recipe)
     }
 
+    /// The same without the folders of this machine: what a model card shows, and what decides whether a run is the same.
+    #[must_use]
+    pub fn without_folders(&self) -> Self {
+        let mut recipe = self.clone();
+        let short = |path: &Path| -> PathBuf { path.file_name().map(PathBuf::from).unwrap_or_default() };
+        // Weights of runs all have one name; their folder tells them apart.
+        recipe.init = recipe.init.map(|file| file.parent().map(short).unwrap_or_default().join(short(&file)));
+        for source in recipe.stages.iter_mut().flat_map(|stage| &mut stage.data) {
+            source.pack = short(&source.pack);
+        }
+        recipe
+    }
+
     /// Checks what can be checked without the data.
     ///
     /// # Errors
@@ -389,5 +402,53 @@ impl Recipe {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = r#"
+        name = "a"
+        title = "A"
+        init = "../runs/before/best.safetensors"
+        [network]
+        kind = "onet"
+        [[stage]]
+        epochs = 1
+        batch = 8
+        data = [{ pack = "../packs/mine" }]
+    "#;
+
+    fn read(folder: &Path, text: &str) -> Result<Recipe, TrainError> {
+        let path = folder.join("a.toml");
+        std::fs::write(&path, text).unwrap();
+        Recipe::read(&path)
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_recipe_and_do_not_make_it_another() {
+        let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (a, b) = (read(here.path(), TEXT).unwrap(), read(there.path(), TEXT).unwrap());
+        assert_eq!(a.stages[0].data[0].pack, here.path().join("../packs/mine"));
+        assert_ne!(a, b);
+        assert_eq!(a.without_folders(), b.without_folders());
+        assert_eq!(a.without_folders().init, Some("before/best.safetensors".into()));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let cases = [
+            (TEXT.replace("epochs", "epoch"), "epoch"),
+            (TEXT.replace("\"onet\"", "\"face\"\nbackbone = \"vgg19\"\nside = 64\ntasks = [\"age\"]"), "vgg19"),
+            (TEXT.replace("name = \"a\"", "name = \"A b\""), "`name`"),
+            (TEXT.replace("batch = 8", "batch = 1"), "`batch`"),
+        ];
+        for (text, named) in cases {
+            let said = read(folder.path(), &text).unwrap_err().to_string();
+            assert!(said.contains(named), "{named}: {said}");
+        }
     }
 }

@@ -37,7 +37,9 @@ impl RunFolder {
             return Err(TrainError::Run { path: path.to_owned(), reason });
         }
         let text = toml::to_string_pretty(recipe).map_err(|error| TrainError::Recipe { reason: error.to_string() })?;
-        let recipe_hash = sha256(text.as_bytes());
+        let portable = toml::to_string(&recipe.without_folders());
+        let portable = portable.map_err(|error| TrainError::Recipe { reason: error.to_string() })?;
+        let recipe_hash = sha256(portable.as_bytes());
         let folder = Self { path: path.to_owned(), recipe_hash };
         if !resume {
             write_aside(&path.join("recipe.toml"), text.as_bytes())?;

@@ -12,6 +12,7 @@ use visavis_face::{FaceView, Findings, Recognise};
 use crate::TrainError;
 use crate::feed::age_classes;
 use crate::network::{AGE_CLASSES, FaceTask};
+use crate::numbers::{from_bytes, to_bytes};
 use crate::recipe::AgeTarget;
 
 /// How sure a teacher that gives a bare number of years is taken to be, in years: about its usual error.
@@ -89,13 +90,8 @@ impl Answers {
     /// # Errors
     /// [`TrainError::File`], [`TrainError::Weights`].
     pub fn write(&self, path: &Path) -> Result<(), TrainError> {
-        let bytes: Vec<(String, usize, Vec<u8>)> = self
-            .tasks
-            .iter()
-            .map(|(task, (columns, values))| {
-                (task.clone(), *columns, values.iter().flat_map(|value| value.to_le_bytes()).collect())
-            })
-            .collect();
+        let bytes: Vec<(String, usize, Vec<u8>)> =
+            self.tasks.iter().map(|(task, (columns, values))| (task.clone(), *columns, to_bytes(values))).collect();
         let views = bytes.iter().map(|(task, columns, bytes)| {
             let view = TensorView::new(Dtype::F32, vec![bytes.len() / 4 / columns, *columns], bytes);
             view.map(|view| (task.clone(), view))
@@ -113,7 +109,7 @@ impl Answers {
         let file = SafeTensors::deserialize(&bytes).map_err(TrainError::weights)?;
         let tasks = file.tensors().into_iter().filter_map(|(task, view)| {
             let columns = *view.shape().get(1)?;
-            let values = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+            let values = from_bytes(view.data());
             Some((task, (columns, values)))
         });
         Ok(Self { tasks: tasks.collect() })
@@ -148,10 +144,7 @@ fn answers_for(
     let first = teacher.recognise(&picture, &[FaceView { rect, landmarks }])?;
     picture.mirror();
     let mirrored_rect = visavis_image::Rect::new(width - rect.x - rect.width, rect.y, rect.width, rect.height);
-    let mirrored_landmarks = landmarks.map(|landmarks| {
-        let [a, b, nose, c, d] = landmarks.map(|p| visavis_image::Point::new(width - p.x, p.y)).to_array();
-        visavis_image::Landmarks::from([b, a, nose, d, c])
-    });
+    let mirrored_landmarks = landmarks.map(|landmarks| landmarks.mirrored(width));
     let second = teacher.recognise(&picture, &[FaceView { rect: mirrored_rect, landmarks: mirrored_landmarks }])?;
     let told = |task: FaceTask| {
         let rows = [first.first(), second.first()].map(|found| found.and_then(|found| row_of(task, found)));

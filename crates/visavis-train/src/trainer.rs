@@ -16,7 +16,7 @@ use crate::feed::{Batch, Feed, FeedParams, Pick, Purpose, Sampler, Targets, mix}
 use crate::loss::judge;
 use crate::network::{Mode, Network, Parameters, Pass, Trace, load_pretrained};
 use crate::optimiser::{Optimiser, follow};
-use crate::recipe::{NetworkRecipe, Recipe, Stage, TeacherRecipe};
+use crate::recipe::{AugmentParams, NetworkRecipe, Recipe, Stage, TeacherRecipe};
 use crate::run_folder::RunFolder;
 use crate::schedule::Progress;
 use crate::teacher::{Answers, Lesson};
@@ -247,7 +247,7 @@ impl Run<'_> {
     fn epoch(&mut self, stage: &Stage, data: &StageData, state: &mut Checkpoint) -> Result<f64, TrainError> {
         let (number, epoch) = (state.position.stage, state.position.epoch);
         let seed = mix(&[self.recipe.seed, number as u64, epoch as u64, 1]);
-        let params = self.feed_params(stage, Some(()), seed);
+        let params = self.feed_params(stage, Some(self.recipe.augment.clone()), seed);
         let picks = data.training.epoch(number, epoch);
         let batches = picks.len() / stage.batch;
         let mut line = StepLine::default();
@@ -364,10 +364,10 @@ impl Run<'_> {
         lessons
     }
 
-    fn feed_params(&self, stage: &Stage, vary: Option<()>, seed: u64) -> FeedParams {
+    fn feed_params(&self, stage: &Stage, augment: Option<AugmentParams>, seed: u64) -> FeedParams {
         let (mean, std) = self.recipe.network.pixels();
         FeedParams {
-            augment: vary.map(|()| self.recipe.augment.clone()),
+            augment,
             purpose: match self.recipe.network {
                 NetworkRecipe::Onet => Purpose::Keypoints,
                 NetworkRecipe::Face { .. } => Purpose::Face,

@@ -4,16 +4,18 @@
 
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Device, Distribution, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 use visavis_train::ops::{Activation, Window, convolve, depthwise, normalise};
 
 fn device() -> Device {
     Device::flex().autodiff()
 }
 
+/// Not burn's own random numbers: those come from one generator for the whole process, which tests side by side share.
 fn random<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
-    device().seed(seed);
-    Tensor::<D>::random(shape, Distribution::Normal(0.0, 1.0), &device()).require_grad()
+    let mut random = fastrand::Rng::with_seed(seed);
+    let values: Vec<f32> = (0..shape.iter().product()).map(|_| 2.0 * random.f32() + random.f32() - 1.5).collect();
+    Tensor::from_data(TensorData::new(values, shape), &device()).require_grad()
 }
 
 fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
@@ -41,8 +43,7 @@ fn same<const W: usize>(
     let run = |operation: &dyn Fn(Tensor<4>, Tensor<W>) -> Tensor<4>| {
         let (x, w) = (random(x, 1), random(w, 2));
         let out = operation(x.clone(), w.clone());
-        device().seed(3);
-        let weight = Tensor::<4>::random(out.shape(), Distribution::Normal(0.0, 1.0), &device());
+        let weight = random(out.dims(), 3);
         let grads = (out.clone() * weight).sum().backward();
         [numbers(out), numbers(x.grad(&grads).unwrap()), numbers(w.grad(&grads).unwrap())]
     };
@@ -173,4 +174,48 @@ fn windows_cover_what_they_should() {
     }
     assert_eq!(Window::same(3, 2, 224).padding, [0, 1]);
     assert_eq!(Window::same(3, 2, 7).padding, [1, 1]);
+}
+
+/// Pooling is burn's: its gradient goes to the largest number of each window, as laid out here by hand.
+#[test]
+fn pooling_hands_its_gradient_to_the_largest() {
+    use burn::tensor::module::max_pool2d;
+    use burn::tensor::ops::MaxPoolOptions;
+    let windows = [
+        (Window::centred(3, 2), 8),
+        (Window::centred(3, 2), 9),
+        (Window::valid(2, 2), 8),
+        (Window::valid(3, 2), 9),
+        (Window { kernel: 3, stride: 2, padding: [0, 1] }, 8),
+    ];
+    for (window, side) in windows {
+        let (planes, places) = (6, window.places(side));
+        let x = random([2, 3, side, side], 6);
+        let [before, behind] = window.padding;
+        let options = MaxPoolOptions::new([window.kernel; 2])
+            .with_stride([window.stride; 2])
+            .with_padding_pairs([(before, behind); 2]);
+        let y = max_pool2d(x.clone(), options);
+        let weight = random(y.dims(), 7);
+        let grads = (y.clone() * weight.clone()).sum().backward();
+        let (values, weight) = (numbers(x.clone()), numbers(weight));
+        let (mut expected, mut gradient) = (Vec::new(), vec![0.0; values.len()]);
+        for plane in 0..planes {
+            for place in 0..places * places {
+                let start = |at: usize| (at * window.stride) as isize - before as isize;
+                let (top, left) = (start(place / places), start(place % places));
+                let inside = |at: isize| (0..side as isize).contains(&at);
+                let largest = (0..window.kernel * window.kernel)
+                    .map(|tap| (top + (tap / window.kernel) as isize, left + (tap % window.kernel) as isize))
+                    .filter(|(row, column)| inside(*row) && inside(*column))
+                    .map(|(row, column)| plane * side * side + row as usize * side + column as usize)
+                    .max_by(|a, b| values[*a].total_cmp(&values[*b]))
+                    .unwrap();
+                expected.push(values[largest]);
+                gradient[largest] += weight[plane * places * places + place];
+            }
+        }
+        near(&numbers(y), &expected, &format!("{window:?} on {side}"));
+        near(&numbers(x.grad(&grads).unwrap()), &gradient, &format!("{window:?} on {side}: gradient"));
+    }
 }

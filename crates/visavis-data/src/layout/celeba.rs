@@ -101,7 +101,7 @@ fn points(list: &List) -> Result<HashMap<String, Landmarks>, DataError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
+    use crate::layout::folder_of;
 
     const ATTRIBUTE_LIST: &str = "2\n5_o_Clock_Shadow Eyeglasses Male Smiling Young \n\
                                   000001.jpg -1  1 -1  1  1\n000002.jpg  1 -1  1 -1 -1\n";
@@ -110,13 +110,7 @@ mod tests {
                                  000002.jpg 1 2 3 4 5 6 7 8 9 10\n";
 
     fn folder(files: &[(&str, &str)]) -> Result<DataSet, DataError> {
-        let folder = tempfile::tempdir().unwrap();
-        for (file, text) in files {
-            let path = folder.path().join(file);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        read(folder.path())
+        read(folder_of(files.iter().copied()).path())
     }
 
     #[test]

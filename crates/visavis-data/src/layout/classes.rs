@@ -117,15 +117,10 @@ fn by_convention(folder: &str) -> Option<Labels> {
 mod tests {
     use super::*;
     use crate::Gender;
-    use std::fs;
+    use crate::layout::folder_of;
 
     fn folder(files: &[&str], rules: &[&str]) -> Result<DataSet, DataError> {
-        let folder = tempfile::tempdir().unwrap();
-        for file in files {
-            let path = folder.path().join(file);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, "").unwrap();
-        }
+        let folder = folder_of(files.iter().map(|file| (*file, "")));
         let rules: Vec<ClassRule> = rules.iter().map(|rule| rule.parse().unwrap()).collect();
         read(folder.path(), &rules)
     }

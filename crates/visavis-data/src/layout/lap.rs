@@ -83,16 +83,10 @@ fn read_list(root: &Path, list: &Path, samples: &mut Vec<Sample>) -> Result<(), 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
+    use crate::layout::folder_of;
 
     fn folder(files: &[(&str, &str)]) -> Result<DataSet, DataError> {
-        let folder = tempfile::tempdir().unwrap();
-        for (file, text) in files {
-            let path = folder.path().join(file);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        read(folder.path())
+        read(folder_of(files.iter().copied()).path())
     }
 
     #[test]

@@ -119,6 +119,18 @@ pub fn read(layout: Layout, path: &Path) -> Result<DataSet, DataError> {
     }
 }
 
+/// A folder with these files, gone when dropped.
+#[cfg(test)]
+fn folder_of<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (file, text) in files {
+        let path = folder.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    folder
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

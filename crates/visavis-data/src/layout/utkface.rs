@@ -66,15 +66,10 @@ fn labels(age: &str, gender: &str, race: &str) -> Result<Labels, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
+    use crate::layout::folder_of;
 
     fn folder(files: &[&str]) -> Result<DataSet, DataError> {
-        let folder = tempfile::tempdir().unwrap();
-        for file in files {
-            let path = folder.path().join(file);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, "").unwrap();
-        }
+        let folder = folder_of(files.iter().map(|file| (*file, "")));
         read(folder.path())
     }
 

@@ -1,13 +1,11 @@
 //! What people should know of a network.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
 
 use visavis_infer::Manifest;
 use visavis_infer::manifest::Figure;
 
 use super::{Check, Export};
-use crate::recipe::Recipe;
 
 /// The parts of a model card that no file knows.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -47,7 +45,7 @@ impl ModelCard {
         );
         let _ = writeln!(text, "## Data\n\n{}\n", self.data);
         let _ = writeln!(text, "## Recipe\n\n```sh\n{}\n```\n", self.commands.join("\n"));
-        let recipe = toml::to_string_pretty(&with_short_paths(export.recipe)).unwrap_or_default();
+        let recipe = toml::to_string_pretty(&export.recipe.without_folders()).unwrap_or_default();
         let _ = writeln!(text, "```toml\n{}\n```\n", recipe.trim_end());
         let _ = writeln!(text, "## Figures\n\n| what | value | printed by |\n|---|---|---|");
         for figure in &self.figures {
@@ -66,18 +64,4 @@ impl ModelCard {
         }
         text
     }
-}
-
-/// The recipe without the folders of the machine on which it ran.
-fn with_short_paths(recipe: &Recipe) -> Recipe {
-    let mut recipe = recipe.clone();
-    let short = |path: &Path| -> PathBuf { path.file_name().map(PathBuf::from).unwrap_or_default() };
-    recipe.init = recipe.init.map(|file| match file.parent() {
-        Some(folder) => short(folder).join(short(&file)),
-        None => file,
-    });
-    for source in recipe.stages.iter_mut().flat_map(|stage| &mut stage.data) {
-        source.pack = short(&source.pack);
-    }
-    recipe
 }

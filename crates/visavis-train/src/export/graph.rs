@@ -11,6 +11,7 @@ use tract_onnx::pb::{
 };
 
 use crate::network::{Affine, Layer, Network, Norm, ParameterId, Parameters, folded};
+use crate::numbers::to_bytes;
 use crate::ops::{Activation, Window};
 
 /// Name of the input tensor, `[N, 3, side, side]`.
@@ -254,7 +255,7 @@ impl Graph<'_> {
         let (kind, raw) = if halved {
             (DataType::Float16, values.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect())
         } else {
-            (DataType::Float, values.iter().flat_map(|v| v.to_le_bytes()).collect())
+            (DataType::Float, to_bytes(values))
         };
         self.weights.push(TensorProto {
             name: name.clone(),

@@ -6,6 +6,7 @@ use visavis_image::{Landmarks, Picture, Point, Rect, Resizer, Similarity, codec,
 use visavis_infer::manifest::{Crop, Fit};
 
 use super::Purpose;
+use crate::numbers;
 use crate::recipe::AugmentParams;
 
 /// A face as the network is to see it.
@@ -51,7 +52,7 @@ impl Augmenter {
         let p = self.params.clone();
         if random.f32() < p.mirror {
             view.picture.mirror();
-            view.landmarks = view.landmarks.map(mirrored);
+            view.landmarks = view.landmarks.map(|landmarks| landmarks.mirrored(1.0));
         }
         if random.f32() < p.small {
             self.shrink(&mut view.picture, random);
@@ -111,12 +112,6 @@ impl Augmenter {
     }
 }
 
-/// Left and right change places as the picture is mirrored.
-fn mirrored(landmarks: Landmarks) -> Landmarks {
-    let [left_eye, right_eye, nose, left_mouth, right_mouth] = landmarks.map(|p| Point::new(1.0 - p.x, p.y)).to_array();
-    Landmarks::from([right_eye, left_eye, nose, right_mouth, left_mouth])
-}
-
 fn colours(picture: &mut Picture, p: &AugmentParams, random: &mut fastrand::Rng) {
     let contrast = (normal(random) * p.contrast).exp();
     let brightness = normal(random) * p.brightness;
@@ -157,6 +152,5 @@ fn erase(picture: &mut Picture, random: &mut fastrand::Rng) {
 
 /// A standard normal number, cut off at three deviations.
 fn normal(random: &mut fastrand::Rng) -> f32 {
-    let (u, v) = (1.0 - random.f32(), random.f32());
-    ((-2.0 * u.ln()).sqrt() * (std::f32::consts::TAU * v).cos()).clamp(-3.0, 3.0)
+    numbers::normal(random).clamp(-3.0, 3.0)
 }

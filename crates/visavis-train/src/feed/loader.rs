@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use visavis_data::DataError;
 use visavis_data::pack::Pack;
@@ -36,9 +36,15 @@ pub struct FeedParams {
     pub threads: usize,
 }
 
+/// A thread and the batches that it has made.
+struct Lane {
+    batches: Receiver<Result<Batch, DataError>>,
+    maker: Option<JoinHandle<()>>,
+}
+
 /// The batches of an epoch, in order, made by threads that end when it is dropped.
 pub struct Feed {
-    lanes: Vec<Receiver<Result<Batch, DataError>>>,
+    lanes: Vec<Lane>,
     next: usize,
     count: usize,
 }
@@ -55,7 +61,7 @@ impl Feed {
         let lanes = (0..threads).map(|lane| {
             let (sender, receiver) = sync_channel(AHEAD);
             let (packs, picks, params) = (packs.to_vec(), picks.clone(), params.clone());
-            thread::spawn(move || {
+            let maker = thread::spawn(move || {
                 let mut augmenter =
                     Augmenter::new(params.augment.clone().unwrap_or_default(), params.purpose, params.side as u32);
                 for index in (skip..count).skip(lane).step_by(threads) {
@@ -67,15 +73,9 @@ impl Feed {
                     }
                 }
             });
-            receiver
+            Lane { batches: receiver, maker: Some(maker) }
         });
         Self { lanes: lanes.collect(), next: 0, count: count.saturating_sub(skip) }
-    }
-
-    /// How many batches are still to come.
-    #[must_use]
-    pub fn remaining(&self) -> usize {
-        self.count - self.next
     }
 }
 
@@ -86,9 +86,17 @@ impl Iterator for Feed {
         if self.next == self.count {
             return None;
         }
-        let lane = self.next % self.lanes.len();
+        let at = self.next % self.lanes.len();
         self.next += 1;
-        self.lanes[lane].recv().ok()
+        let lane = &mut self.lanes[at];
+        match lane.batches.recv() {
+            Ok(batch) => Some(batch),
+            // The thread died before its last batch: an epoch that merely looked shorter would hide that.
+            Err(_) => match lane.maker.take().map(JoinHandle::join) {
+                Some(Err(panic)) => std::panic::resume_unwind(panic),
+                _ => None,
+            },
+        }
     }
 }
 

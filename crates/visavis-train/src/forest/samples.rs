@@ -26,27 +26,15 @@ impl LabelledFace {
         self.detected.unwrap_or(self.rect)
     }
 
-    fn mirrored_landmarks(&self) -> Landmarks {
-        let width = self.grey.width() as f32;
-        let Landmarks { left_eye, right_eye, nose, left_mouth, right_mouth } = self.landmarks;
-        let swapped = Landmarks {
-            left_eye: right_eye,
-            right_eye: left_eye,
-            nose,
-            left_mouth: right_mouth,
-            right_mouth: left_mouth,
-        };
-        swapped.map(|point| Point::new(width - point.x, point.y))
-    }
-
     /// The face as it is, or in a mirror, seen from a frame that is given for the face as it is.
     fn seen(&self, frame: BoxFrame, mirrored: bool) -> (BoxFrame, Shape) {
         if !mirrored {
             return (frame, frame.shape(&self.landmarks));
         }
-        let centre = Point::new(self.grey.width() as f32 - frame.centre.x, frame.centre.y);
+        let width = self.grey.width() as f32;
+        let centre = Point::new(width - frame.centre.x, frame.centre.y);
         let frame = BoxFrame { centre, ..frame };
-        (frame, frame.shape(&self.mirrored_landmarks()))
+        (frame, frame.shape(&self.landmarks.mirrored(width)))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Lays out a network and its starting values at once.
 
 use super::{Affine, Layer, Norm, Parameter, ParameterId, Parameters, Role};
+use crate::numbers::normal;
 use crate::ops::{Activation, Window};
 
 /// Makes layers and the parameters that they name.
@@ -146,12 +147,6 @@ impl Builder {
         };
         Layer::SqueezeExcite { reduce: affine(reduce, channels, squeezed), expand: affine(expand, squeezed, channels) }
     }
-}
-
-/// A standard normal number (Box and Muller).
-fn normal(random: &mut fastrand::Rng) -> f32 {
-    let (u, v) = (1.0 - random.f32(), random.f32());
-    (-2.0 * u.ln()).sqrt() * (std::f32::consts::TAU * v).cos()
 }
 
 /// Channels times a width multiplier, a multiple of 8 and never below nine tenths (as MobileNet's authors have it).

@@ -6,6 +6,7 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use crate::TrainError;
+use crate::numbers::{from_bytes, to_bytes};
 
 /// The place of a parameter in its [`Parameters`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -69,11 +70,6 @@ impl Parameters {
         &mut self.list
     }
 
-    /// The place of every parameter.
-    pub fn ids(&self) -> impl Iterator<Item = ParameterId> + use<> {
-        (0..self.list.len()).map(ParameterId)
-    }
-
     /// How many numbers training learns: statistics do not count.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -85,8 +81,7 @@ impl Parameters {
     /// # Errors
     /// [`TrainError::Weights`] if the format refuses them.
     pub fn to_safetensors(&self, notes: HashMap<String, String>) -> Result<Vec<u8>, TrainError> {
-        let bytes: Vec<Vec<u8>> =
-            self.list.iter().map(|p| p.value.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
+        let bytes: Vec<Vec<u8>> = self.list.iter().map(|p| to_bytes(&p.value)).collect();
         let views = self.list.iter().zip(&bytes).map(|(p, bytes)| {
             let view = TensorView::new(Dtype::F32, p.shape.clone(), bytes);
             view.map(|view| (p.name.clone(), view))
@@ -106,8 +101,7 @@ impl Parameters {
             if view.dtype() != Dtype::F32 {
                 return Err(TrainError::Weights { reason: format!("`{name}` is {:?}, not F32", view.dtype()) });
             }
-            let values = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-            tensors.insert(name, (view.shape().to_vec(), values.collect()));
+            tensors.insert(name, (view.shape().to_vec(), from_bytes(view.data())));
         }
         Ok(self.take(tensors))
     }

@@ -8,6 +8,7 @@ use half::{bf16, f16};
 
 use super::{Parameters, Taken};
 use crate::TrainError;
+use crate::numbers::from_bytes;
 
 /// Takes over every tensor of a file of published weights whose name and shape fit; names are those of the network's
 /// authors, which ours follow.
@@ -24,9 +25,7 @@ pub fn load_pretrained(parameters: &mut Parameters, path: &Path) -> Result<Taken
             for (name, tensor) in reader.tensors() {
                 let bytes = || tensor.read().map_err(|error| failed(error.to_string()));
                 let values: Vec<f32> = match tensor.dtype() {
-                    DType::F32 => {
-                        bytes()?.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
-                    }
+                    DType::F32 => from_bytes(&bytes()?),
                     DType::F16 => bytes()?.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
                     DType::BF16 => {
                         bytes()?.chunks_exact(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect()

@@ -24,7 +24,7 @@ use crate::options::{EngineArgs, say, say_json};
 /// is run on the picture around each face.
 #[derive(Parser)]
 #[command(after_help = "Example:
-  visavis evaluate keypoints --data packs/mtfl --network onet,mtcnn_onet,yunet_n \\
+  visavis evaluate keypoints --data packs/mtfl --network kazemi_forest,mtcnn_onet,yunet_n \\
       --view labelled,detected,jitter,small --groups --plot plots")]
 pub(super) struct Args {
     /// The networks under test

@@ -35,7 +35,7 @@ use crate::options::{EngineArgs, complain, say};
   visavis evaluate tables --out docs/tables.md
   visavis evaluate tables --data packs/utkface packs/genki4k packs/mtfl --untrained untrained \\
       --peers mtcnn_onet,faceapi_age_gender,faceapi_expression --view labelled,detected,jitter,small \\
-      --keypoints onet --out docs/tables.md")]
+      --keypoints kazemi_forest --out docs/tables.md")]
 pub(super) struct Args {
     /// Packs of labelled faces (`visavis data pack`); without any, only speeds are measured
     #[arg(long, num_args = 1.., value_name = "PACK")]
