@@ -172,21 +172,28 @@ fn gradients_are_slopes() {
             (value, trace.gradients(&sum))
         };
         let (_, gradients) = loss(&parameters);
-        // Along the whole gradient the loss grows by the gradient's length; by single numbers it would be lost in rounding.
-        let length: f32 = gradients.iter().flatten().flatten().map(|g| g * g).sum::<f32>().sqrt();
-        // A step that changes the loss by about three ten-thousandths: normalisations over few numbers bend sharply.
-        let step = 3e-4 / length;
-        let moved = |sign: f32| {
-            let mut moved = parameters.clone();
-            for (parameter, gradient) in moved.all_mut().iter_mut().zip(&gradients) {
-                for (value, slope) in parameter.value.iter_mut().zip(gradient.iter().flatten()) {
+        // Tensor by tensor, one of every few, so that a small gradient that is wrong cannot hide behind a large one. Along
+        // its own gradient the loss grows by the gradient's length; number by number that would be lost in rounding.
+        for at in (0..gradients.len()).step_by(gradients.len() / 9) {
+            let Some(gradient) = &gradients[at] else { continue };
+            let name = &parameters.all()[at].name;
+            let length: f32 = gradient.iter().map(|g| g * g).sum::<f32>().sqrt();
+            // A shift that the next normalisation takes away again has none.
+            if length < 1e-4 {
+                continue;
+            }
+            // A step that changes the loss by three ten-thousandths: normalisations over few numbers bend sharply.
+            let step = 3e-4 / length;
+            let moved = |sign: f32| {
+                let mut moved = parameters.clone();
+                for (value, slope) in moved.all_mut()[at].value.iter_mut().zip(gradient) {
                     *value += sign * step * slope / length;
                 }
-            }
-            loss(&moved).0
-        };
-        let slope = (moved(1.0) - moved(-1.0)) / (2.0 * step);
-        assert!((slope / length - 1.0).abs() < 0.05, "{backbone}: slope {slope} along a gradient of length {length}");
+                loss(&moved).0
+            };
+            let slope = (moved(1.0) - moved(-1.0)) / (2.0 * step);
+            assert!((slope / length - 1.0).abs() < 0.03, "{backbone}, {name}: {slope} along a gradient of {length}");
+        }
     }
 }
 
