@@ -34,6 +34,27 @@ impl<B: Kernels, C: CheckpointStrategy> TrainOps for Autodiff<B, C> {
         }
     }
 
+    fn product_op(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct Product;
+        impl<B: Kernels> Backward<B, 2> for Product {
+            type State = (NodeId, NodeId);
+            fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, kept: &mut Checkpointer) {
+                let grad = grads.consume::<B>(&ops.node);
+                let (a, b) = ops.state;
+                let (a, b) = B::product_backward(kept.retrieve_node_output(a), kept.retrieve_node_output(b), grad);
+                register::<B, 2>(grads, ops.parents.map(|node| node.map(|node| node.id)), [a, b]);
+            }
+        }
+        match Product.prepare::<C>([a.node(), b.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(mut prep) => {
+                let state = (prep.checkpoint(&a), prep.checkpoint(&b));
+                prep.finish(state, B::product(a.into_primitive(), b.into_primitive()))
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::product(a.into_primitive(), b.into_primitive())),
+        }
+    }
+
     fn columns_op(x: FloatTensor<Self>, window: Window) -> FloatTensor<Self> {
         #[derive(Debug)]
         struct Columns;

@@ -5,11 +5,16 @@ use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{Shape, TensorData};
 use rayon::prelude::*;
 
-use super::{Activation, Kernels, Window};
+use super::product::{Matrix, product};
+use super::{Activation, Kernels, Window, planes};
 
 impl super::TrainOps for Flex {
     fn depthwise_op(x: FlexTensor, weight: FlexTensor, window: Window) -> FlexTensor {
         Self::depthwise(x, weight, window)
+    }
+
+    fn product_op(a: FlexTensor, b: FlexTensor) -> FlexTensor {
+        Self::product(a, b)
     }
 
     fn columns_op(x: FlexTensor, window: Window) -> FlexTensor {
@@ -40,6 +45,10 @@ fn dims4(x: &FlexTensor) -> [usize; 4] {
     x.shape().dims()
 }
 
+fn dims2(x: &FlexTensor) -> [usize; 2] {
+    x.shape().dims()
+}
+
 impl Kernels for Flex {
     fn depthwise(x: FlexTensor, weight: FlexTensor, window: Window) -> FlexTensor {
         let (x, weight) = (x.to_contiguous(), weight.to_contiguous());
@@ -51,12 +60,7 @@ impl Kernels for Flex {
             .zip(numbers(&x).par_chunks(batch * height * width))
             .zip(numbers(&weight).par_chunks(taps))
             .for_each(|((out, x), weight)| {
-                let mut frame = Frame::new(height, width, window);
-                for (out, plane) in out.chunks_exact_mut(down * across).zip(x.chunks_exact(height * width)) {
-                    frame.fill(plane);
-                    correlate(&frame.padded, frame.row, weight, window.kernel, &mut frame.dense);
-                    frame.pick(out, window.stride);
-                }
+                planes::depthwise(x, [height, width], weight, window, out);
             });
         tensor([channels, batch, down, across], out)
     }
@@ -80,23 +84,24 @@ impl Kernels for Flex {
             .zip(numbers(&grad).par_chunks(batch * down * across))
             .zip(numbers(&weight).par_chunks(k * k))
             .for_each(|((((x_grad, weight_grad), x), grad), weight)| {
-                let mut frame = Frame::new(height, width, window);
-                let flipped: Vec<f32> = weight.iter().rev().copied().collect();
-                let planes = x_grad.chunks_exact_mut(height * width).zip(x.chunks_exact(height * width));
-                for ((x_grad, plane), grad) in planes.zip(grad.chunks_exact(down * across)) {
-                    frame.fill(plane);
-                    frame.spread(grad, window.stride);
-                    for (tap, sum) in weight_grad.iter_mut().enumerate() {
-                        let offset = tap / k * frame.row + tap % k;
-                        *sum += dot(&frame.dense, &frame.padded[offset..]);
-                    }
-                    // The gradient by the padded input is the correlation of the spread gradient with the flipped window.
-                    frame.pad_dense(k);
-                    correlate(&frame.wide, frame.row, &flipped, k, &mut frame.back);
-                    frame.crop(x_grad);
-                }
+                planes::depthwise_backward(x, [height, width], weight, grad, window, x_grad, weight_grad);
             });
         (tensor([channels, batch, height, width], x_grad), tensor([channels, 1, k, k], weight_grad))
+    }
+
+    fn product(a: FlexTensor, b: FlexTensor) -> FlexTensor {
+        let (a, b) = (a.to_contiguous(), b.to_contiguous());
+        let ([m, k], [_, n]) = (dims2(&a), dims2(&b));
+        tensor([m, n], product(Matrix::new(numbers(&a), [m, k]), Matrix::new(numbers(&b), [k, n])))
+    }
+
+    fn product_backward(a: FlexTensor, b: FlexTensor, grad: FlexTensor) -> (FlexTensor, FlexTensor) {
+        let (a, b, grad) = (a.to_contiguous(), b.to_contiguous(), grad.to_contiguous());
+        let ([m, k], [_, n]) = (dims2(&a), dims2(&b));
+        let by = Matrix::new(numbers(&grad), [m, n]);
+        let a_grad = product(by, Matrix::new(numbers(&b), [k, n]).transposed());
+        let b_grad = product(Matrix::new(numbers(&a), [m, k]).transposed(), by);
+        (tensor([m, k], a_grad), tensor([k, n], b_grad))
     }
 
     fn columns(x: FlexTensor, window: Window) -> FlexTensor {
@@ -171,21 +176,7 @@ impl Kernels for Flex {
             .zip(means.par_iter_mut().zip(variances))
             .zip(numbers(&scale).par_iter().zip(numbers(&shift)))
             .for_each(|(((out, x), (mean, variance)), (scale, shift))| {
-                *mean = (sum_of(x, |v| v) / length as f64) as f32;
-                let centre = *mean;
-                *variance = (sum_of(x, |v| (v - centre) * (v - centre)) / length as f64) as f32;
-                let factor = scale / (*variance + epsilon as f32).sqrt();
-                let offset = shift - factor * centre;
-                let line = out.iter_mut().zip(x);
-                match activation {
-                    Activation::Identity => line.for_each(|(out, x)| *out = x * factor + offset),
-                    Activation::Relu => line.for_each(|(out, x)| *out = (x * factor + offset).max(0.0)),
-                    Activation::Relu6 => line.for_each(|(out, x)| *out = (x * factor + offset).clamp(0.0, 6.0)),
-                    Activation::Silu => line.for_each(|(out, x)| {
-                        let y = x * factor + offset;
-                        *out = y * sigmoid(y);
-                    }),
-                }
+                [*mean, *variance] = planes::normalise(x, [*scale, *shift], epsilon, activation, out);
             });
         (tensor(shape, out), tensor([2, channels], moments))
     }
@@ -213,31 +204,9 @@ impl Kernels for Flex {
             .zip(numbers(&scale).par_iter().zip(numbers(&shift)))
             .zip(means.par_iter().zip(variances))
             .for_each(|((((x_grad, (x, grad)), (scale_grad, shift_grad)), (scale, shift)), (mean, variance))| {
-                let inverse = 1.0 / (variance + epsilon as f32).sqrt();
-                let (factor, offset) = (scale * inverse, shift - scale * inverse * mean);
-                // First the gradient before the activation, kept in `x_grad`.
-                let affine = |x: f32| x * factor + offset;
-                match activation {
-                    Activation::Identity => x_grad.copy_from_slice(grad),
-                    Activation::Relu => through(x_grad, x, grad, |x| passes(affine(x) > 0.0)),
-                    Activation::Relu6 => through(x_grad, x, grad, |x| {
-                        let y = affine(x);
-                        passes(y > 0.0) * passes(y < 6.0)
-                    }),
-                    Activation::Silu => through(x_grad, x, grad, |x| {
-                        let (y, s) = (affine(x), sigmoid(affine(x)));
-                        s + y * s * (1.0 - s)
-                    }),
-                }
-                let total = sum_of(x_grad, |g| g);
-                let product = sum_of_products(x_grad, x, *mean) * f64::from(inverse);
-                *shift_grad = total as f32;
-                *scale_grad = product as f32;
-                let mean_total = (total / length as f64) as f32;
-                let mean_product = (product / length as f64) as f32 * inverse;
-                for (out, x) in x_grad.iter_mut().zip(x) {
-                    *out = factor * (*out - mean_total - (x - mean) * mean_product);
-                }
+                let (affine, moments) = ([*scale, *shift], [*mean, *variance]);
+                [*scale_grad, *shift_grad] =
+                    planes::normalise_backward(x, affine, moments, grad, epsilon, activation, x_grad);
             });
         (tensor(shape, x_grad), tensor([channels], scale_grad), tensor([channels], shift_grad))
     }
@@ -246,180 +215,4 @@ impl Kernels for Flex {
 /// The place of a padded coordinate in the unpadded line, if it has one.
 fn within(at: usize, padding: usize, length: usize) -> Option<usize> {
     at.checked_sub(padding).filter(|at| *at < length)
-}
-
-/// `out = grad · slope(x)`. The slope is multiplied, not chosen: a choice would be a branch and would not vectorise.
-fn through(out: &mut [f32], x: &[f32], grad: &[f32], slope: impl Fn(f32) -> f32) {
-    for ((out, x), grad) in out.iter_mut().zip(x).zip(grad) {
-        *out = grad * slope(*x);
-    }
-}
-
-fn passes(condition: bool) -> f32 {
-    f32::from(u8::from(condition))
-}
-
-fn sigmoid(x: f32) -> f32 {
-    1.0 / (1.0 + (-x).exp())
-}
-
-/// Sums in eight lanes, stretch by stretch, so that it vectorises and stays exact over millions of values.
-fn sum_of(values: &[f32], f: impl Fn(f32) -> f32) -> f64 {
-    let mut total = 0.0f64;
-    for stretch in values.chunks(4096) {
-        let mut lanes = [0.0f32; 16];
-        let chunks = stretch.chunks_exact(16);
-        let rest: f32 = chunks.remainder().iter().map(|v| f(*v)).sum();
-        for chunk in chunks {
-            for (lane, value) in lanes.iter_mut().zip(chunk) {
-                *lane += f(*value);
-            }
-        }
-        total += f64::from(lanes.iter().sum::<f32>() + rest);
-    }
-    total
-}
-
-/// Σ g·(x − mean).
-fn sum_of_products(g: &[f32], x: &[f32], mean: f32) -> f64 {
-    let mut total = 0.0f64;
-    for (g, x) in g.chunks(4096).zip(x.chunks(4096)) {
-        let mut lanes = [0.0f32; 16];
-        let (g_chunks, x_chunks) = (g.chunks_exact(16), x.chunks_exact(16));
-        let rest: f32 = g_chunks.remainder().iter().zip(x_chunks.remainder()).map(|(g, x)| g * (x - mean)).sum();
-        for (g, x) in g_chunks.zip(x_chunks) {
-            for i in 0..16 {
-                lanes[i] += g[i] * (x[i] - mean);
-            }
-        }
-        total += f64::from(lanes.iter().sum::<f32>() + rest);
-    }
-    total
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut lanes = [0.0f32; 16];
-    let (a_chunks, b_chunks) = (a.chunks_exact(16), b[..a.len()].chunks_exact(16));
-    let rest: f32 = a_chunks.remainder().iter().zip(b_chunks.remainder()).map(|(a, b)| a * b).sum();
-    for (a, b) in a_chunks.zip(b_chunks) {
-        for i in 0..16 {
-            lanes[i] += a[i] * b[i];
-        }
-    }
-    lanes.iter().sum::<f32>() + rest
-}
-
-/// Working memory for the planes of one channel.
-///
-/// A plane lies in its padded frame, `row` wide. Reading the frame as one long line, a window at `i` covers
-/// `i + ky·row + kx`, so a convolution is `k·k` shifted additions over the whole line, however small the plane is; what
-/// it computes across the ends of rows is never looked at.
-struct Frame {
-    width: usize,
-    before: usize,
-    /// Width of the padded plane.
-    row: usize,
-    across: usize,
-    /// The padded plane and a tail of zeros, so that every shift stays inside.
-    padded: Vec<f32>,
-    /// Results at every place of stride 1, rows of `row`.
-    dense: Vec<f32>,
-    /// `dense` with margins for the way back.
-    wide: Vec<f32>,
-    /// Gradient by the padded plane.
-    back: Vec<f32>,
-}
-
-impl Frame {
-    fn new(height: usize, width: usize, window: Window) -> Self {
-        let margin: usize = window.padding.iter().sum();
-        let (row, rows) = (width + margin, height + margin);
-        let (dense_rows, k) = (rows - window.kernel + 1, window.kernel);
-        let tail = (k - 1) * row + k;
-        Self {
-            width,
-            before: window.padding[0],
-            row,
-            across: window.places(width),
-            padded: vec![0.0; rows * row + tail],
-            dense: vec![0.0; dense_rows * row],
-            wide: vec![0.0; dense_rows * row + 2 * tail + (k - 1) * row],
-            back: vec![0.0; rows * row],
-        }
-    }
-
-    fn fill(&mut self, plane: &[f32]) {
-        for (y, line) in plane.chunks_exact(self.width).enumerate() {
-            let start = (y + self.before) * self.row + self.before;
-            self.padded[start..start + self.width].copy_from_slice(line);
-        }
-    }
-
-    /// Takes the places of the window's stride out of `dense`.
-    fn pick(&self, out: &mut [f32], stride: usize) {
-        for (y, line) in out.chunks_exact_mut(self.across).enumerate() {
-            let dense = &self.dense[y * stride * self.row..][..self.row];
-            if stride == 1 {
-                line.copy_from_slice(&dense[..self.across]);
-            } else {
-                for (out, value) in line.iter_mut().zip(dense.iter().step_by(stride)) {
-                    *out = *value;
-                }
-            }
-        }
-    }
-
-    /// The way back of [`pick`](Self::pick): zeros between the places.
-    fn spread(&mut self, grad: &[f32], stride: usize) {
-        self.dense.fill(0.0);
-        for (y, line) in grad.chunks_exact(self.across).enumerate() {
-            let dense = &mut self.dense[y * stride * self.row..][..self.row];
-            for (value, out) in line.iter().zip(dense.iter_mut().step_by(stride)) {
-                *out = *value;
-            }
-        }
-    }
-
-    /// Puts `dense` behind a margin of `k − 1` rows and columns.
-    fn pad_dense(&mut self, k: usize) {
-        let margin = (k - 1) * self.row + (k - 1);
-        let length = self.dense.len();
-        self.wide[margin..margin + length].copy_from_slice(&self.dense);
-    }
-
-    fn crop(&self, out: &mut [f32]) {
-        for (y, line) in out.chunks_exact_mut(self.width).enumerate() {
-            line.copy_from_slice(&self.back[(y + self.before) * self.row + self.before..][..self.width]);
-        }
-    }
-}
-
-/// `out[i] = Σ weight[ky, kx] · line[i + ky·row + kx]`.
-fn correlate(line: &[f32], row: usize, weight: &[f32], k: usize, out: &mut [f32]) {
-    match k {
-        3 => correlate_fixed::<3, 9>(line, row, weight, out),
-        5 => correlate_fixed::<5, 25>(line, row, weight, out),
-        _ => {
-            out.fill(0.0);
-            for (tap, weight) in weight.iter().enumerate() {
-                let shifted = &line[tap / k * row + tap % k..];
-                for (out, value) in out.iter_mut().zip(shifted) {
-                    *out += weight * value;
-                }
-            }
-        }
-    }
-}
-
-fn correlate_fixed<const K: usize, const TAPS: usize>(line: &[f32], row: usize, weight: &[f32], out: &mut [f32]) {
-    let length = out.len();
-    let weight: [f32; TAPS] = weight.try_into().expect("k·k weights");
-    let shifted: [&[f32]; TAPS] = std::array::from_fn(|tap| &line[tap / K * row + tap % K..][..length]);
-    for i in 0..length {
-        let mut sum = 0.0;
-        for tap in 0..TAPS {
-            sum += weight[tap] * shifted[tap][i];
-        }
-        out[i] = sum;
-    }
 }

@@ -6,6 +6,8 @@
 
 mod autodiff;
 mod flex;
+mod planes;
+mod product;
 
 use burn::backend::{Backend, Dispatch, backend_extension, tensor::FloatTensor};
 use burn::tensor::Tensor;
@@ -73,6 +75,14 @@ pub trait Kernels: Backend {
         grad: FloatTensor<Self>,
         window: Window,
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
+    /// The matrix product of `a` `[m, k]` and `b` `[k, n]`.
+    fn product(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// Gradients of [`Kernels::product`] by `a` and by `b`.
+    fn product_backward(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
     /// The windows of `x` `[C, N, H, W]` as columns `[C·k·k, N·H'·W']`.
     fn columns(x: FloatTensor<Self>, window: Window) -> FloatTensor<Self>;
     /// Gradient of [`Kernels::columns`] for an `x` of this shape.
@@ -103,6 +113,8 @@ pub trait Kernels: Backend {
 pub trait TrainOps: Backend {
     /// See [`Kernels::depthwise`].
     fn depthwise_op(x: FloatTensor<Self>, weight: FloatTensor<Self>, window: Window) -> FloatTensor<Self>;
+    /// See [`Kernels::product`].
+    fn product_op(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self>;
     /// See [`Kernels::columns`].
     fn columns_op(x: FloatTensor<Self>, window: Window) -> FloatTensor<Self>;
     /// See [`Kernels::normalise`].
@@ -120,6 +132,11 @@ pub fn depthwise(x: Tensor<4>, weight: Tensor<4>, window: Window) -> Tensor<4> {
     Tensor::from_dispatch(<Dispatch as TrainOps>::depthwise_op(x.into_dispatch(), weight.into_dispatch(), window))
 }
 
+/// The matrix product of `a` `[m, k]` and `b` `[k, n]`.
+pub fn product(a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
+    Tensor::from_dispatch(<Dispatch as TrainOps>::product_op(a.into_dispatch(), b.into_dispatch()))
+}
+
 /// Convolution of `x` `[C, N, H, W]` with `weight` `[C', C, k, k]`.
 pub fn convolve(x: Tensor<4>, weight: Tensor<4>, window: Window) -> Tensor<4> {
     let [_, batch, height, width] = x.dims();
@@ -130,7 +147,7 @@ pub fn convolve(x: Tensor<4>, weight: Tensor<4>, window: Window) -> Tensor<4> {
     } else {
         Tensor::from_dispatch(<Dispatch as TrainOps>::columns_op(x.into_dispatch(), window))
     };
-    weight.reshape([outputs, inputs * k * k]).matmul(columns).reshape([outputs, batch, down, across])
+    product(weight.reshape([outputs, inputs * k * k]), columns).reshape([outputs, batch, down, across])
 }
 
 /// Batch normalisation and activation; and mean and variance of every channel `[2, C]`, without gradient.
