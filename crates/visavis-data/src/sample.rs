@@ -104,6 +104,9 @@ pub enum DataError {
         /// What is wrong and what to do.
         reason: String,
     },
+    /// A box file that cannot be used.
+    #[error(transparent)]
+    Boxes(#[from] crate::boxes::CocoError),
     /// The detector failed.
     #[error(transparent)]
     Face(#[from] visavis_face::FaceError),

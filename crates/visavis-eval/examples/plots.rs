@@ -5,7 +5,10 @@ use std::fs;
 use std::path::PathBuf;
 
 use visavis_eval::attributes::{AgePair, Confusion};
-use visavis_eval::plots::{AgeMap, ConfusionMatrix, CumulativeErrors, ErrorCurve, Plot, TrainingCurves};
+use visavis_eval::detection::CurvePoint;
+use visavis_eval::plots::{
+    AgeMap, ConfusionMatrix, CumulativeErrors, DetectorCurve, ErrorCurve, Plot, PrecisionRecall, TrainingCurves,
+};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder: PathBuf = std::env::args_os().nth(1).ok_or("name a folder for the plots")?.into();
@@ -25,6 +28,25 @@ fn main() -> Result<(), Box<dyn Error>> {
         most: 0.25,
     };
     write("cumulative", plot.svg()?, plot.png()?)?;
+    let detector = |name: &str, most: f64| DetectorCurve {
+        name: name.into(),
+        points: (1..=1000)
+            .map(|i| f64::from(i) / 1000.0)
+            .map(|share| CurvePoint {
+                score: 1.0 - share as f32,
+                recall: share * most,
+                precision: 1.0 - 0.6 * share.powi(6),
+                false_positives_per_image: 0.0,
+            })
+            .collect(),
+        threshold: 0.4,
+    };
+    let plot = PrecisionRecall {
+        title: "Precision and recall".into(),
+        subtitle: "made-up detectors".into(),
+        curves: vec![detector("one", 0.95), detector("two", 0.9), detector("three", 0.7)],
+    };
+    write("precision", plot.svg()?, plot.png()?)?;
     let pairs = |i: usize| (i % 2, if i.is_multiple_of(13) { 1 - i % 2 } else { i % 2 });
     let confusion = Confusion::count(&["female", "male"], (0..500).map(pairs));
     let plot = ConfusionMatrix { title: "Gender".into(), subtitle: "500 made-up faces".into(), confusion };

@@ -1,238 +1,15 @@
-//! Labelled face boxes and detections in COCO's JSON formats.
+//! Detections in COCO's JSON format: a list of `{image_id, category_id, bbox, score}`.
 //!
-//! A box file holds `images` (id, file_name, width, height) and `annotations` (image_id, bbox `[x, y, width, height]` in
-//! pixels of the stored picture). Beyond COCO it may say `source` and `negative` of a picture, and of a box `ignore`
-//! and the WIDER FACE subsets `easy`, `medium`, `hard`. Flags may be written 0/1 or false/true. A detection file is a
-//! list of `{image_id, category_id, bbox, score}`.
+//! Labelled boxes, which detections are held against, belong to the data room and are named here too.
 
-use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use visavis_image::Rect;
 
-/// The category that detections are written with: 1, face.
-pub const FACE_CATEGORY: u64 = 1;
-
-/// A box or detection file that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum CocoError {
-    /// The file cannot be opened or read.
-    #[error("cannot read {path}: {source}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The detections cannot be written.
-    #[error("cannot write detections: {0}")]
-    Write(serde_json::Error),
-    /// Not JSON, or a field is absent or of another kind; the source names line and column.
-    #[error("{path} is not a COCO {kind} file: {source}")]
-    Format {
-        /// The file.
-        path: PathBuf,
-        /// What was expected: "box" or "detection".
-        kind: &'static str,
-        /// Where and what.
-        source: serde_json::Error,
-    },
-    /// Two pictures share an id.
-    #[error("{path}: image id {id} occurs twice ({first} and {second}); give every image its own id")]
-    DuplicateImage {
-        /// The file.
-        path: PathBuf,
-        /// The shared id.
-        id: u64,
-        /// File name of the first picture.
-        first: String,
-        /// File name of the second.
-        second: String,
-    },
-    /// A picture without pixels.
-    #[error("{path}: image {id} ({file_name}) has size {width}x{height}; both must be at least 1")]
-    EmptyImage {
-        /// The file.
-        path: PathBuf,
-        /// Its id.
-        id: u64,
-        /// Its file name.
-        file_name: String,
-        /// Pixels across.
-        width: u32,
-        /// Pixels down.
-        height: u32,
-    },
-    /// A box on a picture that the file does not list.
-    #[error("{path}: annotations[{index}] belongs to image id {image_id}, which images[] does not list")]
-    UnknownImage {
-        /// The file.
-        path: PathBuf,
-        /// Place in `annotations`, from 0.
-        index: usize,
-        /// The id it names.
-        image_id: u64,
-    },
-    /// A box without area or with a coordinate that is no number.
-    #[error(
-        "{path}: annotations[{index}] on image id {image_id} has bbox {bbox:?}; it must be four finite numbers \
-        [x, y, width, height] with width and height above 0"
-    )]
-    BadBox {
-        /// The file.
-        path: PathBuf,
-        /// Place in `annotations`, from 0.
-        index: usize,
-        /// The picture.
-        image_id: u64,
-        /// The box as read.
-        bbox: [f32; 4],
-    },
-    /// More kinds of object than faces.
-    #[error("{path}: boxes of several categories {categories:?}; keep only the faces in the file")]
-    Categories {
-        /// The file.
-        path: PathBuf,
-        /// The category ids found.
-        categories: Vec<u64>,
-    },
-}
-
-/// What a box asks of a detector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Label {
-    /// A face that must be found.
-    #[default]
-    Face,
-    /// A face that may be found or missed at no cost (`ignore`: too small, blurred, doubtful).
-    Ignore,
-    /// A region of many faces (`iscrowd`): any number of detections inside it cost nothing.
-    Crowd,
-}
-
-/// In which WIDER FACE subsets a face counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct WiderFlags {
-    /// Large, clear faces.
-    pub easy: bool,
-    /// Easy faces and smaller ones.
-    pub medium: bool,
-    /// Nearly all faces.
-    pub hard: bool,
-}
-
-/// One labelled box.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LabelledFace {
-    /// In pixels of the stored picture.
-    pub rect: Rect,
-    /// Whether it must be found.
-    pub label: Label,
-    /// WIDER FACE subsets, where the file names any of them for this box.
-    pub wider: Option<WiderFlags>,
-}
-
-/// One picture and its boxes.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LabelledImage {
-    /// Unique in the set.
-    pub id: u64,
-    /// Relative to the folder of pictures.
-    pub file_name: String,
-    /// Pixels across.
-    pub width: u32,
-    /// Pixels down.
-    pub height: u32,
-    /// Which collection the picture came from, where the file says so.
-    pub source: Option<String>,
-    /// Whether the file vouches that the picture shows no face.
-    pub negative: bool,
-    /// Its boxes, in the order of the file.
-    pub faces: Vec<LabelledFace>,
-}
-
-/// A set of pictures with face boxes.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct FaceBoxes {
-    /// The pictures by ascending id.
-    pub images: Vec<LabelledImage>,
-}
-
-impl FaceBoxes {
-    /// Reads a box file.
-    ///
-    /// # Errors
-    /// [`CocoError`] with the path and the entry at fault.
-    pub fn read(path: &Path) -> Result<Self, CocoError> {
-        Self::parse(&read_file(path)?, path)
-    }
-
-    /// As [`read`](Self::read), from bytes; `origin` names them in errors.
-    ///
-    /// # Errors
-    /// [`CocoError`] with the origin and the entry at fault.
-    pub fn parse(json: &[u8], origin: &Path) -> Result<Self, CocoError> {
-        let file: BoxFile = serde_json::from_slice(json).map_err(|source| CocoError::Format {
-            path: origin.to_owned(),
-            kind: "box",
-            source,
-        })?;
-        let categories: BTreeSet<u64> = file.annotations.iter().map(|entry| entry.category_id).collect();
-        if categories.len() > 1 {
-            return Err(CocoError::Categories {
-                path: origin.to_owned(),
-                categories: categories.into_iter().collect(),
-            });
-        }
-
-        let mut images: Vec<LabelledImage> = file.images.into_iter().map(LabelledImage::from).collect();
-        images.sort_by_key(|image| image.id);
-        if let Some(pair) = images.windows(2).find(|pair| pair[0].id == pair[1].id) {
-            return Err(CocoError::DuplicateImage {
-                path: origin.to_owned(),
-                id: pair[0].id,
-                first: pair[0].file_name.clone(),
-                second: pair[1].file_name.clone(),
-            });
-        }
-        if let Some(image) = images.iter().find(|image| image.width == 0 || image.height == 0) {
-            return Err(CocoError::EmptyImage {
-                path: origin.to_owned(),
-                id: image.id,
-                file_name: image.file_name.clone(),
-                width: image.width,
-                height: image.height,
-            });
-        }
-
-        let places: HashMap<u64, usize> = images.iter().enumerate().map(|(place, image)| (image.id, place)).collect();
-        for (index, entry) in file.annotations.into_iter().enumerate() {
-            let Some(&place) = places.get(&entry.image_id) else {
-                return Err(CocoError::UnknownImage { path: origin.to_owned(), index, image_id: entry.image_id });
-            };
-            if !entry.bbox.is_proper() {
-                return Err(CocoError::BadBox {
-                    path: origin.to_owned(),
-                    index,
-                    image_id: entry.image_id,
-                    bbox: entry.bbox.into(),
-                });
-            }
-            images[place].faces.push(entry.into());
-        }
-        Ok(Self { images })
-    }
-
-    /// How many boxes carry the label [`Label::Face`].
-    #[must_use]
-    pub fn face_count(&self) -> usize {
-        self.images.iter().flat_map(|image| &image.faces).filter(|face| face.label == Label::Face).count()
-    }
-}
+pub use visavis_data::boxes::{CocoError, FACE_CATEGORY, FaceBoxes, Label, LabelledFace, LabelledImage, WiderFlags};
 
 /// One detected face.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -250,7 +27,8 @@ pub struct Detection {
 /// # Errors
 /// [`CocoError`] where the file cannot be read or is no list of detections.
 pub fn read_detections(path: &Path) -> Result<Vec<Detection>, CocoError> {
-    parse_detections(&read_file(path)?, path)
+    let json = fs::read(path).map_err(|source| CocoError::Read { path: path.to_owned(), source })?;
+    parse_detections(&json, path)
 }
 
 /// As [`read_detections`], from bytes; `origin` names them in errors.
@@ -272,80 +50,10 @@ pub fn parse_detections(json: &[u8], origin: &Path) -> Result<Vec<Detection>, Co
 /// Writes a detection file, which [`read_detections`] and pycocotools read.
 ///
 /// # Errors
-/// [`CocoError::Write`] where `to` fails.
+/// [`CocoError::WriteDetections`] where `to` fails.
 pub fn write_detections(detections: &[Detection], to: impl Write) -> Result<(), CocoError> {
     let entries: Vec<DetectionEntry> = detections.iter().map(DetectionEntry::from).collect();
-    serde_json::to_writer(to, &entries).map_err(CocoError::Write)
-}
-
-fn read_file(path: &Path) -> Result<Vec<u8>, CocoError> {
-    fs::read(path).map_err(|source| CocoError::Read { path: path.to_owned(), source })
-}
-
-#[derive(Deserialize)]
-struct BoxFile {
-    images: Vec<ImageEntry>,
-    annotations: Vec<BoxEntry>,
-}
-
-#[derive(Deserialize)]
-struct ImageEntry {
-    id: u64,
-    file_name: String,
-    width: u32,
-    height: u32,
-    source: Option<String>,
-    #[serde(default, deserialize_with = "flag")]
-    negative: Option<bool>,
-}
-
-impl From<ImageEntry> for LabelledImage {
-    fn from(entry: ImageEntry) -> Self {
-        Self {
-            id: entry.id,
-            file_name: entry.file_name,
-            width: entry.width,
-            height: entry.height,
-            source: entry.source,
-            negative: entry.negative.unwrap_or(false),
-            faces: Vec::new(),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-struct BoxEntry {
-    image_id: u64,
-    #[serde(default = "face_category")]
-    category_id: u64,
-    bbox: Rect,
-    #[serde(default, deserialize_with = "flag")]
-    ignore: Option<bool>,
-    #[serde(default, deserialize_with = "flag")]
-    iscrowd: Option<bool>,
-    #[serde(default, deserialize_with = "flag")]
-    easy: Option<bool>,
-    #[serde(default, deserialize_with = "flag")]
-    medium: Option<bool>,
-    #[serde(default, deserialize_with = "flag")]
-    hard: Option<bool>,
-}
-
-impl From<BoxEntry> for LabelledFace {
-    fn from(entry: BoxEntry) -> Self {
-        let label = match (entry.iscrowd, entry.ignore) {
-            (Some(true), _) => Label::Crowd,
-            (_, Some(true)) => Label::Ignore,
-            _ => Label::Face,
-        };
-        let named = entry.easy.is_some() || entry.medium.is_some() || entry.hard.is_some();
-        let wider = named.then(|| WiderFlags {
-            easy: entry.easy.unwrap_or(false),
-            medium: entry.medium.unwrap_or(false),
-            hard: entry.hard.unwrap_or(false),
-        });
-        Self { rect: entry.bbox, label, wider }
-    }
+    serde_json::to_writer(to, &entries).map_err(CocoError::WriteDetections)
 }
 
 #[derive(Serialize, Deserialize)]
@@ -367,95 +75,9 @@ fn face_category() -> u64 {
     FACE_CATEGORY
 }
 
-/// COCO writes flags as 0 and 1, other tools as booleans.
-fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged, expecting = "a flag must be 0, 1, false or true")]
-    enum Flag {
-        Truth(bool),
-        Number(u8),
-    }
-    match Option::<Flag>::deserialize(deserializer)? {
-        None => Ok(None),
-        Some(Flag::Truth(value)) => Ok(Some(value)),
-        Some(Flag::Number(0)) => Ok(Some(false)),
-        Some(Flag::Number(1)) => Ok(Some(true)),
-        Some(Flag::Number(other)) => {
-            Err(serde::de::Error::custom(format!("a flag must be 0, 1, false or true, not {other}")))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const ORIGIN: &str = "boxes.json";
-
-    fn parse(json: &str) -> Result<FaceBoxes, CocoError> {
-        FaceBoxes::parse(json.as_bytes(), Path::new(ORIGIN))
-    }
-
-    #[test]
-    fn every_field_arrives() {
-        let set = parse(
-            r#"{"info": {"any": "thing"}, "categories": [{"id": 1, "name": "face"}],
-            "images": [
-                {"id": 9, "file_name": "b.jpg", "width": 20, "height": 30, "source": "garden", "negative": 1},
-                {"id": 3, "file_name": "a.jpg", "width": 40, "height": 50}],
-            "annotations": [
-                {"id": 0, "image_id": 3, "category_id": 1, "bbox": [1, 2.5, 3, 4], "ignore": 0, "iscrowd": 0},
-                {"image_id": 3, "bbox": [0, 0, 9, 9], "ignore": 1, "iscrowd": 0},
-                {"image_id": 3, "bbox": [0, 0, 8, 8], "iscrowd": 1, "ignore": 1},
-                {"image_id": 3, "bbox": [0, 0, 7, 7], "easy": false, "medium": true, "hard": 1}]}"#,
-        )
-        .unwrap();
-        assert_eq!(set.images.iter().map(|image| image.id).collect::<Vec<_>>(), [3, 9]);
-        let [first, second] = &set.images[..] else { panic!("two images") };
-        assert!(!first.negative && second.negative);
-        assert_eq!((second.width, second.height, second.source.as_deref()), (20, 30, Some("garden")));
-        assert_eq!(first.file_name, "a.jpg");
-        assert_eq!(first.faces[0].rect, Rect::new(1.0, 2.5, 3.0, 4.0));
-        let labels: Vec<Label> = first.faces.iter().map(|face| face.label).collect();
-        assert_eq!(labels, [Label::Face, Label::Ignore, Label::Crowd, Label::Face]);
-        assert_eq!(first.faces[0].wider, None);
-        assert_eq!(first.faces[3].wider, Some(WiderFlags { easy: false, medium: true, hard: true }));
-        assert_eq!(set.face_count(), 2);
-    }
-
-    #[test]
-    fn errors_name_file_and_fault() {
-        let image = r#"{"id": 1, "file_name": "a.jpg", "width": 4, "height": 4}"#;
-        let with = |annotation: &str| format!(r#"{{"images": [{image}], "annotations": [{annotation}]}}"#);
-        let cases = [
-            ("{".to_owned(), "not a COCO box file"),
-            (r#"{"images": []}"#.to_owned(), "missing field `annotations`"),
-            (format!(r#"{{"images": [{image}, {image}], "annotations": []}}"#), "image id 1 occurs twice"),
-            (
-                r#"{"images": [{"id": 1, "file_name": "a.jpg", "width": 0, "height": 4}], "annotations": []}"#
-                    .to_owned(),
-                "size 0x4",
-            ),
-            (with(r#"{"image_id": 2, "bbox": [0, 0, 1, 1]}"#), "annotations[0] belongs to image id 2"),
-            (with(r#"{"image_id": 1, "bbox": [0, 0, 0, 1]}"#), "annotations[0] on image id 1 has bbox"),
-            (with(r#"{"image_id": 1, "bbox": [0, 0, 1]}"#), "invalid length 3"),
-            (with(r#"{"image_id": 1, "bbox": [0, 0, 1, 1], "ignore": 2}"#), "must be 0, 1, false or true, not 2"),
-            (with(r#"{"image_id": 1, "bbox": [0, 0, 1, 1], "hard": "yes"}"#), "must be 0, 1, false or true"),
-            (
-                with(
-                    r#"{"image_id": 1, "category_id": 1, "bbox": [0, 0, 1, 1]},
-                    {"image_id": 1, "category_id": 7, "bbox": [0, 0, 1, 1]}"#,
-                ),
-                "categories [1, 7]",
-            ),
-        ];
-        for (json, expected) in cases {
-            let message = parse(&json).unwrap_err().to_string();
-            assert!(message.contains(ORIGIN) && message.contains(expected), "{message:?} lacks {expected:?}");
-        }
-        let message = FaceBoxes::read(Path::new("no-such-folder/boxes.json")).unwrap_err().to_string();
-        assert!(message.starts_with("cannot read no-such-folder/boxes.json"), "{message}");
-    }
 
     #[test]
     fn detections_survive_the_round_trip() {

@@ -6,13 +6,17 @@
 //! `COCOeval` class of pycocotools, with one addition that its boxes lack: a box marked `ignore` is matched at most
 //! once at plain IoU, while a crowd is matched any number of times by the share of the detection inside it.
 
+mod faults;
+
+pub use faults::{AtScore, FalseAlarm, Faults, Miss, NegativeReport, faults, on_negatives};
+
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
-use visavis_image::Rect;
+use visavis_image::{Rect, fit_factor};
 
-use crate::coco::{Detection, FaceBoxes, Label, LabelledFace, WiderFlags};
+use crate::coco::{Detection, FaceBoxes, Label, LabelledFace, LabelledImage, WiderFlags};
 
 /// Number of recalls at which precision is sampled: 0, 0.01, …, 1.
 const RECALL_STEPS: usize = 101;
@@ -88,6 +92,24 @@ impl SizeBand {
     }
 }
 
+/// Faces too small to be asked for, by their size where the network sees them.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LeastSide {
+    /// Least shorter side of a face, in pixels of the network's input.
+    pub pixels: f32,
+    /// Width and height of the input into which every picture is fitted, aspect kept; `None` where each goes in at its
+    /// own size.
+    pub input: Option<[u32; 2]>,
+}
+
+impl LeastSide {
+    /// The same side in pixels of the stored picture.
+    #[must_use]
+    pub fn in_picture(&self, image: &LabelledImage) -> f32 {
+        self.pixels / self.input.map_or(1.0, |input| fit_factor([image.width, image.height], input))
+    }
+}
+
 /// How to evaluate.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DetectionParams {
@@ -98,6 +120,8 @@ pub struct DetectionParams {
     pub false_positives_per_image: f64,
     /// Size bands to report apart. The defaults part at 16, 32, 64 and 128 pixels.
     pub bands: Vec<SizeBand>,
+    /// As with bands, smaller faces are ignored, and so are unmatched detections that are smaller.
+    pub least_side: Option<LeastSide>,
 }
 
 impl Default for DetectionParams {
@@ -105,7 +129,7 @@ impl Default for DetectionParams {
         let edges = [0.0, 16.0, 32.0, 64.0, 128.0];
         let bands =
             edges.iter().enumerate().map(|(i, &from)| SizeBand { from, to: edges.get(i + 1).copied() }).collect();
-        Self { max_detections: 1000, false_positives_per_image: 0.1, bands }
+        Self { max_detections: 1000, false_positives_per_image: 0.1, bands, least_side: None }
     }
 }
 
@@ -127,6 +151,9 @@ impl DetectionParams {
             self.bands.iter().find(|band| !(band.from >= 0.0 && band.to.is_none_or(|to| to > band.from)))
         {
             return fault("bands", format!("{band:?}"), "a band must start at 0 or above and end above its start");
+        }
+        if let Some(least) = self.least_side.filter(|least| !(least.pixels.is_finite() && least.pixels >= 0.0)) {
+            return fault("least_side", least.pixels.to_string(), "it must be finite and not negative");
         }
         Ok(())
     }
@@ -237,6 +264,8 @@ struct Case<'a> {
     detections: Vec<Detection>,
     /// One row per detection, one column per face.
     overlaps: Vec<f64>,
+    /// Boxes of a smaller shorter side do not count, in pixels of the stored picture.
+    least: f32,
 }
 
 /// Everything that does not depend on which faces count.
@@ -249,7 +278,8 @@ struct Bench<'a> {
 
 #[derive(Clone, Copy, PartialEq)]
 enum Outcome {
-    Hit,
+    /// The face that it found.
+    Hit(usize),
     FalseAlarm,
     Ignored,
 }
@@ -284,7 +314,8 @@ impl<'a> Bench<'a> {
                     .iter()
                     .flat_map(|detection| image.faces.iter().map(|face| overlap(&detection.rect, face)))
                     .collect();
-                Case { faces: &image.faces, detections, overlaps }
+                let least = params.least_side.map_or(0.0, |least| least.in_picture(image));
+                Case { faces: &image.faces, detections, overlaps, least }
             })
             .collect();
         let mut ranking: Vec<(usize, usize)> = cases
@@ -300,11 +331,7 @@ impl<'a> Bench<'a> {
     /// `counts` says which labelled faces are to be found, the others are ignored; `alarming` which unmatched detections
     /// are false alarms.
     fn report(&self, counts: impl Fn(&LabelledFace) -> bool, alarming: impl Fn(&Rect) -> bool) -> DetectionReport {
-        let counted: Vec<Vec<bool>> = self
-            .cases
-            .iter()
-            .map(|case| case.faces.iter().map(|face| face.label == Label::Face && counts(face)).collect())
-            .collect();
+        let counted: Vec<Vec<bool>> = self.cases.iter().map(|case| case.counted(&counts)).collect();
         let faces = counted.iter().flatten().filter(|&&counts| counts).count();
         let ranked: Vec<Vec<(f32, Outcome)>> =
             iou_thresholds().iter().map(|&iou| self.ranked_outcomes(&counted, &alarming, iou)).collect();
@@ -346,6 +373,16 @@ impl<'a> Bench<'a> {
 }
 
 impl Case<'_> {
+    fn is_large(&self, rect: &Rect) -> bool {
+        rect.width.min(rect.height) >= self.least
+    }
+
+    /// Which faces are to be found.
+    fn counted(&self, counts: impl Fn(&LabelledFace) -> bool) -> Vec<bool> {
+        let asked = |face: &LabelledFace| face.label == Label::Face && self.is_large(&face.rect) && counts(face);
+        self.faces.iter().map(asked).collect()
+    }
+
     fn outcomes(&self, counted: &[bool], alarming: impl Fn(&Rect) -> bool, iou: f64) -> Vec<Outcome> {
         // Faces to be found come first, so that the search can stop at the ignored ones once it holds a face.
         let mut order: Vec<usize> = (0..self.faces.len()).collect();
@@ -371,9 +408,9 @@ impl Case<'_> {
             outcomes.push(match best {
                 Some(face) => {
                     taken[face] = true;
-                    if counted[face] { Outcome::Hit } else { Outcome::Ignored }
+                    if counted[face] { Outcome::Hit(face) } else { Outcome::Ignored }
                 }
-                None if alarming(&detection.rect) => Outcome::FalseAlarm,
+                None if self.is_large(&detection.rect) && alarming(&detection.rect) => Outcome::FalseAlarm,
                 None => Outcome::Ignored,
             });
         }
@@ -408,7 +445,7 @@ fn average_precision(ranked: &[(f32, Outcome)], faces: usize) -> f64 {
     let (mut hits, mut alarms) = (0_usize, 0_usize);
     for (_, outcome) in ranked {
         match outcome {
-            Outcome::Hit => hits += 1,
+            Outcome::Hit(_) => hits += 1,
             Outcome::FalseAlarm => alarms += 1,
             Outcome::Ignored => continue,
         }
@@ -443,7 +480,7 @@ fn operating_points(ranked: &[(f32, Outcome)]) -> Vec<OperatingPoint> {
     let (mut hits, mut alarms) = (0, 0);
     for &(score, outcome) in ranked {
         match outcome {
-            Outcome::Hit => hits += 1,
+            Outcome::Hit(_) => hits += 1,
             Outcome::FalseAlarm => alarms += 1,
             Outcome::Ignored => continue,
         }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use visavis_face::{FaceError, Locate};
+use visavis_face::{Detect, FaceError, Locate};
 use visavis_image::{Picture, Rect};
 use visavis_infer::{EngineOptions, InferError, Runtime, Tensor, registry::Entry};
 
@@ -145,6 +145,35 @@ pub fn locator(
     let rect = Rect::new(200.0, 100.0, FACE, FACE * 1.2);
     let speed = time(params, || locator.locate(&picture, &rect).map(drop))?;
     let placement = locator.placement();
+    Ok(NetworkSpeed {
+        network: name.to_owned(),
+        input,
+        engine: placement.engine,
+        device: placement.device,
+        threads: placement.threads,
+        speed,
+    })
+}
+
+/// Times a detector on `pictures` in turn (on noise without any): what goes in, the network, decoding and suppression.
+/// `input` is the network's, for the record. Pictures of just that size leave the scaling out, which belongs to the camera.
+///
+/// # Errors
+/// What running it gives.
+pub fn detector(
+    name: &str,
+    input: [u32; 2],
+    detector: &mut dyn Detect,
+    pictures: &[Picture],
+    params: &SpeedParams,
+) -> Result<NetworkSpeed, FaceError> {
+    let mut noise = Picture::new(input[0], input[1]);
+    let mut random = Random::new(1);
+    noise.pixels_mut().fill_with(|| random.below(256) as u8);
+    let pictures = if pictures.is_empty() { std::slice::from_ref(&noise) } else { pictures };
+    let mut turn = pictures.iter().cycle();
+    let speed = time(params, || turn.next().map_or(Ok(()), |picture| detector.detect(picture).map(drop)))?;
+    let placement = detector.placement();
     Ok(NetworkSpeed {
         network: name.to_owned(),
         input,

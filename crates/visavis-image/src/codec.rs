@@ -1,9 +1,10 @@
 //! Encoded pictures in memory: JPEG, PNG, WebP, BMP and the first frame of a GIF.
 
-use std::io::Cursor;
+use std::io::{BufRead, Cursor, Seek};
 
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::PngEncoder;
+use image::metadata::Orientation;
 use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageReader};
 
 use crate::Picture;
@@ -36,6 +37,34 @@ pub enum CodecError {
     Encode(String),
 }
 
+/// Width and height of a still picture as [`decode`] would give it, upright, from its header alone.
+///
+/// # Errors
+/// [`CodecError`] for no bytes, an unknown format or a damaged header.
+pub fn size(mut encoded: impl BufRead + Seek) -> Result<(u32, u32), CodecError> {
+    if encoded.fill_buf().map_err(|error| CodecError::Decode(error.to_string()))?.is_empty() {
+        return Err(CodecError::Empty);
+    }
+    let mut decoder = decoder(encoded)?;
+    let (width, height) = decoder.dimensions();
+    let orientation = decoder.orientation().map_err(|error| CodecError::Decode(error.to_string()))?;
+    let turned = matches!(
+        orientation,
+        Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH
+    );
+    Ok(if turned { (height, width) } else { (width, height) })
+}
+
+/// What reads the format that the first bytes show.
+fn decoder<'a>(encoded: impl BufRead + Seek + 'a) -> Result<impl ImageDecoder + 'a, CodecError> {
+    let reader =
+        ImageReader::new(encoded).with_guessed_format().map_err(|error| CodecError::Decode(error.to_string()))?;
+    if reader.format().is_none() {
+        return Err(CodecError::Decode("neither JPEG, PNG, GIF, WebP nor BMP".into()));
+    }
+    reader.into_decoder().map_err(|error| CodecError::Decode(error.to_string()))
+}
+
 /// Decodes a still picture, turned upright as its EXIF orientation says; transparency is laid over black.
 ///
 /// The size in the header is checked against `max_pixels` before anything is decoded.
@@ -47,13 +76,7 @@ pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, CodecError> {
         return Err(CodecError::Empty);
     }
     let failed = |error: image::ImageError| CodecError::Decode(error.to_string());
-    let reader = ImageReader::new(Cursor::new(bytes))
-        .with_guessed_format()
-        .map_err(|error| CodecError::Decode(error.to_string()))?;
-    if reader.format().is_none() {
-        return Err(CodecError::Decode("neither JPEG, PNG, GIF, WebP nor BMP".into()));
-    }
-    let mut decoder = reader.into_decoder().map_err(failed)?;
+    let mut decoder = decoder(Cursor::new(bytes))?;
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) > max_pixels {
         return Err(CodecError::TooLarge { width, height, most: max_pixels });
@@ -118,6 +141,25 @@ mod tests {
     fn png_round_trip_is_exact() {
         let bytes = encode_png(&gradient()).unwrap();
         assert_eq!(decode(&bytes, MAX_PIXELS).unwrap(), gradient());
+    }
+
+    #[test]
+    fn the_header_tells_the_size_of_the_upright_picture() {
+        let jpeg = encode_jpeg(&gradient(), 90).unwrap();
+        // As cameras write it: an EXIF segment behind the first two bytes, its one entry the orientation.
+        let exif = |orientation: u8| {
+            let tiff =
+                [&b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0"[..], &[orientation, 0, 0, 0, 0, 0, 0, 0]].concat();
+            let length = (2 + 6 + tiff.len() as u16).to_be_bytes();
+            [&jpeg[..2], &[0xff, 0xe1], &length, b"Exif\0\0", &tiff, &jpeg[2..]].concat()
+        };
+        for bytes in [jpeg.clone(), encode_png(&gradient()).unwrap(), exif(1), exif(3), exif(5), exif(6), exif(8)] {
+            let whole = decode(&bytes, MAX_PIXELS).unwrap();
+            assert_eq!(size(Cursor::new(&bytes)).unwrap(), (whole.width(), whole.height()));
+        }
+        assert_eq!(size(Cursor::new(exif(6))).unwrap(), (9, 16));
+        assert!(matches!(size(Cursor::new([])), Err(CodecError::Empty)));
+        assert!(size(Cursor::new(b"hello there")).is_err());
     }
 
     #[test]

@@ -16,7 +16,7 @@ mod warp;
 pub use frame::Frame;
 pub use geometry::{Landmarks, Point, Rect};
 pub use picture::{Picture, PicturePool, PixelCountError};
-pub use resize::{Fitted, Resizer};
+pub use resize::{Fitted, Resizer, fit_factor};
 pub use similarity::{Similarity, distortion};
 pub use template::{BOTTOM_MARGIN, OTHER_MARGIN, face_template, symmetric_template};
 pub use warp::warp_into;

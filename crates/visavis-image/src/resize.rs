@@ -39,6 +39,13 @@ impl Fitted {
     }
 }
 
+/// How many times a picture of the size `source` is enlarged so that it just fits into `target`, aspect kept.
+#[must_use]
+pub fn fit_factor(source: [u32; 2], target: [u32; 2]) -> f32 {
+    let [across, down] = std::array::from_fn(|side| target[side] as f32 / source[side].max(1) as f32);
+    across.min(down)
+}
+
 impl Resizer {
     /// A new one.
     #[must_use]
@@ -60,7 +67,7 @@ impl Resizer {
     /// Networks that pad right and bottom (YuNet) take this as it is.
     pub fn fit(&mut self, source: &Picture, out: &mut Picture, most: f32) -> Fitted {
         let (sw, sh) = (source.width().max(1) as f32, source.height().max(1) as f32);
-        let factor = (out.width() as f32 / sw).min(out.height() as f32 / sh).min(most);
+        let factor = fit_factor([source.width(), source.height()], [out.width(), out.height()]).min(most);
         let width = ((sw * factor).round() as u32).clamp(1, out.width().max(1));
         let height = ((sh * factor).round() as u32).clamp(1, out.height().max(1));
         let fitted = Fitted { scale: [width as f32 / sw, height as f32 / sh] };

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use visavis_data::DataError;
+use visavis_eval::coco::CocoError;
+use visavis_eval::detection::DetectionError;
 use visavis_face::FaceError;
 use visavis_infer::InferError;
 
@@ -59,6 +61,20 @@ pub enum TrainError {
         /// Largest allowed.
         allowed: f32,
     },
+    /// A picture that cannot be decoded.
+    #[error("{path}: {reason}")]
+    Picture {
+        /// The picture.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A box file that cannot be used.
+    #[error(transparent)]
+    Boxes(#[from] CocoError),
+    /// Detections that cannot be evaluated.
+    #[error(transparent)]
+    Detections(#[from] DetectionError),
     /// The data cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),

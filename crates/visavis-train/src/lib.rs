@@ -5,6 +5,7 @@
 //! [`trainer::train`] does; [`export`] makes an ONNX file, a manifest and a model card of what comes out.
 
 mod checkpoint;
+pub mod detector;
 mod error;
 pub mod export;
 pub mod feed;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
+use crate::detector::{SsdPlan, ssd};
 use crate::network::{Backbone, FaceTask, HeadPlan, Network, Parameters, face_network, onet};
 
 /// A training run, whole.
@@ -29,6 +30,9 @@ pub struct Recipe {
     /// How pictures are varied.
     #[serde(default)]
     pub augment: AugmentParams,
+    /// How scenes for detectors are composed.
+    #[serde(default)]
+    pub scenes: SceneParams,
     /// How answers are judged.
     #[serde(default)]
     pub loss: LossParams,
@@ -62,6 +66,21 @@ pub enum NetworkRecipe {
     },
     /// O-Net: five keypoints in a face's box.
     Onet,
+    /// A single-shot detector.
+    Ssd {
+        /// `mobilenetv1` or `mobilenetv2`, such as `mobilenetv1@0.25`.
+        backbone: String,
+        /// SSDLite: depthwise separable predictors.
+        #[serde(default)]
+        lite: bool,
+        /// Width and height of the pictures that it is validated on, and that it takes unless told otherwise.
+        #[serde(default = "detector_size")]
+        size: [u32; 2],
+    },
+}
+
+fn detector_size() -> [u32; 2] {
+    [300, 300]
 }
 
 fn embedding() -> usize {
@@ -76,6 +95,7 @@ impl NetworkRecipe {
     pub fn build(&self, seed: u64) -> Result<(Network, Parameters), TrainError> {
         match self {
             Self::Onet => Ok(onet(seed)),
+            Self::Ssd { backbone, lite, .. } => ssd(&SsdPlan { backbone: backbone.parse()?, lite: *lite }, seed),
             Self::Face { backbone, side, tasks, embedding, dropout } => {
                 let backbone: Backbone = backbone.parse()?;
                 if tasks.is_empty() || (1..tasks.len()).any(|at| tasks[..at].contains(&tasks[at])) {
@@ -95,7 +115,7 @@ impl NetworkRecipe {
     pub fn pixels(&self) -> ([f32; 3], [f32; 3]) {
         match self {
             Self::Onet => ([127.5; 3], [128.0; 3]),
-            Self::Face { backbone, .. } => {
+            Self::Face { backbone, .. } | Self::Ssd { backbone, .. } => {
                 backbone.parse::<Backbone>().map_or(([127.5; 3], [128.0; 3]), Backbone::pixels)
             }
         }
@@ -176,6 +196,67 @@ impl Default for AugmentParams {
     }
 }
 
+impl AugmentParams {
+    /// No variation at all.
+    #[must_use]
+    pub fn still() -> Self {
+        Self {
+            mirror: 0.0,
+            rotation: 0.0,
+            zoom: 0.0,
+            shift: 0.0,
+            brightness: 0.0,
+            contrast: 0.0,
+            saturation: 0.0,
+            grey: 0.0,
+            small: 0.0,
+            smallest: 1.0,
+            jpeg: 0.0,
+            erase: 0.0,
+        }
+    }
+}
+
+/// How pictures for detectors are composed of scenes; colours vary by [`AugmentParams`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SceneParams {
+    /// Widths and heights; a batch has one of them.
+    pub sizes: Vec<[u32; 2]>,
+    /// Share of pictures made of four scenes.
+    pub mosaic: f32,
+    /// Share of scenes shown so that one of their faces has a size drawn evenly over the scales.
+    pub by_face: f32,
+    /// Least size of that face, in pixels of the picture.
+    pub smallest: f32,
+    /// Its largest size, in shorter sides of its tile.
+    pub largest: f32,
+    /// Most that a scene is enlarged.
+    pub enlarged: f32,
+    /// Shorter side in pixels below which a face is neither to be found nor to be missed.
+    pub least: f32,
+    /// Share of mirrored pictures.
+    pub mirror: f32,
+    /// Standard deviation of a turn, degrees.
+    pub rotation: f32,
+}
+
+impl Default for SceneParams {
+    fn default() -> Self {
+        Self {
+            sizes: vec![[300, 300], [240, 180], [200, 200], [320, 240]],
+            mosaic: 0.4,
+            by_face: 0.8,
+            smallest: 10.0,
+            largest: 0.9,
+            enlarged: 2.5,
+            least: 7.0,
+            mirror: 0.5,
+            rotation: 8.0,
+        }
+    }
+}
+
 /// How answers are judged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -194,6 +275,12 @@ pub struct LossParams {
     pub similarity: f32,
     /// Share of a two-class target given to the other class.
     pub smoothing: f32,
+    /// Weight of the offsets of a detector's boxes beside its scores.
+    pub boxes: f32,
+    /// Weight of faces in the focal loss; the rest of 1 is for places without one.
+    pub focal_faces: f32,
+    /// How much the focal loss turns to what is wrong.
+    pub focal_power: f32,
 }
 
 impl Default for LossParams {
@@ -206,6 +293,9 @@ impl Default for LossParams {
             smile: 1.0,
             similarity: 1.0,
             smoothing: 0.05,
+            boxes: 1.0,
+            focal_faces: 0.25,
+            focal_power: 2.0,
         }
     }
 }
@@ -231,8 +321,12 @@ pub struct Stage {
     pub epochs: usize,
     /// Pictures in a batch.
     pub batch: usize,
-    /// What is looked at.
+    /// Packed faces that are looked at.
+    #[serde(default)]
     pub data: Vec<Source>,
+    /// Pictures with face boxes that are looked at; these are for detectors.
+    #[serde(default)]
+    pub scenes: Vec<SceneSource>,
     /// How steps are taken.
     #[serde(default)]
     pub optimiser: OptimiserParams,
@@ -275,6 +369,34 @@ pub struct Source {
     /// Not the files whose path begins with one of these.
     #[serde(default)]
     pub except: Vec<String>,
+}
+
+/// Pictures with face boxes in a stage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SceneSource {
+    /// Folder of the pictures.
+    pub images: PathBuf,
+    /// The boxes, COCO JSON. Without it a teacher says where faces are.
+    #[serde(default)]
+    pub boxes: Option<PathBuf>,
+    /// A detector by its name in the registry that says where faces are.
+    #[serde(default)]
+    pub teacher: Option<String>,
+    /// How often each picture is seen in an epoch, on average.
+    #[serde(default = "unit")]
+    pub repeat: f32,
+    /// Whether its validation part is validated on.
+    #[serde(default = "yes")]
+    pub validate: bool,
+}
+
+impl SceneSource {
+    /// What the set is called, on which the split depends.
+    #[must_use]
+    pub fn name(&self) -> String {
+        visavis_data::boxes::set_name(&self.images)
+    }
 }
 
 /// How steps are taken.
@@ -360,6 +482,10 @@ impl Recipe {
         for source in recipe.stages.iter_mut().flat_map(|stage| &mut stage.data) {
             source.pack = folder.join(&source.pack);
         }
+        for source in recipe.stages.iter_mut().flat_map(|stage| &mut stage.scenes) {
+            source.images = folder.join(&source.images);
+            source.boxes = source.boxes.take().map(|file| folder.join(file));
+        }
         recipe.validate()?;
         Ok(recipe)
     }
@@ -374,6 +500,10 @@ impl Recipe {
         for source in recipe.stages.iter_mut().flat_map(|stage| &mut stage.data) {
             source.pack = short(&source.pack);
         }
+        for source in recipe.stages.iter_mut().flat_map(|stage| &mut stage.scenes) {
+            source.boxes = source.boxes.as_deref().map(short);
+            source.images = source.name().into();
+        }
         recipe
     }
 
@@ -384,6 +514,10 @@ impl Recipe {
     pub fn validate(&self) -> Result<(), TrainError> {
         let wrong = |reason: String| Err(TrainError::Recipe { reason });
         self.network.build(0)?;
+        let sizes = &self.scenes.sizes;
+        if sizes.is_empty() || sizes.iter().flatten().any(|side| !(64..=2048).contains(side) || side % 4 != 0) {
+            return wrong("`sizes` of scenes are one or more, of multiples of 4 from 64 to 2048".into());
+        }
         if self.name.is_empty() || !self.name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
         {
             return wrong(format!("`name` is `{}`: use a-z, 0-9 and _", self.name));
@@ -392,8 +526,22 @@ impl Recipe {
             return wrong("there is no [[stage]]".into());
         }
         for (number, stage) in (1..).zip(&self.stages) {
-            if stage.batch < 2 || stage.epochs == 0 || stage.data.is_empty() {
-                return wrong(format!("stage {number} needs `batch` of 2 or more, `epochs` of 1 or more, and `data`"));
+            let (of_scenes, kind) = match self.network {
+                NetworkRecipe::Ssd { .. } => (true, "scenes"),
+                _ => (false, "data"),
+            };
+            let looked_at = if of_scenes { stage.scenes.len() } else { stage.data.len() };
+            if stage.batch < 2 || stage.epochs == 0 || looked_at == 0 {
+                return wrong(format!(
+                    "stage {number} needs `batch` of 2 or more, `epochs` of 1 or more, and `{kind}`"
+                ));
+            }
+            if let Some(source) = stage.scenes.iter().find(|source| source.boxes.is_some() == source.teacher.is_some())
+            {
+                return wrong(format!(
+                    "stage {number}: {} needs either `boxes` or a `teacher` that says where faces are",
+                    source.images.display()
+                ));
             }
             let rate = stage.optimiser.rate();
             let sensible = rate > 0.0 && rate <= 10.0 && (0.0..1.0).contains(&stage.average);

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use visavis_data::pack::Pack;
+use visavis_eval::coco::FaceBoxes;
 use visavis_eval::plots::curves;
 use visavis_infer::manifest::sha256;
 
@@ -76,13 +77,23 @@ impl RunFolder {
         self.path.join("teacher").join(format!("{teacher}-{}.safetensors", &pack.fingerprint()[..16]))
     }
 
+    /// Where a detector's boxes for a set of pictures are kept.
+    pub(crate) fn boxes_path(&self, teacher: &str, set: &str) -> PathBuf {
+        self.path.join("teacher").join(format!("{teacher}-{set}.json"))
+    }
+
+    /// Keeps them.
+    pub(crate) fn keep_boxes(&self, path: &Path, boxes: &FaceBoxes) -> Result<(), TrainError> {
+        write_aside(path, &boxes.to_json())
+    }
+
     /// Notes which data went in.
-    pub(crate) fn note_pack(&self, given: &Path, pack: &Pack) -> Result<(), TrainError> {
+    pub(crate) fn note_data(&self, given: &Path, examples: usize, hash: &str) -> Result<(), TrainError> {
         let path = self.path.join("data.json");
         let mut noted: BTreeMap<String, serde_json::Value> =
             fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
         let name = given.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        noted.insert(name, json!({ "faces": pack.faces().len(), "sha256": pack.fingerprint() }));
+        noted.insert(name, json!({ "examples": examples, "sha256": hash }));
         self.write_json("data.json", &json!(noted))
     }
 

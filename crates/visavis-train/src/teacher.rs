@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use visavis_data::pack::Pack;
-use visavis_face::{FaceView, Findings, Recognise};
+use visavis_eval::coco::{FaceBoxes, Label, LabelledFace, LabelledImage};
+use visavis_face::{Detect, FaceView, Findings, Recognise};
+use visavis_image::codec;
 
 use crate::TrainError;
 use crate::feed::age_classes;
@@ -125,6 +127,72 @@ pub struct Lesson {
     pub answers: Vec<Option<Vec<f32>>>,
     /// Weight beside the labels.
     pub weight: f32,
+}
+
+/// Score from which a detector that points out faces is believed.
+const SURE: f32 = 0.65;
+/// Score from which what it sees is at least doubtful.
+pub const DOUBTFUL: f32 = 0.25;
+
+/// Asks a detector where the faces in the pictures of `folder` are. What it is sure of are faces; what it doubts is to be
+/// ignored. `make` makes one detector for each thread; `done` hears of progress.
+///
+/// # Errors
+/// [`TrainError`] if a picture or the network fails.
+pub fn point_out(
+    folder: &Path,
+    make: impl Fn() -> Result<Box<dyn Detect>, TrainError> + Sync,
+    threads: usize,
+    done: impl Fn(usize, usize) + Sync,
+) -> Result<FaceBoxes, TrainError> {
+    let file = |source| TrainError::file(folder, source);
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .map_err(file)?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| [".jpg", ".jpeg", ".png"].iter().any(|end| name.to_lowercase().ends_with(end)))
+        .collect();
+    names.sort();
+    let images: Mutex<Vec<LabelledImage>> = Mutex::new(Vec::with_capacity(names.len()));
+    let next = AtomicUsize::new(0);
+    let work = || -> Result<(), TrainError> {
+        let mut detector = make()?;
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(name) = names.get(index) else { return Ok(()) };
+            let path = folder.join(name);
+            let bytes = std::fs::read(&path).map_err(|source| TrainError::file(&path, source))?;
+            let picture = codec::decode(&bytes, codec::MAX_PIXELS)
+                .map_err(|error| TrainError::Picture { path: path.clone(), reason: error.to_string() })?;
+            let faces = detector.detect(&picture)?;
+            let faces = faces.iter().map(|face| LabelledFace {
+                rect: face.rect,
+                label: if face.score >= SURE { Label::Face } else { Label::Ignore },
+                wider: None,
+            });
+            let (width, height) = (picture.width(), picture.height());
+            let image = LabelledImage {
+                id: index as u64,
+                file_name: name.clone(),
+                width,
+                height,
+                source: None,
+                negative: false,
+                faces: faces.collect(),
+            };
+            images.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(image);
+            done(index + 1, names.len());
+        }
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().try_for_each(|worker| match worker.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        })
+    })?;
+    let mut images = images.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    images.sort_by_key(|image| image.id);
+    Ok(FaceBoxes { images })
 }
 
 fn answers_for(

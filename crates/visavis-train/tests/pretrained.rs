@@ -51,7 +51,10 @@ fn classifier(backbone: Backbone) -> (Network, Parameters) {
     let (mut body, channels) = backbone.build(&mut builder, 224);
     body.push(Layer::GlobalPool);
     let layers = vec![builder.linear(backbone.classifier(), channels, 1000), Layer::Softmax];
-    (Network { side: 224, body, heads: vec![Head { name: "classes".into(), layers }] }, builder.finish())
+    (
+        Network { side: 224, body, heads: vec![Head { name: "classes".into(), layers }], levels: Vec::new() },
+        builder.finish(),
+    )
 }
 
 /// The middle square of a photo as the network's input.

@@ -9,11 +9,12 @@ use std::time::Duration;
 use tempfile::TempDir;
 use visavis_data::pack::{PackParams, PackWriter, PackedFace};
 use visavis_data::{Gender, Labels, Split};
+use visavis_eval::coco::FaceBoxes;
 use visavis_image::{Landmarks, Picture, Point, Rect, codec, face_template};
 use visavis_train::TrainError;
 use visavis_train::network::FaceTask;
 use visavis_train::recipe::{
-    AgeTarget, AugmentParams, LossParams, NetworkRecipe, OptimiserParams, Recipe, Schedule, Source, Stage,
+    AgeTarget, AugmentParams, LossParams, NetworkRecipe, OptimiserParams, Recipe, SceneParams, Schedule, Source, Stage,
 };
 use visavis_train::teacher::Answers;
 use visavis_train::trainer::{EpochReport, Observer, StepReport, TrainOptions, Trained, train};
@@ -100,11 +101,13 @@ fn recipe(network: NetworkRecipe, data: Source, epochs: usize, rate: f64) -> Rec
         init: None,
         teachers: Vec::new(),
         augment: AugmentParams { small: 0.0, jpeg: 0.0, erase: 0.0, grey: 0.0, ..AugmentParams::default() },
+        scenes: SceneParams::default(),
         loss: LossParams { age_target: AgeTarget::Distribution { deviation: 4.0 }, ..LossParams::default() },
         stages: vec![Stage {
             epochs,
             batch: 16,
             data: vec![data],
+            scenes: Vec::new(),
             optimiser: OptimiserParams::Adamw { rate, decay: 0.01 },
             schedule: Schedule::Cosine { warm_up: 0.5 },
             average: 0.9,
@@ -157,6 +160,7 @@ fn run(recipe: &Recipe, folder: &Path, resume: bool, notes: &mut Notes) -> Resul
         checkpoint_every: Duration::from_secs(3600),
         stop,
         teach: &|_, _| Ok(Answers::default()),
+        point_out: &|_, _| Ok(FaceBoxes { images: Vec::new() }),
     };
     train(recipe, &options, notes)
 }

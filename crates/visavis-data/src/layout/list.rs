@@ -43,12 +43,15 @@ impl List {
         self.path.parent().unwrap_or(Path::new(""))
     }
 
-    /// Its lines with something on them, cut into columns.
+    /// Its lines with something on them, without the blanks around it.
+    pub(super) fn lines(&self) -> impl Iterator<Item = (Place<'_>, &str)> {
+        let lines = (1..).zip(self.text.lines()).map(|(line, text)| (Place { path: &self.path, line }, text.trim()));
+        lines.filter(|(_, text)| !text.is_empty())
+    }
+
+    /// Those lines cut into columns.
     pub(super) fn rows(&self) -> impl Iterator<Item = (Place<'_>, Vec<&str>)> {
-        (1..).zip(self.text.lines()).filter_map(|(line, text)| {
-            let columns: Vec<&str> = text.split_whitespace().collect();
-            (!columns.is_empty()).then_some((Place { path: &self.path, line }, columns))
-        })
+        self.lines().map(|(place, text)| (place, text.split_whitespace().collect()))
     }
 }
 

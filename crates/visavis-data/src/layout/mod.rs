@@ -1,6 +1,7 @@
 //! Readers for the layouts that data sets come in.
 
 pub mod aflw;
+pub mod boxes;
 pub mod celeba;
 pub mod classes;
 mod field;

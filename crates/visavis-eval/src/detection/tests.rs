@@ -239,3 +239,66 @@ fn thresholds_are_numpys() {
     }
     assert_eq!(iou_thresholds()[AT_75], 0.75);
 }
+
+#[test]
+fn faces_too_small_at_the_input_cost_nothing() {
+    // 640×480 fitted into 320×320 is halved: sides of 10 and 40 become 5 and 20.
+    let set = boxes([vec![face(0.0, 0.0, 10.0, 10.0), face(100.0, 0.0, 40.0, 60.0)]]);
+    let large = [100.0, 0.0, 40.0, 60.0];
+    let report = |pixels, input, detections: &[Detection]| {
+        let least_side = Some(LeastSide { pixels, input });
+        evaluate(&set, detections, &DetectionParams { least_side, ..DetectionParams::default() }).unwrap().all
+    };
+    for (pixels, input, faces) in
+        [(5.0, Some([320, 320]), 2), (5.1, Some([320, 320]), 1), (20.1, Some([320, 320]), 0), (10.0, None, 2)]
+    {
+        assert_eq!(report(pixels, input, &[]).faces, faces, "{pixels} px at {input:?}");
+    }
+    // Neither the small face unfound, nor found, nor a small false alarm costs anything; a large one does.
+    let at_16 = |detections: &[Detection]| report(16.0, Some([320, 320]), detections).ap50;
+    assert_close(at_16(&[found(1, 0.5, large)]), 1.0);
+    assert_close(at_16(&[found(1, 0.9, A), found(1, 0.8, NOWHERE), found(1, 0.5, large)]), 1.0);
+    assert_close(at_16(&[found(1, 0.9, [300.0, 300.0, 40.0, 40.0]), found(1, 0.5, large)]), 0.5);
+    let bad =
+        DetectionParams { least_side: Some(LeastSide { pixels: -1.0, input: None }), ..DetectionParams::default() };
+    assert!(evaluate(&set, &[], &bad).unwrap_err().to_string().starts_with("least_side is -1"));
+}
+
+#[test]
+fn misses_come_largest_first_and_false_alarms_strongest_first() {
+    let ignored = labelled(Label::Ignore, face(0.0, 100.0, 90.0, 90.0));
+    let set = boxes([
+        vec![face(0.0, 0.0, 10.0, 10.0), face(100.0, 0.0, 10.0, 10.0), ignored],
+        vec![face(0.0, 0.0, 50.0, 20.0)],
+    ]);
+    let detections = [
+        found(1, 0.9, A),
+        // The second face, but too weak for the threshold; then half of it.
+        found(1, 0.3, B),
+        found(1, 0.2, [100.0, 0.0, 10.0, 4.0]),
+        found(1, 0.95, NOWHERE),
+        found(1, 0.5, [0.0, 100.0, 90.0, 90.0]),
+        found(2, 0.99, [0.0, 0.0, 50.0, 5.0]),
+    ];
+    let found = faults(&set, &detections, &DetectionParams::default(), 0.4).unwrap();
+    assert_eq!(found.faces, 3);
+    assert_eq!(found.misses, [Miss { image: 1, face: 0, weaker: None }, Miss { image: 0, face: 1, weaker: Some(0.3) }]);
+    let alarms: Vec<(usize, f32, f64)> =
+        found.false_alarms.iter().map(|alarm| (alarm.image, alarm.detection.score, alarm.overlap)).collect();
+    assert_eq!(alarms.iter().map(|alarm| (alarm.0, alarm.1)).collect::<Vec<_>>(), [(1, 0.99), (0, 0.95), (0, 0.2)]);
+    assert_close(Some(alarms[0].2), 0.25);
+    assert_close(Some(alarms[1].2), 0.0);
+    assert_close(Some(alarms[2].2), 0.4);
+}
+
+#[test]
+fn false_positives_on_pictures_without_faces() {
+    let set = boxes([vec![face(0.0, 0.0, 10.0, 10.0)], vec![], vec![], vec![]]);
+    let detections = [found(1, 0.9, NOWHERE), found(2, 0.9, A), found(2, 0.5, A), found(3, 0.5, B), found(4, 0.1, A)];
+    let report = on_negatives(&set, &detections, &[0.6, 0.5]).unwrap();
+    assert_eq!(report.images, 3);
+    assert_eq!(report.at.iter().map(|at| at.score).collect::<Vec<_>>(), [0.6, 0.5]);
+    assert_close(Some(report.at[0].false_positives_per_image), 1.0 / 3.0);
+    assert_close(Some(report.at[1].false_positives_per_image), 1.0);
+    assert_eq!(on_negatives(&boxes([vec![face(0.0, 0.0, 1.0, 1.0)]]), &[], &[0.5]), None);
+}

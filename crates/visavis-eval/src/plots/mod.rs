@@ -1,15 +1,17 @@
-//! Figures drawn: cumulative error curves, confusion matrices, age maps, training curves; as SVG and as PNG.
+//! Figures drawn: cumulative error curves, precision over recall, confusion matrices, age maps, training curves; as SVG and as PNG.
 
 mod ages;
 mod confusion;
 mod cumulative;
 mod curves;
+mod precision;
 mod style;
 
 pub use ages::AgeMap;
 pub use confusion::ConfusionMatrix;
 pub use cumulative::{CumulativeErrors, ErrorCurve};
 pub use curves::{TrainingCurves, curves};
+pub use precision::{DetectorCurve, PrecisionRecall};
 
 use plotters::prelude::*;
 use visavis_image::{Picture, codec};

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::attributes::{AgePair, Confusion};
+use crate::detection::CurvePoint;
 
 /// How often a tag is opened.
 fn count(svg: &str, tag: &str) -> usize {
@@ -58,6 +59,36 @@ fn cumulative_errors_have_a_curve_for_each_network() {
         assert!(svg.contains(&format!("\n{name}\n")), "{name}");
     }
     assert!(svg.contains("&lt;of&gt;"));
+    assert_png(&plot);
+}
+
+#[test]
+fn precision_and_recall_have_a_curve_and_a_disc_for_each_detector() {
+    let curve = |name: &str, end: u32| DetectorCurve {
+        name: name.into(),
+        points: (1..=end)
+            .map(|i| CurvePoint {
+                score: 1.0 - i as f32 / 1000.0,
+                recall: f64::from(i) / 1000.0,
+                precision: 1.0 - f64::from(i * i) / 2e6,
+                false_positives_per_image: 0.0,
+            })
+            .collect(),
+        threshold: 0.5,
+    };
+    let plot = PrecisionRecall {
+        title: "Detectors".into(),
+        subtitle: String::new(),
+        curves: vec![curve("one", 900), curve("two", 700), curve("nothing found", 0)],
+    };
+    let svg = plot.svg().unwrap();
+    assert_well_formed(&svg);
+    let long = svg.split("<polyline ").filter(|line| line.matches(',').count() > 100).count();
+    assert_eq!(long, 2);
+    assert_eq!(count(&svg, "circle"), 2);
+    for name in ["one", "two", "nothing found"] {
+        assert!(svg.contains(&format!("\n{name}\n")), "{name}");
+    }
     assert_png(&plot);
 }
 

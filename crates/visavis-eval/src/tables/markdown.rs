@@ -5,16 +5,16 @@ use super::{AttributeFigures, Cell, KeypointFigures, MULTITASK, Tables, same_net
 use crate::bootstrap::Estimate;
 
 /// Where there is nothing to say.
-const NOTHING: &str = "–";
+pub(super) const NOTHING: &str = "–";
 
 /// A table that grows row by row.
-struct Sheet {
-    text: String,
+pub(super) struct Sheet {
+    pub(super) text: String,
     columns: usize,
 }
 
 impl Sheet {
-    fn new(header: &[String]) -> Self {
+    pub(super) fn new(header: &[String]) -> Self {
         let mut sheet = Self { text: String::new(), columns: header.len() };
         sheet.row(header);
         let rules = (0..header.len()).map(|column| if column < 2 { "---|" } else { "---:|" });
@@ -22,7 +22,7 @@ impl Sheet {
         sheet
     }
 
-    fn row(&mut self, cells: &[String]) {
+    pub(super) fn row(&mut self, cells: &[String]) {
         debug_assert_eq!(cells.len(), self.columns);
         self.text += &format!("| {} |\n", cells.join(" | "));
     }
@@ -33,12 +33,14 @@ pub(super) fn document(tables: &Tables) -> String {
     text += &format!("Measured by `{}` on {}.\n\n", tables.command, tables.machine);
     text += "Each figure of ours comes with its 95 % interval, by the bootstrap over faces or, for speeds, over runs. ";
     text += "Speeds are pictures per second, one at a time, of the network alone; keypoint networks are timed together \
-             with the cutting of the face, without which a regression forest cannot be. ";
+             with the cutting of the face, without which a regression forest cannot be, and detectors together with \
+             decoding and suppression. ";
     if let Some(view) = tables.view {
         text += &format!("Faces are taken as `{view}`. ");
     }
     text += "The paper measured on other faces (AFLW, ChaLearn LAP, GENKI-4K) and on another machine: its figures say \
              what was reached there, not on the faces and the machine here.\n";
+    text += &super::detectors::section(tables);
     text += &keypoints(tables);
     text += &attributes("Table IV: stages", tables, &TABLE_IV, |figures| !figures.network.starts_with(MULTITASK));
     text += &attributes("Table V: backbones of the multitask network", tables, &TABLE_V, |figures| {
@@ -186,12 +188,12 @@ fn cell(cell: Option<Cell>, factor: f64, decimals: usize) -> String {
     }
 }
 
-fn number(value: Option<f64>, decimals: usize) -> String {
+pub(super) fn number(value: Option<f64>, decimals: usize) -> String {
     value.map_or(NOTHING.into(), |value| format!("{value:.decimals$}"))
 }
 
 /// One cell for each engine.
-fn speeds(tables: &Tables, measured: Option<&[Option<Estimate>]>) -> Vec<String> {
+pub(super) fn speeds(tables: &Tables, measured: Option<&[Option<Estimate>]>) -> Vec<String> {
     let of = |engine: usize| measured.and_then(|measured| measured.get(engine).copied().flatten());
     let text = |speed: Estimate| speed.text(if speed.value < 10.0 { 2 } else { 1 });
     (0..tables.engines.len()).map(|engine| of(engine).map_or(NOTHING.into(), text)).collect()

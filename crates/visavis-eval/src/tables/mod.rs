@@ -1,10 +1,14 @@
-//! Tables II, IV and V of the paper as Markdown, our figures beside the paper's.
+//! Tables I, II, IV and V of the paper as Markdown, our figures beside the paper's.
 //!
-//! Which network of ours fills which row goes by its name ([`same_network`]): `kazemi_forest`, `onet`,
+//! Which network of ours fills which row goes by its name ([`same_network`]): `faster_rcnn_resnet101`, `ssd_mobilenetv1`,
+//! `ssd_mobilenetv1_quarter`, `ssdlite_mobilenetv2`, `ssdlite_mobilenetv2_quarter`, `kazemi_forest`, `onet`,
 //! `age_mobilenetv1`, `gender_mobilenetv1`, `smile_mobilenetv1`, `multitask_BACKBONE`.
 
+mod detectors;
 mod markdown;
 mod paper;
+
+pub use paper::DETECTOR_SIZES;
 
 use crate::bootstrap::Estimate;
 use crate::protocol::View;
@@ -24,6 +28,12 @@ pub fn expected_networks() -> Vec<(&'static str, bool)> {
         }
     }
     all
+}
+
+/// The detectors of ours that Table I waits for, at each of [`DETECTOR_SIZES`].
+#[must_use]
+pub fn expected_detectors() -> Vec<&'static str> {
+    paper::TABLE_I.iter().map(|family| family.network).collect()
 }
 
 /// Whether two names mean one network: letters and digits agree, so `multitask_efficientnet_b0` is
@@ -46,6 +56,32 @@ pub enum Cell {
     /// Nothing to be measured: no such network, no such data, or a network that does not tell it.
     #[default]
     Nothing,
+}
+
+/// What was measured of a detector at one input size.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct DetectorFigures {
+    /// Its name.
+    pub network: String,
+    /// Width and height into which pictures are fitted.
+    pub size: [u32; 2],
+    /// What the network takes, where that is larger: the rest is black.
+    pub padded: Option<[u32; 2]>,
+    /// The weights are random: there is a speed, but nothing to be precise.
+    pub untrained: bool,
+    /// On each of [`Tables::box_sets`].
+    pub precisions: Vec<Precision>,
+    /// Frames per second, decoding and suppression included, an entry for each of [`Tables::engines`].
+    pub speeds: Vec<Option<Estimate>>,
+}
+
+/// Average precision of a detector; `None` where there were no faces.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Precision {
+    /// Mean of those at IoU 0.5, 0.55, …, 0.95.
+    pub ap50_95: Option<f64>,
+    /// At IoU 0.5.
+    pub ap50: Option<f64>,
 }
 
 /// What was measured of a keypoint network.
@@ -115,6 +151,12 @@ pub struct Tables {
     pub engines: Vec<String>,
     /// On which sets.
     pub sets: SetNames,
+    /// The sets on which detectors were measured, for people: name, part, number of faces.
+    pub box_sets: Vec<String>,
+    /// Which faces of them were asked for, where not all were.
+    pub box_note: Option<String>,
+    /// Detectors: those that fill rows of the paper, then any others, an entry for each size.
+    pub detectors: Vec<DetectorFigures>,
     /// The view under which the accuracies of the paper's tables were measured.
     pub view: Option<View>,
     /// Keypoint networks: those that fill rows of the paper, then any others.

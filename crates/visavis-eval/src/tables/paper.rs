@@ -1,4 +1,76 @@
-//! What the paper's Tables II, IV and V say ("Real-time facial analysis", the paper that this project builds on).
+//! What the paper's Tables I, II, IV and V say ("Real-time facial analysis", the paper that this project builds on).
+
+/// A family of detectors of Table I.
+pub(super) struct PaperDetector {
+    /// What the paper calls it.
+    pub(super) label: &'static str,
+    /// The network of ours that is built alike.
+    pub(super) network: &'static str,
+    /// At each of [`DETECTOR_SIZES`].
+    pub(super) at: [PaperDetection; 3],
+}
+
+/// A row of Table I.
+pub(super) struct PaperDetection {
+    /// Average precision at IoU 0.5:0.95 and at 0.5.
+    pub(super) precision: [f64; 2],
+    /// Frames per second: TensorFlow on CPU and on GPU, OpenCV on CPU.
+    pub(super) speeds: [f64; 3],
+}
+
+/// Width and height of the inputs of Table I.
+pub const DETECTOR_SIZES: [[u32; 2]; 3] = [[300, 300], [240, 180], [200, 200]];
+
+const fn detector(label: &'static str, network: &'static str, rows: [[f64; 5]; 3]) -> PaperDetector {
+    const fn row([ap, ap50, cpu, gpu, opencv]: [f64; 5]) -> PaperDetection {
+        PaperDetection { precision: [ap, ap50], speeds: [cpu, gpu, opencv] }
+    }
+    PaperDetector { label, network, at: [row(rows[0]), row(rows[1]), row(rows[2])] }
+}
+
+pub(super) const TABLE_I: [PaperDetector; 5] = [
+    detector(
+        "Faster R-CNN, ResNet101",
+        "faster_rcnn_resnet101",
+        [[0.747, 0.945, 1.84, 7.62, 1.09], [0.707, 0.914, 1.93, 8.18, 1.20], [0.693, 0.907, 1.98, 8.30, 1.21]],
+    ),
+    detector(
+        "SSD, MobileNetV1, α = 1",
+        "ssd_mobilenetv1",
+        [
+            [0.744, 0.945, 32.52, 87.29, 39.36],
+            [0.684, 0.868, 51.60, 105.46, 70.09],
+            [0.683, 0.839, 49.96, 107.54, 71.42],
+        ],
+    ),
+    detector(
+        "SSD, MobileNetV1, α = 0.25",
+        "ssd_mobilenetv1_quarter",
+        [
+            [0.695, 0.909, 60.50, 148.77, 140.95],
+            [0.647, 0.895, 81.29, 156.62, 239.59],
+            [0.650, 0.887, 78.21, 158.20, 249.72],
+        ],
+    ),
+    detector(
+        "SSDLite, MobileNetV2, α = 1",
+        "ssdlite_mobilenetv2",
+        [
+            [0.764, 0.952, 28.46, 79.94, 36.47],
+            [0.728, 0.936, 41.18, 106.98, 63.29],
+            [0.730, 0.934, 40.50, 109.47, 64.79],
+        ],
+    ),
+    detector(
+        "SSDLite, MobileNetV2, α = 0.25",
+        "ssdlite_mobilenetv2_quarter",
+        [
+            [0.733, 0.936, 43.09, 118.29, 70.58],
+            [0.704, 0.925, 60.43, 129.25, 125.55],
+            [0.679, 0.913, 64.01, 131.77, 131.22],
+        ],
+    ),
+];
 
 /// A row of Table II.
 pub(super) struct PaperKeypoints {

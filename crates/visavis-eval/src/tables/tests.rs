@@ -12,6 +12,10 @@ fn measured(value: f64, half: f64, n: usize) -> Cell {
     Cell::Measured(estimate(value, half, n))
 }
 
+fn precision(ap50_95: f64, ap50: f64) -> Precision {
+    Precision { ap50_95: Some(ap50_95), ap50: Some(ap50) }
+}
+
 fn tables() -> Tables {
     let speeds = |tract: f64, other: Option<f64>| {
         vec![Some(estimate(tract, tract * 0.02, 60)), other.map(|other| estimate(other, other * 0.01, 90))]
@@ -26,6 +30,32 @@ fn tables() -> Tables {
             gender: Some("a".into()),
             smile: Some("b".into()),
         },
+        box_sets: vec!["wider, n = 1293".into(), "c, validation, n = 77".into()],
+        box_note: Some("Only faces of 16 px and more at the input are asked for. ".into()),
+        detectors: vec![
+            DetectorFigures {
+                network: "ssd_mobilenet_v1".into(),
+                size: [240, 180],
+                precisions: vec![precision(0.31, 0.62), precision(0.5, 0.81)],
+                speeds: speeds(103.2, Some(206.4)),
+                ..DetectorFigures::default()
+            },
+            DetectorFigures {
+                network: "ssdlite_mobilenetv2".into(),
+                size: [300, 300],
+                untrained: true,
+                speeds: speeds(56.92, None),
+                ..DetectorFigures::default()
+            },
+            DetectorFigures {
+                network: "peer_n".into(),
+                size: [300, 300],
+                padded: Some([320, 320]),
+                precisions: vec![precision(0.4, 0.7), Precision::default()],
+                speeds: speeds(150.0, Some(300.0)),
+                ..DetectorFigures::default()
+            },
+        ],
         view: Some(View::Labelled),
         keypoints: vec![
             KeypointFigures {
@@ -99,7 +129,8 @@ fn every_row_has_as_many_cells_as_its_header() {
     let mut bars = 0;
     for line in tables().markdown().lines().filter(|line| line.starts_with('|')) {
         let found = line.matches('|').count();
-        if ["| stage", "| backbone", "| method", "| figure"].iter().any(|header| line.starts_with(header)) {
+        if ["| detector", "| stage", "| backbone", "| method", "| figure"].iter().any(|header| line.starts_with(header))
+        {
             bars = found;
         }
         assert_eq!(found, bars, "{line}");
@@ -112,5 +143,30 @@ fn names_of_one_network() {
     assert!(!same_network("multitask_efficientnet_b1", "multitask_efficientnet_b0"));
     let expected = expected_networks();
     assert_eq!(expected.len(), 12, "{expected:?}");
+    assert_eq!(expected_detectors().len(), 5);
     assert!(expected.contains(&("onet", true)) && expected.contains(&("multitask_vgg16", false)));
+}
+
+#[test]
+fn every_detector_has_three_rows_and_says_what_is_not_trained() {
+    for tables in [tables(), Tables { engines: vec!["tract".into()], ..Tables::default() }] {
+        let text = tables.markdown();
+        for network in expected_detectors() {
+            let rows = text.lines().filter(|line| line.contains(&format!("| `{network}` |")) && line.contains('×'));
+            let rows: Vec<&str> = rows.collect();
+            // One row of this family is filled by a network that is spelled otherwise.
+            let spelled = network == "ssd_mobilenetv1" && !tables.detectors.is_empty();
+            assert_eq!(rows.len(), if spelled { 2 } else { 3 }, "{network}");
+            assert!(rows.iter().all(|row| row.contains("not trained")), "{network}");
+        }
+    }
+    let text = tables().markdown();
+    let row = text.lines().find(|line| line.contains("`ssd_mobilenet_v1`")).unwrap();
+    assert!(
+        row.contains("| 240×180 | 0.684 | 0.868 | 51.60 | 105.46 | 70.09 | 0.310 | 0.620 | 0.500 | 0.810 |"),
+        "{row}"
+    );
+    // 103.2 / 51.6 and 103.2 / 70.09, twice that with the other engine.
+    assert!(row.contains("| 2.0 / 1.5 |") && row.ends_with("| 4.0 / 2.9 |"), "{row}");
+    assert!(text.contains("| not in the paper | `peer_n` | 300×300 in 320×320 | – | – |"));
 }

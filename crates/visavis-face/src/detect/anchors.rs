@@ -5,7 +5,7 @@ use visavis_infer::manifest::AnchorLevel;
 
 /// The anchors for one input size, made once and kept.
 #[derive(Debug, Default)]
-pub(super) struct AnchorGrid {
+pub struct AnchorGrid {
     size: (u32, u32),
     anchors: Vec<Rect>,
 }
@@ -14,7 +14,7 @@ impl AnchorGrid {
     /// All anchors in input pixels: level by level, row by row, column by column, size by size, ratio by ratio.
     ///
     /// A level of stride s over W × H has ⌈W/s⌉ × ⌈H/s⌉ cells, as a convolution with "same" padding gives them.
-    pub(super) fn for_input(&mut self, levels: &[AnchorLevel], width: u32, height: u32) -> &[Rect] {
+    pub fn for_input(&mut self, levels: &[AnchorLevel], width: u32, height: u32) -> &[Rect] {
         if self.size != (width, height) {
             self.size = (width, height);
             self.anchors.clear();
@@ -38,11 +38,24 @@ impl AnchorGrid {
 }
 
 /// Centre-size coding: centre = anchor centre + t·v₀·anchor size, size = anchor size · exp(t·v₁).
-pub(super) fn decode_box(anchor: &Rect, offset: &[f32], [centre_variance, size_variance]: [f32; 2]) -> Rect {
+#[must_use]
+pub fn decode_box(anchor: &Rect, offset: &[f32], [centre_variance, size_variance]: [f32; 2]) -> Rect {
     let centre = shifted(anchor, offset[0], offset[1], centre_variance);
     let (width, height) =
         (anchor.width * (offset[2] * size_variance).exp(), anchor.height * (offset[3] * size_variance).exp());
     Rect::around(centre, width, height)
+}
+
+/// The way back of [`decode_box`]: the offset that a network is taught for an anchor of a face.
+#[must_use]
+pub fn encode_box(anchor: &Rect, face: &Rect, [centre_variance, size_variance]: [f32; 2]) -> [f32; 4] {
+    let (from, to) = (anchor.centre(), face.centre());
+    [
+        (to.x - from.x) / (anchor.width * centre_variance),
+        (to.y - from.y) / (anchor.height * centre_variance),
+        (face.width / anchor.width).ln() / size_variance,
+        (face.height / anchor.height).ln() / size_variance,
+    ]
 }
 
 /// Five points, each coded as the centre of a box is.
@@ -58,6 +71,14 @@ fn shifted(anchor: &Rect, x: f32, y: f32, variance: f32) -> Point {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn coding_goes_both_ways() {
+        let (anchor, face) = (Rect::new(10.0, 20.0, 30.0, 40.0), Rect::new(13.0, 9.0, 25.0, 61.0));
+        let back = decode_box(&anchor, &encode_box(&anchor, &face, [0.1, 0.2]), [0.1, 0.2]);
+        assert!(back.iou(&face) > 0.9999, "{back:?}");
+        assert_eq!(encode_box(&anchor, &anchor, [0.1, 0.2]), [0.0; 4]);
+    }
 
     #[test]
     fn count_and_order() {

@@ -4,6 +4,7 @@ mod anchors;
 mod decode;
 mod nms;
 
+pub use anchors::{AnchorGrid, decode_box, encode_box};
 pub use nms::non_maximum_suppression;
 
 use visavis_image::{Landmarks, Picture, Rect, Resizer};

@@ -4,6 +4,7 @@ use burn::tensor::{Device, Tensor as BurnTensor, TensorData};
 use visavis_infer::{EngineChoice, EngineOptions, Manifest, Runtime, Tensor};
 
 use crate::TrainError;
+use crate::detector::{BOXES, SCORES};
 use crate::network::{Layer, Mode, Network, Parameters, Pass, shares};
 
 /// Allowed between the trained network and an engine, in any number of any output.
@@ -35,18 +36,11 @@ pub fn check(
     runtime: &Runtime,
     most: f32,
 ) -> Result<Vec<Check>, TrainError> {
-    let side = network.side;
+    let [width, height] = manifest.input.size.map(|side| side as usize);
     let mut random = fastrand::Rng::with_seed(7);
-    let picture: Vec<f32> = (0..PICTURES * 3 * side * side).map(|_| random.f32() * 2.0 - 1.0).collect();
-    let device = Device::flex();
-    let input = TensorData::new(picture.clone(), [PICTURES, 3, side, side]);
-    let input = BurnTensor::<4>::from_data(input, &device).swap_dims(0, 1);
-    let (outputs, _) = Pass::new(parameters, &device, Mode::Infer).run(network, input);
-    let expected = network.heads.iter().zip(outputs).map(|(head, output)| {
-        let ended = if head.layers.last() == Some(&Layer::Softmax) { shares(output) } else { output };
-        ended.into_data().try_into_vec::<f32>().map_err(TrainError::weights)
-    });
-    let expected: Vec<Vec<f32>> = expected.collect::<Result<_, _>>()?;
+    let picture: Vec<f32> = (0..PICTURES * 3 * height * width).map(|_| random.f32() * 2.0 - 1.0).collect();
+    let shape = [PICTURES, 3, height, width];
+    let expected = trained(network, parameters, TensorData::new(picture.clone(), shape))?;
     let mut engines = vec![EngineChoice::Tract];
     if runtime.report().library.is_some() {
         engines.push(EngineChoice::OnnxRuntime);
@@ -56,16 +50,16 @@ pub fn check(
         .map(|engine| {
             let options = EngineOptions { engine, ..EngineOptions::default() };
             let mut model = runtime.load(manifest, bytes, &options)?;
-            let given = model.run(&Tensor { shape: vec![PICTURES, 3, side, side], data: picture.clone() })?;
+            let given = model.run(&Tensor { shape: shape.to_vec(), data: picture.clone() })?;
             let mut largest = 0.0f32;
-            for ((head, expected), given) in network.heads.iter().zip(&expected).zip(&given) {
+            for ((name, expected), given) in expected.iter().zip(&given) {
                 let away = expected.iter().zip(&given.data).map(|(a, b)| (a - b).abs());
                 // A number that is none differs from everything.
                 let difference = away.fold(0.0f32, |most, d| if d.is_nan() { f32::INFINITY } else { most.max(d) });
                 if expected.len() != given.data.len() || difference > most {
                     return Err(TrainError::Export {
                         engine: model.placement().engine.clone(),
-                        output: head.name.clone(),
+                        output: name.clone(),
                         difference,
                         allowed: most,
                     });
@@ -75,4 +69,27 @@ pub fn check(
             Ok(Check { engine: model.placement().engine.clone(), difference: largest })
         })
         .collect()
+}
+
+/// Names and numbers of what the network gives for pictures `[N, 3, H, W]`.
+fn trained(
+    network: &Network,
+    parameters: &Parameters,
+    pictures: TensorData,
+) -> Result<Vec<(String, Vec<f32>)>, TrainError> {
+    let device = Device::flex();
+    let pictures = BurnTensor::<4>::from_data(pictures, &device).swap_dims(0, 1);
+    let pass = Pass::new(parameters, &device, Mode::Infer);
+    let numbers = |data: TensorData| data.try_into_vec::<f32>().map_err(TrainError::weights);
+    if network.levels.is_empty() {
+        let (outputs, _) = pass.run(network, pictures);
+        let ended = network.heads.iter().zip(outputs).map(|(head, output)| {
+            let ended = if head.layers.last() == Some(&Layer::Softmax) { shares(output) } else { output };
+            Ok((head.name.clone(), numbers(ended.into_data())?))
+        });
+        ended.collect()
+    } else {
+        let ([scores, boxes], _) = pass.detect(network, pictures);
+        Ok(vec![(SCORES.into(), numbers(scores.into_data())?), (BOXES.into(), numbers(boxes.into_data())?)])
+    }
 }

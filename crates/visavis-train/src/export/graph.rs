@@ -10,11 +10,12 @@ use tract_onnx::pb::{
     ValueInfoProto, type_proto,
 };
 
+use crate::detector::{BOXES, SCORES};
 use crate::network::{Affine, Layer, Network, Norm, ParameterId, Parameters, folded};
 use crate::numbers::to_bytes;
 use crate::ops::{Activation, Window};
 
-/// Name of the input tensor, `[N, 3, side, side]`.
+/// Name of the input tensor, `[N, 3, side, side]`, or `[N, 3, H, W]` of a detector.
 pub const INPUT: &str = "picture";
 
 /// Operator set 13: the first whose `Softmax` works on one axis; every engine of the last years has it.
@@ -38,14 +39,7 @@ pub enum Precision {
 #[must_use]
 pub fn onnx(network: &Network, parameters: &Parameters, precision: Precision) -> Vec<u8> {
     let mut graph = Graph { parameters, precision, nodes: Vec::new(), weights: Vec::new(), made: 0 };
-    let features = graph.sequence(&network.body, Value::planes(INPUT.into()));
-    let mut outputs = Vec::new();
-    for head in &network.heads {
-        let made = graph.sequence(&head.layers, features.clone());
-        graph.push("Identity", &[&made.name], &[], Some(&head.name));
-        outputs.push(value_info(&head.name, &[None, Some(width(parameters, &head.layers))]));
-    }
-    let side = network.side;
+    let (input, outputs) = if network.levels.is_empty() { graph.heads(network) } else { graph.levels(network) };
     let model = ModelProto {
         ir_version: FORMAT,
         producer_name: "visavis".into(),
@@ -55,7 +49,7 @@ pub fn onnx(network: &Network, parameters: &Parameters, precision: Precision) ->
             name: "network".into(),
             node: graph.nodes,
             initializer: graph.weights,
-            input: vec![value_info(INPUT, &[None, Some(3), Some(side), Some(side)])],
+            input: vec![input],
             output: outputs,
             ..GraphProto::default()
         }),
@@ -100,6 +94,54 @@ struct Graph<'a> {
 }
 
 impl Graph<'_> {
+    /// The whole of a face network; gives what goes in and what comes out.
+    fn heads(&mut self, network: &Network) -> (ValueInfoProto, Vec<ValueInfoProto>) {
+        let features = self.sequence(&network.body, Value::planes(INPUT.into()));
+        let outputs = network.heads.iter().map(|head| {
+            let made = self.sequence(&head.layers, features.clone());
+            self.push("Identity", &[&made.name], &[], Some(&head.name));
+            value_info(&head.name, &[Extent::Free("N"), Extent::Fixed(width(self.parameters, &head.layers))])
+        });
+        let outputs = outputs.collect();
+        let side = Extent::Fixed(network.side);
+        (value_info(INPUT, &[Extent::Free("N"), Extent::Fixed(3), side, side]), outputs)
+    }
+
+    /// The whole of a detector: `[N, C, H, W]` of each level to rows of a place each, then all levels below one another.
+    fn levels(&mut self, network: &Network) -> (ValueInfoProto, Vec<ValueInfoProto>) {
+        let (mut scores, mut boxes, mut planes) = (Vec::new(), Vec::new(), Value::planes(INPUT.into()));
+        for level in &network.levels {
+            planes = self.sequence(&level.features, planes);
+            for (layers, columns, all) in [(&level.scores, 1, &mut scores), (&level.boxes, 4, &mut boxes)] {
+                let said = self.sequence(layers, planes.clone());
+                let turned = self.push("Transpose", &[&said.name], &[ints("perm", &[0, 2, 3, 1])], None);
+                let shape = self.whole(&[0, -1, columns]);
+                all.push(self.push("Reshape", &[&turned, &shape], &[], None));
+            }
+        }
+        let outputs = [(SCORES, scores, 1), (BOXES, boxes, 4)].map(|(name, parts, columns)| {
+            let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+            self.push("Concat", &parts, &[int("axis", 1)], Some(name));
+            value_info(name, &[Extent::Free("N"), Extent::Free("anchors"), Extent::Fixed(columns)])
+        });
+        let input = [Extent::Free("N"), Extent::Fixed(3), Extent::Free("H"), Extent::Free("W")];
+        (value_info(INPUT, &input), outputs.into())
+    }
+
+    /// A list of whole numbers.
+    fn whole(&mut self, values: &[i64]) -> String {
+        self.made += 1;
+        let name = format!("numbers_{}", self.made);
+        self.weights.push(TensorProto {
+            name: name.clone(),
+            dims: vec![values.len() as i64],
+            data_type: DataType::Int64 as i32,
+            raw_data: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            ..TensorProto::default()
+        });
+        name
+    }
+
     fn sequence(&mut self, layers: &[Layer], mut value: Value) -> Value {
         let mut rest = layers;
         while let [layer, behind @ ..] = rest {
@@ -287,12 +329,20 @@ fn ints(name: &str, values: &[i64]) -> AttributeProto {
     AttributeProto { name: name.into(), r#type: kind, ints: values.to_vec(), ..AttributeProto::default() }
 }
 
-/// A tensor of 32-bit floats; an extent that is not fixed is the number of pictures.
-fn value_info(name: &str, extents: &[Option<usize>]) -> ValueInfoProto {
+/// The extent of an axis.
+#[derive(Clone, Copy)]
+enum Extent {
+    Fixed(usize),
+    /// Known when the network runs; the same wherever the same name stands.
+    Free(&'static str),
+}
+
+/// A tensor of 32-bit floats.
+fn value_info(name: &str, extents: &[Extent]) -> ValueInfoProto {
     let dim = extents.iter().map(|extent| {
         let value = match extent {
-            Some(extent) => dimension::Value::DimValue(*extent as i64),
-            None => dimension::Value::DimParam("N".into()),
+            Extent::Fixed(extent) => dimension::Value::DimValue(*extent as i64),
+            Extent::Free(name) => dimension::Value::DimParam((*name).into()),
         };
         Dimension { value: Some(value), ..Dimension::default() }
     });

@@ -8,7 +8,8 @@ mod untrained;
 use std::path::{Path, PathBuf};
 
 use visavis_infer::manifest::{
-    Activation, Colour, Crop, FORMAT, Figure, Fit, Head, HeadDecode, Input, Layout, Metric, PointOrder, sha256,
+    Activation, Colour, Crop, Detector, DetectorDecode, FORMAT, Figure, Fit, Head, HeadDecode, Input, Layout, Metric,
+    PointOrder, sha256,
 };
 use visavis_infer::{Manifest, Runtime, Task};
 
@@ -19,6 +20,7 @@ pub use untrained::write_untrained;
 
 use crate::TrainError;
 use crate::checkpoint::write_aside;
+use crate::detector::{BOXES, SCORES, VARIANCES};
 use crate::network::{FaceTask, Network, POINTS, Parameters};
 use crate::recipe::{NetworkRecipe, Recipe};
 
@@ -84,27 +86,85 @@ pub fn export(export: &Export, runtime: &Runtime, folder: &Path) -> Result<Expor
 
 /// The manifest of a network in the file `bytes`.
 fn manifest(export: &Export, bytes: &[u8]) -> Result<Manifest, TrainError> {
-    let (mean, std) = export.recipe.network.pixels();
-    let side = export.network.side as u32;
-    let (heads, crop): (Vec<Head>, Crop) = match &export.recipe.network {
+    let manifest = match &export.recipe.network {
+        NetworkRecipe::Ssd { .. } => detector_manifest(export.recipe, export.network, bytes)?,
         NetworkRecipe::Onet => {
             let decode = HeadDecode::Points { order: PointOrder::Pairs };
-            let head = Head { task: Task::Keypoints, tensor: POINTS.into(), decode };
-            (vec![head], Crop::Box { fit: Fit::Square, expand: 1.0 })
+            let heads = vec![Head { task: Task::Keypoints, tensor: POINTS.into(), decode }];
+            Manifest {
+                tasks: vec![Task::Keypoints],
+                crop: Some(Crop::Box { fit: Fit::Square, expand: 1.0 }),
+                heads,
+                ..basis(export.recipe, export.network, bytes)
+            }
         }
-        NetworkRecipe::Face { tasks, .. } => (tasks.iter().map(|task| head(*task)).collect(), Crop::Aligned),
+        NetworkRecipe::Face { tasks, .. } => {
+            let heads: Vec<Head> = tasks.iter().map(|task| head(*task)).collect();
+            Manifest {
+                tasks: heads.iter().map(|head| head.task).collect(),
+                crop: Some(Crop::Aligned),
+                heads,
+                ..basis(export.recipe, export.network, bytes)
+            }
+        }
     };
-    let recipe = export.recipe;
     let manifest = Manifest {
+        licence: export.licence.clone(),
+        training_data: Some(export.card.data.clone()),
+        figures: export.card.figures.clone(),
+        ..manifest
+    };
+    manifest.validate(&manifest.name)?;
+    Ok(manifest)
+}
+
+/// The manifest of a detector, as far as recipe and layout say it.
+///
+/// # Errors
+/// [`TrainError::Recipe`] if the recipe is none of a detector.
+pub(crate) fn detector_manifest(recipe: &Recipe, network: &Network, bytes: &[u8]) -> Result<Manifest, TrainError> {
+    let NetworkRecipe::Ssd { size, .. } = recipe.network else {
+        return Err(TrainError::Recipe { reason: format!("{} is no detector", recipe.name) });
+    };
+    let decode = DetectorDecode::Anchors {
+        scores: SCORES.into(),
+        boxes: BOXES.into(),
+        keypoints: None,
+        face_class: 0,
+        activation: Activation::Sigmoid,
+        variances: VARIANCES,
+        levels: network.levels.iter().map(|level| level.anchors.clone()).collect(),
+    };
+    let mut manifest = Manifest {
+        tasks: vec![Task::Detection],
+        detector: Some(Detector { score: DETECTOR_SCORE, nms_iou: DETECTOR_OVERLAP, decode }),
+        ..basis(recipe, network, bytes)
+    };
+    manifest.input.size = size;
+    // Any size would do for the network; multiples of four keep rows aligned in memory.
+    manifest.input.multiple_of = Some(4);
+    Ok(manifest)
+}
+
+/// Least score of a face, where neither user nor page say otherwise.
+const DETECTOR_SCORE: f32 = 0.5;
+/// Boxes that overlap by more are of one face.
+const DETECTOR_OVERLAP: f32 = 0.45;
+
+/// What all manifests have.
+fn basis(recipe: &Recipe, network: &Network, bytes: &[u8]) -> Manifest {
+    let (mean, std) = recipe.network.pixels();
+    let side = network.side as u32;
+    Manifest {
         format: FORMAT,
         name: recipe.name.clone(),
         title: recipe.title.clone(),
-        tasks: heads.iter().map(|head| head.task).collect(),
+        tasks: Vec::new(),
         file: format!("{}.onnx", recipe.name),
         sha256: sha256(bytes),
-        licence: export.licence.clone(),
+        licence: "MIT OR Apache-2.0".into(),
         source: "trained by visavis".into(),
-        training_data: Some(export.card.data.clone()),
+        training_data: None,
         input: Input {
             tensor: INPUT.into(),
             layout: Layout::Nchw,
@@ -115,13 +175,11 @@ fn manifest(export: &Export, bytes: &[u8]) -> Result<Manifest, TrainError> {
             std,
             batch: true,
         },
-        crop: Some(crop),
+        crop: None,
         detector: None,
-        heads,
-        figures: export.card.figures.clone(),
-    };
-    manifest.validate(&recipe.name)?;
-    Ok(manifest)
+        heads: Vec::new(),
+        figures: Vec::new(),
+    }
 }
 
 fn head(task: FaceTask) -> Head {

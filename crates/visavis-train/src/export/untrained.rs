@@ -6,7 +6,7 @@ use super::{Export, ModelCard, Precision, manifest, onnx};
 use crate::TrainError;
 use crate::checkpoint::write_aside;
 use crate::network::{Backbone, FaceTask};
-use crate::recipe::{AugmentParams, LossParams, NetworkRecipe, Recipe};
+use crate::recipe::{AugmentParams, LossParams, NetworkRecipe, Recipe, SceneParams};
 
 /// Writes `multitask_BACKBONE.onnx` and its manifest into `folder`: the paper's multitask network (Fig. 4) at random
 /// weights.
@@ -29,6 +29,7 @@ pub fn write_untrained(backbone: Backbone, side: usize, folder: &Path) -> Result
         init: None,
         teachers: Vec::new(),
         augment: AugmentParams::default(),
+        scenes: SceneParams::default(),
         loss: LossParams::default(),
         stages: Vec::new(),
     };

@@ -23,15 +23,15 @@ pub struct Augmenter {
     params: AugmentParams,
     purpose: Purpose,
     side: u32,
-    resizer: Resizer,
-    small: Picture,
+    tint: Tint,
 }
 
 impl Augmenter {
     /// For pictures of `side` pixels.
     #[must_use]
     pub fn new(params: AugmentParams, purpose: Purpose, side: u32) -> Self {
-        Self { params, purpose, side, resizer: Resizer::new(), small: Picture::new(1, 1) }
+        let tint = Tint::new(params.clone());
+        Self { params, purpose, side, tint }
     }
 
     /// The crop that live would cut: by the labelled keypoints, else the detector's, else by the box.
@@ -49,19 +49,12 @@ impl Augmenter {
         let landmarks = detected.and_then(|found| found.landmarks).or(face.any_landmarks());
         let jitter = self.jitter(random);
         let mut view = self.cut(face, picture, &rect, landmarks.as_ref(), &jitter);
-        let p = self.params.clone();
-        if random.f32() < p.mirror {
+        if random.f32() < self.params.mirror {
             view.picture.mirror();
             view.landmarks = view.landmarks.map(|landmarks| landmarks.mirrored(1.0));
         }
-        if random.f32() < p.small {
-            self.shrink(&mut view.picture, random);
-        }
-        colours(&mut view.picture, &p, random);
-        if random.f32() < p.jpeg {
-            squeeze(&mut view.picture, random.u8(20..70));
-        }
-        if random.f32() < p.erase {
+        self.tint.colour(&mut view.picture, random);
+        if random.f32() < self.params.erase {
             erase(&mut view.picture, random);
         }
         view
@@ -100,15 +93,37 @@ impl Augmenter {
         };
         View { picture: out, landmarks: face.landmarks.map(|landmarks| landmarks.map(share)) }
     }
+}
+
+/// Varies what light, camera and compression do to a picture and leaves everything where it is.
+pub(super) struct Tint {
+    params: AugmentParams,
+    resizer: Resizer,
+    small: Picture,
+}
+
+impl Tint {
+    pub(super) fn new(params: AugmentParams) -> Self {
+        Self { params, resizer: Resizer::new(), small: Picture::new(1, 1) }
+    }
+
+    pub(super) fn colour(&mut self, picture: &mut Picture, random: &mut fastrand::Rng) {
+        if random.f32() < self.params.small {
+            self.shrink(picture, random);
+        }
+        colours(picture, &self.params, random);
+        if random.f32() < self.params.jpeg {
+            squeeze(picture, random.u8(20..70));
+        }
+    }
 
     /// Shrinks and enlarges again: what is left of a face that was small in its picture.
     fn shrink(&mut self, picture: &mut Picture, random: &mut fastrand::Rng) {
         let share = self.params.smallest + random.f32() * (1.0 - self.params.smallest);
-        let side = ((self.side as f32 * share) as u32).max(8);
-        self.small.reshape(side, side);
+        let shrunk = |length: u32| ((length as f32 * share) as u32).max(8);
+        self.small.reshape(shrunk(picture.width()), shrunk(picture.height()));
         self.resizer.stretch(picture, &mut self.small);
-        let enlarge = Similarity::scale_then_shift(side as f32 / self.side as f32, 0.0, 0.0);
-        warp_into(&self.small, &enlarge, picture);
+        self.resizer.stretch(&self.small, picture);
     }
 }
 
@@ -151,6 +166,6 @@ fn erase(picture: &mut Picture, random: &mut fastrand::Rng) {
 }
 
 /// A standard normal number, cut off at three deviations.
-fn normal(random: &mut fastrand::Rng) -> f32 {
+pub(super) fn normal(random: &mut fastrand::Rng) -> f32 {
     numbers::normal(random).clamp(-3.0, 3.0)
 }

@@ -37,50 +37,45 @@ pub struct FeedParams {
 }
 
 /// A thread and the batches that it has made.
-struct Lane {
-    batches: Receiver<Result<Batch, DataError>>,
+struct Lane<T> {
+    batches: Receiver<Result<T, DataError>>,
     maker: Option<JoinHandle<()>>,
 }
 
-/// The batches of an epoch, in order, made by threads that end when it is dropped.
-pub struct Feed {
-    lanes: Vec<Lane>,
+/// Batches in order, made ahead by threads that end when it is dropped.
+pub struct Lanes<T> {
+    lanes: Vec<Lane<T>>,
     next: usize,
     count: usize,
 }
 
-impl Feed {
-    /// Starts on the batches from `skip` on. A last batch that is not full is left out while varying (a normalisation over
-    /// a few pictures would be a bad one) and kept otherwise.
-    #[must_use]
-    pub fn start(packs: &[Arc<Pack>], picks: Vec<Pick>, skip: usize, params: &FeedParams) -> Self {
-        let whole = picks.len() / params.batch;
-        let count = if params.augment.is_some() { whole } else { picks.len().div_ceil(params.batch) };
-        let threads = params.threads.max(1);
-        let picks = Arc::new(picks);
+impl<T: Send + 'static> Lanes<T> {
+    /// Starts on the batches of the places `wanted`. `worker` gives each thread what makes the batch of a place.
+    pub(super) fn start<M>(threads: usize, wanted: std::ops::Range<usize>, worker: impl Fn() -> M) -> Self
+    where
+        M: FnMut(usize) -> Result<T, DataError> + Send + 'static,
+    {
+        let threads = threads.max(1);
+        let count = wanted.len();
         let lanes = (0..threads).map(|lane| {
             let (sender, receiver) = sync_channel(AHEAD);
-            let (packs, picks, params) = (packs.to_vec(), picks.clone(), params.clone());
+            let (mut make, places) = (worker(), wanted.clone().skip(lane).step_by(threads));
             let maker = thread::spawn(move || {
-                let mut augmenter =
-                    Augmenter::new(params.augment.clone().unwrap_or_default(), params.purpose, params.side as u32);
-                for index in (skip..count).skip(lane).step_by(threads) {
-                    let start = index * params.batch;
-                    let chosen = &picks[start..(start + params.batch).min(picks.len())];
+                for place in places {
                     // The receiver is gone when the trainer has stopped.
-                    if sender.send(make(&packs, chosen, start, &params, &mut augmenter)).is_err() {
+                    if sender.send(make(place)).is_err() {
                         break;
                     }
                 }
             });
             Lane { batches: receiver, maker: Some(maker) }
         });
-        Self { lanes: lanes.collect(), next: 0, count: count.saturating_sub(skip) }
+        Self { lanes: lanes.collect(), next: 0, count }
     }
 }
 
-impl Iterator for Feed {
-    type Item = Result<Batch, DataError>;
+impl<T> Iterator for Lanes<T> {
+    type Item = Result<T, DataError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.next == self.count {
@@ -98,6 +93,25 @@ impl Iterator for Feed {
             },
         }
     }
+}
+
+/// The batches of an epoch from `skip` on, in order. A last batch that is not full is left out while varying (a
+/// normalisation over a few pictures would be a bad one) and kept otherwise.
+#[must_use]
+pub fn batches(packs: &[Arc<Pack>], picks: Vec<Pick>, skip: usize, params: &FeedParams) -> Lanes<Batch> {
+    let whole = picks.len() / params.batch;
+    let count = if params.augment.is_some() { whole } else { picks.len().div_ceil(params.batch) };
+    let (packs, picks, params) = (Arc::new(packs.to_vec()), Arc::new(picks), Arc::new(params.clone()));
+    Lanes::start(params.threads, skip.min(count)..count, move || {
+        let (packs, picks, params) = (packs.clone(), picks.clone(), params.clone());
+        let mut augmenter =
+            Augmenter::new(params.augment.clone().unwrap_or_default(), params.purpose, params.side as u32);
+        move |index| {
+            let start = index * params.batch;
+            let chosen = &picks[start..(start + params.batch).min(picks.len())];
+            make(&packs, chosen, start, &params, &mut augmenter)
+        }
+    })
 }
 
 fn make(

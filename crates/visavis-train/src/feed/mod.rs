@@ -4,11 +4,12 @@ mod augment;
 mod batch;
 mod loader;
 mod sampler;
+pub mod scenes;
 
 pub use augment::{Augmenter, View};
 pub(crate) use batch::age_classes;
 pub use batch::{Batch, Targets};
-pub use loader::{Feed, FeedParams};
+pub use loader::{FeedParams, Lanes, batches};
 pub use sampler::{Pick, Sampler};
 
 /// What a picture is cut for.

@@ -88,6 +88,16 @@ impl Builder {
         })
     }
 
+    /// A convolution, margin k/2, whose answer is, to begin with, about `bias` whatever it sees.
+    pub fn convolution_from(&mut self, name: &str, [from, to]: [usize; 2], kernel: usize, bias: f32) -> Layer {
+        let deviation = (0.01 / (from * kernel * kernel) as f32).sqrt();
+        self.within(name, |b| Layer::Convolution {
+            weight: b.add("weight", &[to, from, kernel, kernel], Role::Weight, |random| deviation * normal(random)),
+            bias: Some(b.add("bias", &[to], Role::Offset, |_| bias)),
+            window: Window::centred(kernel, 1),
+        })
+    }
+
     /// A depthwise convolution without bias.
     pub fn depthwise(&mut self, name: &str, channels: usize, window: Window) -> Layer {
         let k = window.kernel;

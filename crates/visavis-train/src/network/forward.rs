@@ -65,6 +65,22 @@ impl<'a> Pass<'a> {
         (outputs, Trace { pass: self })
     }
 
+    /// Scores `[N, A, 1]` and offsets `[N, A, 4]` of a detector, for pictures `[3, N, H, W]` of any size. Anchors go level by
+    /// level, row by row, column by column, as `visavis_face::detect::AnchorGrid` has them.
+    pub fn detect(mut self, network: &Network, pictures: Tensor<4>) -> ([Tensor<3>; 2], Trace<'a>) {
+        let (mut scores, mut offsets, mut planes) = (Vec::new(), Vec::new(), pictures);
+        for level in &network.levels {
+            planes = self.sequence(&level.features, Value::Planes(planes)).planes();
+            for (layers, columns, all) in [(&level.scores, 1, &mut scores), (&level.boxes, 4, &mut offsets)] {
+                let said = self.sequence(layers, Value::Planes(planes.clone())).planes();
+                let [channels, batch, height, width] = said.dims();
+                let rows = [batch, height * width * channels / columns, columns];
+                all.push(said.permute([1, 2, 3, 0]).reshape(rows));
+            }
+        }
+        ([Tensor::cat(scores, 1), Tensor::cat(offsets, 1)], Trace { pass: self })
+    }
+
     fn sequence(&mut self, layers: &[Layer], mut value: Value) -> Value {
         for layer in layers {
             value = self.layer(layer, value);

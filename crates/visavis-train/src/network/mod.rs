@@ -1,7 +1,7 @@
 //! Networks as lists of layers: one description from which they are trained, counted and exported.
 
 pub mod backbone;
-mod builder;
+pub(crate) mod builder;
 mod forward;
 mod head;
 mod onet;
@@ -15,6 +15,8 @@ pub use head::{AGE_CLASSES, FaceTask, HeadPlan, face_network};
 pub use onet::{POINTS, onet};
 pub use parameters::{Parameter, ParameterId, Parameters, Role, Taken};
 pub use pretrained::load_pretrained;
+
+use visavis_infer::manifest::AnchorLevel;
 
 use crate::ops::{Activation, Window};
 
@@ -122,12 +124,28 @@ pub struct Head {
 /// A network: a body whose features all heads share.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Network {
-    /// Side of the square picture that it takes, in pixels.
+    /// Side of the square picture that it takes, in pixels; detectors take any and have 0.
     pub side: usize,
     /// From the picture `[3, N, side, side]` to features `[N, F]`.
     pub body: Vec<Layer>,
     /// What it tells.
     pub heads: Vec<Head>,
+    /// Of a detector, which has no body and no heads: what it reads planes of each size for, finest first, one level going
+    /// on from the planes of the last.
+    pub levels: Vec<Level>,
+}
+
+/// The planes of one size in a detector, and what is said at each of their places.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Level {
+    /// From the planes of the level before (the first: from the picture) to this one's.
+    pub features: Vec<Layer>,
+    /// To `[anchors, N, H, W]`, a score each.
+    pub scores: Vec<Layer>,
+    /// To `[anchors · 4, N, H, W]`, an offset each.
+    pub boxes: Vec<Layer>,
+    /// The anchors at each place.
+    pub anchors: AnchorLevel,
 }
 
 /// The factor and offset that a normalisation is once its statistics are fixed, for each channel.

@@ -1,5 +1,7 @@
 //! `visavis data`: labelled faces, from the layouts that sets come in to packs that are trained and measured with.
 
+mod boxes;
+
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Instant;
@@ -24,7 +26,8 @@ use crate::session::Session;
 #[command(after_help = "Examples:
   visavis data pack --layout table --from faces/ --out packs/faces    faces/labels.csv and the pictures it names
   visavis data show packs/faces                                       how many faces say what
-  visavis data sheet packs/faces --out sheet.png                      have a look at them")]
+  visavis data sheet packs/faces --out sheet.png                      have a look at them
+  visavis data boxes --layout voc --from mine --out mine/boxes.json   face boxes, for detectors")]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -60,6 +63,7 @@ enum Command {
         #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
         columns: u32,
     },
+    Boxes(boxes::Args),
 }
 
 /// Cut the faces of a set out, once and for all: with box, keypoints, labels, and the side of the split they stand on
@@ -134,6 +138,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Command::Pack(args) => pack(args),
         Command::Show { pack, verify, json } => show(pack, *verify, *json),
         Command::Sheet { pack, out, count, columns } => sheet(pack, out, *count, *columns),
+        Command::Boxes(args) => boxes::run(args),
     }
 }
 

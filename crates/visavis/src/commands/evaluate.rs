@@ -2,7 +2,9 @@
 
 mod attributes;
 mod detection;
+mod detectors;
 mod faces;
+mod faults;
 mod keypoints;
 mod machine;
 mod sheet;
@@ -15,6 +17,7 @@ use clap::{Parser, Subcommand};
 /// Measure networks on labelled data
 #[derive(Parser)]
 #[command(after_help = "Examples:
+  visavis evaluate detection --boxes wider/boxes.json --detector yunet_n --plot curve.svg --sheet faults.png
   visavis evaluate keypoints --data packs/mtfl --network mtcnn_onet,yunet_n --view labelled,detected
   visavis evaluate attributes --data packs/utkface --network faceapi_age_gender --groups
   visavis evaluate speed --network yunet_n")]

@@ -1,5 +1,6 @@
 //! MobileNets: depthwise separable convolutions, and inverted residuals of them.
 
+use super::Stage;
 use crate::network::builder::scaled;
 use crate::network::{Builder, Layer};
 use crate::ops::{Activation, Window};
@@ -21,13 +22,17 @@ const V1: [(usize, usize); 13] = [
     (1024, 1),
 ];
 
-pub(super) fn v1(b: &mut Builder, width: f64) -> (Vec<Layer>, usize) {
+pub(super) fn v1(b: &mut Builder, width: f64) -> Vec<Stage> {
     // Its authors truncate instead of rounding to multiples of eight; for the usual widths the two agree.
     let channels = |full: usize| scaled(full, width);
     let mut from = channels(32);
     let mut layers = vec![b.convolution("conv1", [3, from], 3, 2), b.norm("bn1", from, Activation::Relu6)];
+    let mut stages = Vec::new();
     for (index, (to, stride)) in V1.into_iter().enumerate() {
         let to = channels(to);
+        if stride == 2 {
+            stages.push(Stage { layers: std::mem::take(&mut layers), channels: from });
+        }
         b.within(&format!("blocks.{index}"), |b| {
             layers.push(b.depthwise("depthwise", from, Window::centred(3, stride)));
             layers.push(b.norm("bn1", from, Activation::Relu6));
@@ -36,26 +41,33 @@ pub(super) fn v1(b: &mut Builder, width: f64) -> (Vec<Layer>, usize) {
         });
         from = to;
     }
-    (layers, from)
+    stages.push(Stage { layers, channels: from });
+    stages
 }
 
 /// MobileNetV2: expansion, output channels, repeats, stride of the first (Table 2 of the paper).
 const V2: [(usize, usize, usize, usize); 7] =
     [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)];
 
-/// Names as in torchvision.
-pub(super) fn v2(b: &mut Builder, width: f64) -> (Vec<Layer>, usize) {
+/// Names as in torchvision. A stage ends with the wide planes in the middle of a block, before they shrink: there SSDLite
+/// reads them (section 6.2 of the paper).
+pub(super) fn v2(b: &mut Builder, width: f64) -> Vec<Stage> {
     let mut from = scaled(32, width);
     let mut layers =
         b.within("features.0", |b| vec![b.convolution("0", [3, from], 3, 2), b.norm("1", from, Activation::Relu6)]);
-    let mut index = 1;
+    let (mut index, mut stages) = (1, Vec::new());
     for (expansion, to, repeats, first_stride) in V2 {
         let to = scaled(to, width);
         for repeat in 0..repeats {
             let stride = if repeat == 0 { first_stride } else { 1 };
             let block =
                 b.within(&format!("features.{index}.conv"), |b| inverted_residual(b, from, to, expansion, stride));
-            if stride == 1 && from == to {
+            if stride == 2 {
+                let mut block = block.into_iter();
+                layers.extend(block.by_ref().take(2));
+                stages.push(Stage { layers: std::mem::take(&mut layers), channels: from * expansion });
+                layers.extend(block);
+            } else if from == to {
                 layers.push(Layer::Residual { body: block, shortcut: Vec::new(), activation: Activation::Identity });
             } else {
                 layers.extend(block);
@@ -69,7 +81,8 @@ pub(super) fn v2(b: &mut Builder, width: f64) -> (Vec<Layer>, usize) {
         layers.push(b.convolution("0", [from, last], 1, 1));
         layers.push(b.norm("1", last, Activation::Relu6));
     });
-    (layers, last)
+    stages.push(Stage { layers, channels: last });
+    stages
 }
 
 fn inverted_residual(b: &mut Builder, from: usize, to: usize, expansion: usize, stride: usize) -> Vec<Layer> {

@@ -34,6 +34,15 @@ pub enum Backbone {
     EfficientNetLite0,
 }
 
+/// The layers of a backbone from one halving of the planes to the next.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stage {
+    /// The layers.
+    pub layers: Vec<Layer>,
+    /// Channels of what they give.
+    pub channels: usize,
+}
+
 impl Backbone {
     /// One of each, at its usual width.
     pub const ALL: [Self; 9] = [
@@ -52,8 +61,8 @@ impl Backbone {
     #[must_use]
     pub fn build(self, builder: &mut Builder, side: usize) -> (Vec<Layer>, usize) {
         match self {
-            Self::MobileNetV1(width) => mobilenet::v1(builder, width),
-            Self::MobileNetV2(width) => mobilenet::v2(builder, width),
+            Self::MobileNetV1(width) => joined(mobilenet::v1(builder, width)),
+            Self::MobileNetV2(width) => joined(mobilenet::v2(builder, width)),
             Self::Vgg16 => vgg::vgg16(builder),
             Self::ResNet18 => resnet::resnet18(builder),
             Self::ResNet50 => resnet::resnet50(builder),
@@ -61,6 +70,21 @@ impl Backbone {
             Self::EfficientNetB1 => efficientnet::efficientnet(builder, side, efficientnet::B1),
             Self::EfficientNetB7 => efficientnet::efficientnet(builder, side, efficientnet::B7),
             Self::EfficientNetLite0 => efficientnet::efficientnet(builder, side, efficientnet::LITE0),
+        }
+    }
+
+    /// Lays it out in stages, of which each halves the planes once more: the first gives half the picture's width, the last
+    /// a thirty-second.
+    ///
+    /// # Errors
+    /// [`TrainError::Recipe`] for a backbone that detectors do not stand on.
+    pub fn stages(self, builder: &mut Builder) -> Result<Vec<Stage>, TrainError> {
+        match self {
+            Self::MobileNetV1(width) => Ok(mobilenet::v1(builder, width)),
+            Self::MobileNetV2(width) => Ok(mobilenet::v2(builder, width)),
+            _ => {
+                Err(TrainError::Recipe { reason: format!("detectors stand on mobilenetv1 or mobilenetv2, not {self}") })
+            }
         }
     }
 
@@ -84,6 +108,11 @@ impl Backbone {
             _ => ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375]),
         }
     }
+}
+
+fn joined(stages: Vec<Stage>) -> (Vec<Layer>, usize) {
+    let channels = stages.last().map_or(0, |stage| stage.channels);
+    (stages.into_iter().flat_map(|stage| stage.layers).collect(), channels)
 }
 
 impl fmt::Display for Backbone {

@@ -2,25 +2,31 @@
 
 use std::fs::File;
 use std::io::BufWriter;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Parser;
-use visavis_eval::coco::{Detection, FaceBoxes, write_detections};
-use visavis_eval::detection::{DetectionParams, DetectionReport, evaluate};
-use visavis_face::detect::DetectorParams;
-use visavis_live::Loader;
+use visavis_eval::coco::{Detection, write_detections};
+use visavis_eval::detection::{
+    DetectionEvaluation, DetectionParams, DetectionReport, LeastSide, NegativeReport, evaluate, on_negatives,
+};
+use visavis_eval::plots::{DetectorCurve, Plot, PrecisionRecall};
 
-use super::faces::progress_bar;
-use crate::commands::gallery::read_picture;
-use crate::options::{EngineArgs, NetworkArgs, parse_size, say, say_json};
+use super::detectors::{PictureSet, SizedDetector};
+use super::faces::SplitArg;
+use super::faults;
+use super::sheet::Sheet;
+use crate::options::{EngineArgs, NetworkArgs, complain, parse_size, say, say_json};
 use crate::session::Session;
 
-/// Average precision of a detector on pictures with face boxes (COCO JSON)
+/// Average precision of detectors on pictures with face boxes (COCO JSON)
+///
+/// By COCO's rules; false positives also on the pictures that the set marks as negative. A set in another layout becomes
+/// COCO JSON by `visavis data boxes`.
 #[derive(Parser)]
-#[command(
-    after_help = "Example:\n  visavis evaluate detection --boxes wider/boxes.json --images wider/images --detector yunet_n"
-)]
+#[command(after_help = "Examples:
+  visavis evaluate detection --boxes wider/boxes.json --detector yunet_n,ultraface_rfb_320 --size 320x240 --plot pr.svg
+  visavis evaluate detection --boxes mine/boxes.json --split validation --least-side 16 --sheet faults.png")]
 pub(super) struct Args {
     /// The boxes, COCO JSON
     #[arg(long, value_name = "FILE")]
@@ -28,93 +34,192 @@ pub(super) struct Args {
     /// The folder that the file names in it are relative to [default: `images` beside the boxes]
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
-    /// The detector
-    #[arg(long, value_name = "NETWORK")]
-    detector: Option<String>,
-    /// Input size; without it each picture goes in at its own size where the network takes any
+    /// Which side of the split, by the hash of the set's name (that of its folder) and the file name
+    #[arg(long, default_value = "all")]
+    split: SplitArg,
+    /// The detectors
+    #[arg(long, value_delimiter = ',', value_name = "NETWORK,…")]
+    detector: Vec<String>,
+    /// Input size; without it each picture goes in at its own size where the network takes any. A network that does not
+    /// take the size gets black borders up to the next that it takes
     #[arg(long, value_name = "WxH", value_parser = parse_size)]
     size: Option<[u32; 2]>,
     /// Least score; low, since the whole curve counts
     #[arg(long, default_value_t = 0.02, value_name = "SCORE")]
     score: f32,
+    /// Only faces whose shorter side has so many pixels at the network's input: smaller ones cost nothing, found or not,
+    /// and neither do false positives that are smaller (but on negatives every one counts)
+    #[arg(long, value_name = "PIXELS")]
+    least_side: Option<f32>,
     /// Write all detections here (COCO results JSON)
     #[arg(long, value_name = "FILE")]
     detections: Option<PathBuf>,
+    /// Draw precision over recall, SVG or PNG by its ending
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
+    /// Draw what went wrong, PNG or JPEG by its ending: the largest faces missed at the detector's own threshold and the
+    /// strongest false positives
+    #[arg(long, value_name = "FILE")]
+    sheet: Option<PathBuf>,
+    /// Faces of each kind on the sheet
+    #[arg(long, default_value_t = 32, value_name = "N", requires = "sheet")]
+    sheet_count: usize,
     #[command(flatten)]
     engines: EngineArgs,
-    /// As JSON, for scripts
+    /// As JSON, for scripts: a line for each detector
     #[arg(long)]
     json: bool,
 }
 
+/// One detector and what it found.
+pub(super) struct Run {
+    pub(super) name: String,
+    /// The threshold of its manifest.
+    pub(super) threshold: f32,
+    pub(super) params: DetectionParams,
+    pub(super) detections: Vec<Detection>,
+    evaluation: DetectionEvaluation,
+    negatives: Option<NegativeReport>,
+}
+
 pub(super) fn run(args: &Args) -> Result<()> {
-    let boxes = FaceBoxes::read(&args.boxes)?;
-    let folder = match &args.images {
-        Some(folder) => folder.clone(),
-        None => args.boxes.with_file_name("images"),
-    };
-    let networks = NetworkArgs { detector: args.detector.clone(), ..NetworkArgs::default() };
-    let mut session = Session::open(&args.engines, &networks)?;
-    let free = session.loader.registry.get(&session.choice.detector)?.manifest.input.multiple_of.is_some();
-    session.loader.detector = DetectorParams {
-        size: args.size,
-        native_size: args.size.is_none() && free,
-        score: Some(args.score),
-        smallest: 0.0,
-    };
-    let mut detector = session.loader.detector(&session.choice.detector)?;
-    let bar = progress_bar(boxes.images.len() as u64, "pictures");
-    let mut detections = Vec::new();
-    for image in &boxes.images {
-        let (picture, _) = read_picture(&folder.join(&image.file_name))?;
-        let faces = detector.detect(&picture)?;
-        detections.extend(faces.iter().map(|face| Detection {
-            image_id: image.id,
-            rect: face.rect,
-            score: face.score,
-        }));
-        bar.inc(1);
+    for path in args.plot.iter().chain(&args.sheet) {
+        check_ending(path, if args.plot.as_ref() == Some(path) { &["svg", "png"] } else { &["png", "jpg", "jpeg"] })?;
     }
-    bar.finish_and_clear();
-    if let Some(path) = &args.detections {
+    let set = PictureSet::read(&args.boxes, args.images.as_deref(), args.split)?;
+    let networks = NetworkArgs { detector: args.detector.first().cloned(), ..NetworkArgs::default() };
+    let session = Session::open(&args.engines, &networks)?;
+    let mut names = args.detector.clone();
+    if names.is_empty() {
+        names.push(session.choice.detector.clone());
+    }
+    if names.len() > 1 && (args.sheet.is_some() || args.detections.is_some()) {
+        bail!("--sheet and --detections are for one detector: name one with --detector");
+    }
+    let runs = names.iter().map(|name| measure(args, &session, &set, name)).collect::<Result<Vec<Run>>>()?;
+    if let (Some(path), [run]) = (&args.detections, &runs[..]) {
         let file = File::create(path).with_context(|| format!("{} cannot be written", path.display()))?;
-        write_detections(&detections, BufWriter::new(file))?;
+        write_detections(&run.detections, BufWriter::new(file))?;
     }
-    let mut result = evaluate(&boxes, &detections, &DetectionParams::default())?;
-    // The curves are for plots; a line of figures is for people and scripts.
-    let reports = result.bands.iter_mut().map(|band| &mut band.report);
-    let wider = result.wider.iter_mut().flat_map(|wider| [&mut wider.easy, &mut wider.medium, &mut wider.hard]);
-    for report in reports.chain(wider).chain([&mut result.all]) {
-        report.curve.clear();
+    if let (Some(path), [run]) = (&args.sheet, &runs[..]) {
+        faults::write_sheet(path, &set, run, args.sheet_count)?;
     }
-    if args.json {
-        return say_json(&serde_json::json!({
-            "detector": session.choice.detector, "size": args.size, "score": args.score, "figures": result,
-        }));
+    if let Some(path) = &args.plot {
+        let plot = plot(args, &set, &runs);
+        let bytes = if ending(path) == "svg" { plot.svg()?.into_bytes() } else { plot.png()? };
+        std::fs::write(path, bytes).with_context(|| format!("{} cannot be written", path.display()))?;
     }
-    say("faces                  n    AP@0.5   AP@0.5:0.95   recall at 0.1 false alarms a picture")?;
-    line("all", &result.all)?;
-    for band in &result.bands {
-        let to = band.band.to.map_or(" px and more".to_owned(), |to| format!(" to {to} px"));
-        line(&format!("{}{to}", band.band.from), &band.report)?;
+    if args.json { runs.iter().try_for_each(|run| tell_json(args, run)) } else { tell(args, &set, &runs) }
+}
+
+fn measure(args: &Args, session: &Session, set: &PictureSet, name: &str) -> Result<Run> {
+    let loader = &session.loader;
+    let entry = loader.registry.get(name)?;
+    let mut sized = SizedDetector::load(entry, &loader.runtime, &loader.detection, args.size, Some(args.score))?;
+    if let (Some([width, height]), Some(padded)) = (sized.size, sized.padded) {
+        complain(&format!(
+            "{name} does not take {width}x{height}: pictures are as large as there, with black borders up to {}x{}",
+            padded[0], padded[1]
+        ));
     }
-    if let Some(wider) = &result.wider {
-        for (name, report) in
-            [("WIDER easy", &wider.easy), ("WIDER medium", &wider.medium), ("WIDER hard", &wider.hard)]
-        {
-            line(name, report)?;
+    let detections = set.detect(sized.detector.as_mut(), name)?;
+    let least_side = args.least_side.map(|pixels| LeastSide { pixels, input: sized.size });
+    let params = DetectionParams { least_side, ..DetectionParams::default() };
+    let threshold = entry.manifest.detector.as_ref().map_or(0.5, |detector| detector.score);
+    // Below the least score nothing was kept that could be counted.
+    let mut thresholds = vec![threshold, 0.5];
+    thresholds.dedup();
+    thresholds.retain(|&threshold| threshold >= args.score);
+    Ok(Run {
+        name: name.to_owned(),
+        threshold,
+        evaluation: evaluate(&set.boxes, &detections, &params)?,
+        negatives: on_negatives(&set.boxes, &detections, &thresholds),
+        params,
+        detections,
+    })
+}
+
+fn plot(args: &Args, set: &PictureSet, runs: &[Run]) -> PrecisionRecall {
+    let curve = |run: &Run| DetectorCurve {
+        name: format!("{}: AP@0.5 {}", run.name, figure(run.evaluation.all.ap50)),
+        points: run.evaluation.all.curve.clone(),
+        threshold: run.threshold,
+    };
+    let faces = runs.first().map_or(0, |run| run.evaluation.all.faces);
+    let at = args.size.map_or("at their own size".to_owned(), |[width, height]| format!("at {width}×{height}"));
+    let least = args.least_side.map_or(String::new(), |pixels| format!(" of {pixels} px and more"));
+    PrecisionRecall {
+        title: format!("Precision and recall on {}", set.name),
+        subtitle: format!(
+            "{faces} faces{least}, {} pictures {at}, IoU 0.5; discs: each detector's own threshold",
+            set.boxes.images.len()
+        ),
+        curves: runs.iter().map(curve).collect(),
+    }
+}
+
+fn tell_json(args: &Args, run: &Run) -> Result<()> {
+    let mut figures = run.evaluation.clone();
+    // The curves are for plots; a line of figures is for scripts.
+    let bands = figures.bands.iter_mut().map(|band| &mut band.report);
+    let wider = figures.wider.iter_mut().flat_map(|wider| [&mut wider.easy, &mut wider.medium, &mut wider.hard]);
+    bands.chain(wider).chain([&mut figures.all]).for_each(|report| report.curve.clear());
+    say_json(&serde_json::json!({
+        "detector": run.name, "size": args.size, "score": args.score, "threshold": run.threshold,
+        "least_side": args.least_side, "figures": figures, "negatives": run.negatives,
+    }))
+}
+
+fn tell(args: &Args, set: &PictureSet, runs: &[Run]) -> Result<()> {
+    let allowed = DetectionParams::default().false_positives_per_image;
+    let recall = format!("recall at {allowed} false positives a picture");
+    let mut sheet = Sheet::new(&["faces", "n", "detector", "AP@0.5", "AP@0.5:0.95", &recall]);
+    let mut rows = |faces: &str, pick: &dyn Fn(&DetectionEvaluation) -> Option<&DetectionReport>| {
+        for run in runs {
+            let Some(report) = pick(&run.evaluation) else { continue };
+            sheet.row([
+                faces.to_owned(),
+                report.faces.to_string(),
+                run.name.clone(),
+                figure(report.ap50),
+                figure(report.ap50_95),
+                figure(report.recall),
+            ]);
         }
+    };
+    let all = args.least_side.map_or("all".to_owned(), |pixels| format!("{pixels} px and more at the input"));
+    rows(&all, &|evaluation| Some(&evaluation.all));
+    for (place, band) in DetectionParams::default().bands.iter().enumerate() {
+        let to = band.to.map_or(" px and more".to_owned(), |to| format!(" to {to} px"));
+        rows(&format!("{}{to}", band.from), &|evaluation| evaluation.bands.get(place).map(|band| &band.report));
+    }
+    rows("WIDER easy", &|evaluation| evaluation.wider.as_ref().map(|wider| &wider.easy));
+    rows("WIDER medium", &|evaluation| evaluation.wider.as_ref().map(|wider| &wider.medium));
+    rows("WIDER hard", &|evaluation| evaluation.wider.as_ref().map(|wider| &wider.hard));
+    say(&format!("{}, {} pictures", set.name, set.boxes.images.len()))?;
+    sheet.print()?;
+    for run in runs {
+        let Some(negatives) = &run.negatives else { continue };
+        let at = negatives.at.iter().map(|at| format!("{:.3} at score {}", at.false_positives_per_image, at.score));
+        let at = at.collect::<Vec<_>>().join(", ");
+        say(&format!("{}: false positives a picture on {} negatives: {at}", run.name, negatives.images))?;
     }
     Ok(())
 }
 
-fn line(name: &str, report: &DetectionReport) -> Result<()> {
-    let figure = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.3}"));
-    say(&format!(
-        "{name:18} {:5}    {:>6}   {:>11}   {:>6}",
-        report.faces,
-        figure(report.ap50),
-        figure(report.ap50_95),
-        figure(report.recall)
-    ))
+fn figure(value: Option<f64>) -> String {
+    value.map_or("–".to_owned(), |value| format!("{value:.3}"))
+}
+
+fn ending(path: &Path) -> String {
+    path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase()
+}
+
+/// Refuses a file that could not be written at the end of a long run.
+fn check_ending(path: &Path, endings: &[&str]) -> Result<()> {
+    if !endings.contains(&ending(path).as_str()) {
+        bail!("{}: name a file that ends with .{}", path.display(), endings.join(" or ."));
+    }
+    Ok(())
 }

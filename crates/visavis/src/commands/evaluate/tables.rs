@@ -1,4 +1,6 @@
-//! `visavis evaluate tables`: the paper's Tables II, IV and V with our figures beside them.
+//! `visavis evaluate tables`: the paper's Tables I, II, IV and V with our figures beside them.
+
+mod detectors;
 
 use std::path::{Path, PathBuf};
 
@@ -25,14 +27,17 @@ use super::machine;
 use super::speed::{TimingArgs, time_locator};
 use crate::options::{EngineArgs, complain, say};
 
-/// The paper's Tables II, IV and V as Markdown, our figures beside the paper's
+/// The paper's Tables I, II, IV and V as Markdown, our figures beside the paper's
 ///
-/// A network fills a row by its name: kazemi_forest, onet, age_mobilenetv1, gender_mobilenetv1, smile_mobilenetv1,
-/// multitask_BACKBONE. Each of age, gender, smile and keypoints is measured on the first pack given that labels it, so the
+/// A network fills a row by its name: faster_rcnn_resnet101, ssd_mobilenetv1, ssd_mobilenetv1_quarter,
+/// ssdlite_mobilenetv2, ssdlite_mobilenetv2_quarter, kazemi_forest, onet, age_mobilenetv1, gender_mobilenetv1, smile_mobilenetv1,
+/// multitask_BACKBONE. Detectors are measured on box sets, and yunet_n and ultraface_rfb_320 beside ours where they are on
+/// a shelf. Each of age, gender, smile and keypoints is measured on the first pack given that labels it, so the
 /// order of the packs counts; speeds with every engine that there is.
 #[derive(Parser)]
 #[command(after_help = "Examples:
   visavis evaluate tables --out docs/tables.md
+  visavis evaluate tables --boxes wider/boxes.json --boxes-validation detection/boxes.json --least-side 16
   visavis evaluate tables --data packs/utkface packs/genki4k packs/mtfl --untrained untrained \\
       --peers mtcnn_onet,faceapi_age_gender,faceapi_expression --view labelled,detected,jitter,small \\
       --keypoints kazemi_forest --out docs/tables.md")]
@@ -40,6 +45,15 @@ pub(super) struct Args {
     /// Packs of labelled faces (`visavis data pack`); without any, only speeds are measured
     #[arg(long, num_args = 1.., value_name = "PACK")]
     data: Vec<PathBuf>,
+    /// Pictures with face boxes (COCO JSON, `images` beside it) on all of which detectors are measured
+    #[arg(long, num_args = 1.., value_name = "FILE")]
+    boxes: Vec<PathBuf>,
+    /// The same for sets that detectors were trained on: only the validation part is measured
+    #[arg(long, num_args = 1.., value_name = "FILE")]
+    boxes_validation: Vec<PathBuf>,
+    /// Only faces whose shorter side has so many pixels at the detector's input
+    #[arg(long, value_name = "PIXELS")]
+    least_side: Option<f32>,
     /// Write here instead of printing
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -95,6 +109,12 @@ impl Args {
 
     /// The command as it can stand in a document: packs, folders and files by their names only.
     fn command(&self) -> String {
+        // Box files are all called alike: with the folder they lie in.
+        let box_file = |path: &PathBuf| {
+            let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
+            parts[parts.len().saturating_sub(2)..].join("/")
+        };
+        let box_files = |paths: &[PathBuf]| paths.iter().map(box_file).collect::<Vec<String>>();
         let name = |path: &Path| path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         let mut words = vec!["visavis evaluate tables".to_owned()];
         let mut option = |flag: &str, values: Vec<String>, between: &str| {
@@ -103,6 +123,9 @@ impl Args {
             }
         };
         option("--data", self.data.iter().map(|path| name(path)).collect(), " ");
+        option("--boxes", box_files(&self.boxes), " ");
+        option("--boxes-validation", box_files(&self.boxes_validation), " ");
+        option("--least-side", self.least_side.iter().map(f32::to_string).collect(), " ");
         option("--untrained", self.untrained.iter().map(|path| name(path)).collect(), " ");
         option("--peers", self.peers.clone(), ",");
         option("--keypoints", self.keypoints.iter().cloned().collect(), " ");
@@ -123,16 +146,15 @@ struct Candidate {
 
 /// Who is measured.
 struct Candidates {
+    detectors: Vec<Candidate>,
     keypoints: Vec<Candidate>,
     attributes: Vec<Candidate>,
 }
 
 impl Candidates {
     fn find(args: &Args, registry: &Registry, untrained: Option<&Registry>) -> Result<Self> {
-        let mut found = Self { keypoints: Vec::new(), attributes: Vec::new() };
-        let named = |registry: &Registry, wanted: &str| {
-            registry.entries().map(|entry| &entry.manifest.name).find(|name| same_network(name, wanted)).cloned()
-        };
+        let detectors = detectors::candidates(&args.peers, registry, untrained)?;
+        let mut found = Self { detectors, keypoints: Vec::new(), attributes: Vec::new() };
         for (wanted, keypoints) in expected_networks() {
             let trained = named(registry, wanted).map(|name| Candidate { name, trained: true });
             let random =
@@ -167,6 +189,11 @@ impl Candidates {
     }
 }
 
+/// The network on a shelf that means `wanted`.
+fn named(registry: &Registry, wanted: &str) -> Option<String> {
+    registry.entries().map(|entry| &entry.manifest.name).find(|name| same_network(name, wanted)).cloned()
+}
+
 pub(super) fn run(args: &Args) -> Result<()> {
     if args.view.is_empty() {
         bail!("--view needs at least one of labelled, detected, jitter, small");
@@ -187,6 +214,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
         views: faces.params(1).views,
         ..Tables::default()
     };
+    let sets = detectors::sets(&args.boxes, &args.boxes_validation)?;
+    let shelves = detectors::Shelves { loader: &networks.loader, untrained: untrained.as_ref() };
+    detectors::precisions(&mut tables, &candidates.detectors, &shelves, &sets, args.least_side)?;
+    detectors::speeds(&mut tables, &shelves, &sets, &args.timing)?;
     accuracies(&mut tables, &candidates, &networks, args, &packs)?;
     speeds(&mut tables, &candidates, &mut networks.loader, untrained.as_ref(), &args.timing)?;
     let text = tables.markdown();

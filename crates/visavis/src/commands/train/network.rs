@@ -9,10 +9,12 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use visavis_data::pack::Pack;
-use visavis_face::{FaceNetwork, Recognise};
+use visavis_eval::coco::FaceBoxes;
+use visavis_face::detect::{DetectorParams, FaceDetector};
+use visavis_face::{Detect, FaceNetwork, Recognise};
 use visavis_infer::{Registry, Runtime};
 use visavis_train::TrainError;
-use visavis_train::recipe::{Recipe, Stage, TeacherRecipe};
+use visavis_train::recipe::{Recipe, SceneSource, Stage, TeacherRecipe};
 use visavis_train::teacher::Answers;
 use visavis_train::trainer::{EpochReport, Observer, StepReport, TrainOptions, can_resume, train};
 
@@ -71,6 +73,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         checkpoint_every: Duration::from_secs_f64(args.checkpoint_every.max(0.0) * 60.0),
         stop: &STOP,
         teach: &teach,
+        point_out: &|detector, source| point_out(detector, source, &args.engines, &dashboard.borrow()),
     };
     let trained = train(&recipe, &options, &mut Shared(&dashboard))
         .with_context(|| format!("the run in {} ended", args.out.display()))?;
@@ -96,6 +99,34 @@ fn ask(
         Ok(Box::new(FaceNetwork::new(&entry.manifest, model)?) as Box<dyn Recognise>)
     };
     Answers::ask(pack, &teacher.tasks, make, cores(), |_| progress.inc(1))
+}
+
+/// Where a detector sees faces in a folder's pictures: sure ones are faces, doubtful ones do not count either way.
+fn point_out(
+    detector: &str,
+    source: &SceneSource,
+    engines: &EngineArgs,
+    dashboard: &Dashboard,
+) -> Result<FaceBoxes, TrainError> {
+    let registry = Registry::open(&engines.models)?;
+    let entry = registry.get(detector)?;
+    let runtime = Runtime::discover(engines.onnxruntime.as_deref());
+    let make = || {
+        let model = entry.load(&runtime, &engines.recognition())?;
+        Ok(Box::new(FaceDetector::new(&entry.manifest, model, pointing())?) as Box<dyn Detect>)
+    };
+    let progress = dashboard.pointing_out(detector, source);
+    let boxes = visavis_train::teacher::point_out(&source.images, make, cores(), |done, all| {
+        progress.set_length(all as u64);
+        progress.set_position(done as u64);
+    });
+    progress.finish_and_clear();
+    boxes
+}
+
+/// Every picture at its own size.
+fn pointing() -> DetectorParams {
+    DetectorParams { native_size: true, score: Some(visavis_train::teacher::DOUBTFUL), ..DetectorParams::default() }
 }
 
 /// The run on the terminal: where it is, how fast, the loss as a curve, a line for each epoch.
@@ -127,6 +158,15 @@ impl Dashboard {
             bar.set_style(style);
         }
         bar.set_prefix(format!("{} about {}", teacher.network, pack.info().name));
+        bar
+    }
+
+    fn pointing_out(&self, detector: &str, source: &SceneSource) -> ProgressBar {
+        let bar = self.bars.add(ProgressBar::new(0));
+        if let Ok(style) = ProgressStyle::with_template("  asking {prefix} {bar:24} {pos}/{len}, {eta} to go") {
+            bar.set_style(style);
+        }
+        bar.set_prefix(format!("{detector} about {}", source.name()));
         bar
     }
 

@@ -7,7 +7,10 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 use visavis_data::Split;
 use visavis_data::pack::Pack;
-use visavis_image::{Picture, codec};
+use visavis_eval::coco::FaceBoxes;
+use visavis_image::draw::{Colour, polyline};
+use visavis_image::{Picture, Point, codec};
+use visavis_train::feed::scenes::{Composer, SceneSet, scene_epoch};
 use visavis_train::feed::{Augmenter, Purpose, Sampler, mix};
 use visavis_train::recipe::{NetworkRecipe, Recipe};
 
@@ -35,11 +38,15 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<()> {
     let recipe = Recipe::read(&args.recipe)?;
     let stage = &recipe.stages[0];
+    if let NetworkRecipe::Ssd { .. } = recipe.network {
+        return scenes(args, &recipe);
+    }
     let packs = stage.data.iter().map(|source| Ok(Arc::new(Pack::open(&source.pack)?)));
     let packs: Vec<Arc<Pack>> = packs.collect::<Result<_>>()?;
     let (side, purpose) = match recipe.network {
         NetworkRecipe::Onet => (48, Purpose::Keypoints),
         NetworkRecipe::Face { side, .. } => (side as u32, Purpose::Face),
+        NetworkRecipe::Ssd { .. } => unreachable!("drawn as scenes"),
     };
     let picks = Sampler::new(&packs, &stage.data, Split::Train, recipe.seed).epoch(0, 0);
     if picks.is_empty() {
@@ -73,6 +80,42 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let png = codec::encode_png(&sheet)?;
     std::fs::write(&args.out, png).with_context(|| format!("{} cannot be written", args.out.display()))?;
     say(&format!("{}: {rows} faces, each as it is and {} times varied", args.out.display(), args.variations))
+}
+
+/// What a detector will see: composed scenes, faces to be found framed in green, what does not count in grey.
+fn scenes(args: &Args, recipe: &Recipe) -> Result<()> {
+    let mut sets = Vec::new();
+    for source in &recipe.stages[0].scenes {
+        let Some(boxes) = &source.boxes else {
+            bail!("{} has no box file: a teacher says where faces are when training begins", source.images.display());
+        };
+        let set = SceneSet::load(&source.name(), FaceBoxes::read(boxes)?, &source.images)?;
+        sets.push((Arc::new(set), source.repeat));
+    }
+    let picks = scene_epoch(&sets, recipe.seed);
+    if picks.is_empty() {
+        bail!("the recipe's first stage has no picture to train on");
+    }
+    let [width, height] = recipe.scenes.sizes[0];
+    let columns = (args.variations + 1).min(4);
+    let mut sheet = Picture::new(columns * width, args.faces * height);
+    let mut composer = Composer::new(recipe.scenes.clone(), recipe.augment.clone());
+    for cell in 0..columns * args.faces {
+        let mut random = fastrand::Rng::with_seed(mix(&[recipe.seed, u64::from(cell)]));
+        let pick = picks[cell as usize % picks.len()];
+        let mut view = composer.compose(&sets, pick, [width, height], &mut random);
+        for labelled in &view.boxes {
+            let colour = if labelled.face { Colour::new(80, 230, 120) } else { Colour::new(150, 150, 150) };
+            let rect = labelled.rect;
+            let (left, top, right, bottom) = (rect.x, rect.y, rect.right(), rect.bottom());
+            let corners = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)];
+            polyline(&mut view.picture, &corners.map(|(x, y)| Point::new(x, y)), 1.0, colour);
+        }
+        paste(&view.picture, &mut sheet, cell % columns * width, cell / columns * height);
+    }
+    let png = codec::encode_png(&sheet)?;
+    std::fs::write(&args.out, png).with_context(|| format!("{} cannot be written", args.out.display()))?;
+    say(&format!("{}: {} pictures of {width}x{height}", args.out.display(), columns * args.faces))
 }
 
 fn paste(picture: &Picture, sheet: &mut Picture, left: u32, top: u32) {

@@ -1,26 +1,28 @@
 //! The training loop: stages, steps, validation, checkpoints.
 
+mod faces;
+mod scenes;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use burn::tensor::{Device, Tensor, TensorData};
-use visavis_data::Split;
+use burn::tensor::{Device, Tensor};
+use visavis_data::DataError;
 use visavis_data::pack::Pack;
+use visavis_eval::coco::FaceBoxes;
 
 use crate::TrainError;
 use crate::checkpoint::{Checkpoint, Position};
-use crate::feed::{Batch, Feed, FeedParams, Pick, Purpose, Sampler, Targets, mix};
-use crate::loss::judge;
-use crate::network::{Mode, Network, Parameters, Pass, Trace, load_pretrained};
+use crate::feed::mix;
+use crate::network::{Mode, Network, Norm, Parameters, Pass, Trace, load_pretrained};
 use crate::optimiser::{Optimiser, follow};
-use crate::recipe::{AugmentParams, NetworkRecipe, Recipe, Stage, TeacherRecipe};
+use crate::recipe::{NetworkRecipe, Recipe, SceneSource, Stage, TeacherRecipe};
 use crate::run_folder::RunFolder;
 use crate::schedule::Progress;
-use crate::teacher::{Answers, Lesson};
-use crate::validation::{Figures, score, validate};
+use crate::teacher::Answers;
+use crate::validation::{Figures, score};
 
 /// How much of a batch's mean and variance goes into the running ones (PyTorch's momentum).
 const STATISTICS: f32 = 0.1;
@@ -42,6 +44,8 @@ pub struct TrainOptions<'a> {
     pub stop: &'a AtomicBool,
     /// Asks a teacher about all faces of a pack.
     pub teach: &'a dyn Fn(&TeacherRecipe, &Pack) -> Result<Answers, TrainError>,
+    /// Asks a detector where the faces of a folder's pictures are.
+    pub point_out: &'a dyn Fn(&str, &SceneSource) -> Result<FaceBoxes, TrainError>,
 }
 
 /// What a run tells while it goes.
@@ -140,64 +144,106 @@ pub fn train(recipe: &Recipe, options: &TrainOptions, observer: &mut dyn Observe
         },
     };
     folder.drop_after(state.position.step)?;
-    let mut run = Run { recipe, network: &network, options, folder: &folder, observer, packs: BTreeMap::new() };
-    while state.position.stage < recipe.stages.len() {
-        run.stage(&mut state)?;
+    let mut run = Run { recipe, options, folder: &folder, observer };
+    match recipe.network {
+        NetworkRecipe::Ssd { size, .. } => run.all(scenes::Scenes::new(recipe, &network, options, size), &mut state)?,
+        _ => run.all(faces::Faces::new(recipe, &network, options), &mut state)?,
     }
     let (parameters, figures) = folder.best(&state.parameters)?;
     Ok(Trained { network, parameters, figures })
 }
 
+/// What is trained on: how its batches are made, judged and validated. The loop around is the same for all.
+trait Problem {
+    /// What a stage looks at.
+    type Data;
+    /// What a step looks at.
+    type Batch: Send + 'static;
+
+    /// Opens it, and asks teachers about what they have not seen.
+    fn open(&mut self, folder: &RunFolder, stage: &Stage) -> Result<Self::Data, TrainError>;
+
+    /// How many examples an epoch trains on and how many validate.
+    fn counts(&self, data: &Self::Data, stage: usize) -> (usize, usize);
+
+    /// The batches of an epoch from `skip` on, and how many there are without skipping.
+    fn batches(&self, data: &Self::Data, stage: &Stage, place: Place) -> (Batches<Self::Batch>, usize);
+
+    /// Examples in a batch.
+    fn len(&self, batch: &Self::Batch) -> usize;
+
+    /// Runs a batch through the network; `None` where nothing in it is labelled.
+    fn judge(&self, data: &Self::Data, batch: Self::Batch, pass: Pass<'_>, device: &Device) -> Option<Judged>;
+
+    /// Figures of the validation part with these weights.
+    fn validate(&self, data: &Self::Data, stage: &Stage, weights: &Parameters) -> Result<Figures, TrainError>;
+}
+
+type Batches<B> = Box<dyn Iterator<Item = Result<B, DataError>>>;
+
+/// Where in a run an epoch is.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    stage: usize,
+    epoch: usize,
+    /// Batches that are done.
+    skip: usize,
+    /// What is random in the epoch follows from it.
+    seed: u64,
+}
+
+/// What came of a batch.
+struct Judged {
+    /// The loss, then its parts by name.
+    parts: Vec<(String, f32)>,
+    gradients: Vec<Option<Vec<f32>>>,
+    moments: Vec<(Norm, Vec<f32>, Vec<f32>)>,
+}
+
+impl Judged {
+    fn new(total: &Tensor<1>, parts: Vec<(String, Tensor<1>)>, trace: &Trace) -> Self {
+        let number = |tensor: Tensor<1>| tensor.into_data().try_into_vec::<f32>().map_or(f32::NAN, |v| v[0]);
+        let mut numbers = vec![("loss".to_owned(), number(total.clone()))];
+        numbers.extend(parts.into_iter().map(|(name, part)| (name, number(part))));
+        Self { parts: numbers, gradients: trace.gradients(total), moments: trace.moments() }
+    }
+}
+
 struct Run<'a> {
     recipe: &'a Recipe,
-    network: &'a Network,
     options: &'a TrainOptions<'a>,
     folder: &'a RunFolder,
     observer: &'a mut dyn Observer,
-    packs: BTreeMap<PathBuf, (Arc<Pack>, Arc<Vec<Answers>>)>,
-}
-
-/// A stage's faces.
-struct StageData {
-    packs: Vec<Arc<Pack>>,
-    /// For each pack what each teacher says of it.
-    answers: Vec<Arc<Vec<Answers>>>,
-    /// Whether teachers are heard on a pack.
-    teach: Vec<bool>,
-    training: Sampler,
-    validation: Sampler,
 }
 
 impl Run<'_> {
-    fn stage(&mut self, state: &mut Checkpoint) -> Result<(), TrainError> {
+    fn all<P: Problem>(&mut self, mut problem: P, state: &mut Checkpoint) -> Result<(), TrainError> {
+        while state.position.stage < self.recipe.stages.len() {
+            self.stage(&mut problem, state)?;
+        }
+        Ok(())
+    }
+
+    fn stage<P: Problem>(&mut self, problem: &mut P, state: &mut Checkpoint) -> Result<(), TrainError> {
         let recipe = self.recipe;
         let number = state.position.stage;
         let stage = &recipe.stages[number];
-        let data = self.data(stage)?;
-        let (faces, validation) = (data.training.epoch(number, 0).len(), data.validation.all().len());
-        if faces < stage.batch {
+        let data = problem.open(self.folder, stage)?;
+        let (examples, validation) = problem.counts(&data, number);
+        if examples < stage.batch {
             return Err(TrainError::Recipe {
                 reason: format!(
-                    "stage {}: {faces} faces to train on are less than one batch of {}",
+                    "stage {}: {examples} faces to train on are less than one batch of {}",
                     number + 1,
                     stage.batch
                 ),
             });
         }
-        self.observer.stage(number, stage, faces, validation);
+        self.observer.stage(number, stage, examples, validation);
         while state.position.epoch < stage.epochs {
-            let loss = self.epoch(stage, &data, state)?;
+            let loss = self.epoch(problem, stage, &data, state)?;
             let weights = if stage.average > 0.0 { &state.average } else { &state.parameters };
-            let params = self.feed_params(stage, None, 0);
-            let figures = validate(
-                self.network,
-                weights,
-                &data.packs,
-                data.validation.all(),
-                &data.answers,
-                &params,
-                &Device::flex(),
-            )?;
+            let figures = problem.validate(&data, stage, weights)?;
             let score = score(&figures);
             let best = state.position.progress.note(score, &stage.schedule);
             let epoch = state.position.epoch;
@@ -244,21 +290,27 @@ impl Run<'_> {
     }
 
     /// Trains for the rest of an epoch; gives its mean loss.
-    fn epoch(&mut self, stage: &Stage, data: &StageData, state: &mut Checkpoint) -> Result<f64, TrainError> {
+    fn epoch<P: Problem>(
+        &mut self,
+        problem: &P,
+        stage: &Stage,
+        data: &P::Data,
+        state: &mut Checkpoint,
+    ) -> Result<f64, TrainError> {
         let (number, epoch) = (state.position.stage, state.position.epoch);
         let seed = mix(&[self.recipe.seed, number as u64, epoch as u64, 1]);
-        let params = self.feed_params(stage, Some(self.recipe.augment.clone()), seed);
-        let picks = data.training.epoch(number, epoch);
-        let batches = picks.len() / stage.batch;
+        let place = Place { stage: number, epoch, skip: state.position.batch, seed };
+        let (feed, batches) = problem.batches(data, stage, place);
         let mut line = StepLine::default();
         let mut saved = Instant::now();
-        for batch in Feed::start(&data.packs, picks, state.position.batch, &params) {
+        for batch in feed {
             let (batch, started) = (batch?, Instant::now());
             let done = epoch as f64 + state.position.batch as f64 / batches as f64;
             let share = stage.schedule.share(done, stage.epochs as f64, &state.position.progress);
             let rate = stage.optimiser.rate() * share;
-            let count = batch.targets.len();
-            let parts = self.step(stage, data, batch, state, rate, mix(&[seed, state.position.batch as u64]))?;
+            let count = problem.len(&batch);
+            let parts =
+                self.step(problem, stage, (data, batch), state, rate, mix(&[seed, state.position.batch as u64]));
             let loss = parts.first().map_or(0.0, |(_, value)| *value);
             if !loss.is_finite() {
                 return Err(TrainError::Diverged { value: loss, step: state.position.step, rate });
@@ -295,33 +347,20 @@ impl Run<'_> {
     }
 
     /// One step; gives the loss and its parts.
-    fn step(
+    fn step<P: Problem>(
         &self,
+        problem: &P,
         stage: &Stage,
-        data: &StageData,
-        batch: Batch,
+        (data, batch): (&P::Data, P::Batch),
         state: &mut Checkpoint,
         rate: f64,
         seed: u64,
-    ) -> Result<Vec<(String, f32)>, TrainError> {
-        let device = &Device::flex().autodiff();
-        let count = batch.targets.len();
-        let shape = [3, count, batch.side, batch.side];
-        let pictures = Tensor::<4>::from_data(TensorData::new(batch.pictures, shape), device);
-        let lessons = self.lessons(data, &batch.picks, &batch.targets);
-        let (parts, gradients, moments) = {
-            let (outputs, trace) =
-                Pass::new(&state.parameters, device, Mode::Train { seed }).run(self.network, pictures);
-            let heads = &self.network.heads;
-            let Some(loss) = judge(heads, &outputs, &batch.targets, &lessons, &self.recipe.loss, device) else {
-                return Ok(Vec::new());
-            };
-            let number = |tensor: Tensor<1>| tensor.into_data().try_into_vec::<f32>().map_or(f32::NAN, |v| v[0]);
-            let mut parts = vec![("loss".to_owned(), number(loss.total.clone()))];
-            parts.extend(loss.parts.into_iter().map(|(name, part)| (name, number(part))));
-            (parts, trace.gradients(&loss.total), Trace::moments(&trace))
+    ) -> Vec<(String, f32)> {
+        let device = Device::flex().autodiff();
+        let pass = Pass::new(&state.parameters, &device, Mode::Train { seed });
+        let Some(Judged { parts, mut gradients, moments }) = problem.judge(data, batch, pass, &device) else {
+            return Vec::new();
         };
-        let mut gradients = gradients;
         for (gradient, parameter) in gradients.iter_mut().zip(state.parameters.all()) {
             if stage.freeze.iter().any(|prefix| parameter.name.starts_with(prefix.as_str())) {
                 *gradient = None;
@@ -343,76 +382,7 @@ impl Run<'_> {
             follow(&mut state.average, &state.parameters, stage.average, state.position.average_steps);
             state.position.average_steps += 1;
         }
-        Ok(parts)
-    }
-
-    /// What the teachers say of a batch.
-    fn lessons(&self, data: &StageData, picks: &[Pick], targets: &[Targets]) -> Vec<Lesson> {
-        let mut lessons = Vec::new();
-        for (number, teacher) in self.recipe.teachers.iter().enumerate() {
-            for task in &teacher.tasks {
-                let head = task.to_string();
-                let answer = |(pick, target): (&Pick, &Targets)| {
-                    let heard = data.teach[pick.pack] && (teacher.beside_labels || !target.has(&head));
-                    let row = data.answers[pick.pack][number].row(&head, pick.face).filter(|_| heard)?;
-                    Some(row.to_vec())
-                };
-                let answers = picks.iter().zip(targets).map(answer).collect();
-                lessons.push(Lesson { head, answers, weight: teacher.weight });
-            }
-        }
-        lessons
-    }
-
-    fn feed_params(&self, stage: &Stage, augment: Option<AugmentParams>, seed: u64) -> FeedParams {
-        let (mean, std) = self.recipe.network.pixels();
-        FeedParams {
-            augment,
-            purpose: match self.recipe.network {
-                NetworkRecipe::Onet => Purpose::Keypoints,
-                NetworkRecipe::Face { .. } => Purpose::Face,
-            },
-            side: self.network.side,
-            batch: stage.batch,
-            mean,
-            std,
-            age_target: self.recipe.loss.age_target,
-            seed,
-            threads: self.options.feeders,
-        }
-    }
-
-    /// Opens the stage's packs, and asks the teacher about those that it has not seen.
-    fn data(&mut self, stage: &Stage) -> Result<StageData, TrainError> {
-        let (mut packs, mut answers) = (Vec::new(), Vec::new());
-        for source in &stage.data {
-            if !self.packs.contains_key(&source.pack) {
-                let pack = Pack::open(&source.pack)?;
-                self.folder.note_pack(&source.pack, &pack)?;
-                let mut taught = Vec::new();
-                for teacher in &self.recipe.teachers {
-                    let path = self.folder.answers_path(&teacher.network, &pack);
-                    if !path.is_file() {
-                        (self.options.teach)(teacher, &pack)?.write(&path)?;
-                    }
-                    taught.push(Answers::read(&path)?);
-                }
-                self.packs.insert(source.pack.clone(), (Arc::new(pack), Arc::new(taught)));
-            }
-            let (pack, taught) = &self.packs[&source.pack];
-            packs.push(pack.clone());
-            answers.push(taught.clone());
-        }
-        let seed = self.recipe.seed;
-        let training = Sampler::new(&packs, &stage.data, Split::Train, seed);
-        let plain: Vec<_> = stage
-            .data
-            .iter()
-            .map(|source| crate::recipe::Source { repeat: 1.0, balance: 0.0, ..source.clone() })
-            .collect();
-        let validation = Sampler::new(&packs, &plain, Split::Validation, seed);
-        let teach = stage.data.iter().map(|source| source.teach).collect();
-        Ok(StageData { packs, answers, teach, training, validation })
+        parts
     }
 }
 

@@ -1,0 +1,110 @@
+//! What a detector got wrong, one by one: to be looked at.
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::{AT_50, Bench, DetectionError, DetectionParams, Outcome, iou_thresholds};
+use crate::coco::{Detection, FaceBoxes};
+
+/// Misses and false alarms at IoU 0.5.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Faults {
+    /// Faces that were to be found.
+    pub faces: usize,
+    /// Those not found at the threshold, largest first.
+    pub misses: Vec<Miss>,
+    /// Detections that are no face, strongest first, also those below the threshold.
+    pub false_alarms: Vec<FalseAlarm>,
+}
+
+/// A face that was not found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Miss {
+    /// Place of its picture in the set.
+    pub image: usize,
+    /// Its place among the picture's boxes.
+    pub face: usize,
+    /// Score of the detection that would have found it at a lower threshold.
+    pub weaker: Option<f32>,
+}
+
+/// A detection that is no face.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FalseAlarm {
+    /// Place of its picture in the set.
+    pub image: usize,
+    /// The detection.
+    pub detection: Detection,
+    /// Greatest IoU with a labelled box: near 0 nothing is there, below 0.5 the box fits badly, above the face was found
+    /// twice.
+    pub overlap: f64,
+}
+
+/// Lists what is wrong when detections count from `score` on.
+///
+/// # Errors
+/// As [`evaluate`](super::evaluate).
+pub fn faults(
+    boxes: &FaceBoxes,
+    detections: &[Detection],
+    params: &DetectionParams,
+    score: f32,
+) -> Result<Faults, DetectionError> {
+    params.validate()?;
+    let bench = Bench::new(boxes, detections, params)?;
+    let mut faults = Faults::default();
+    for (image, case) in bench.cases.iter().enumerate() {
+        let counted = case.counted(|_| true);
+        // A weaker detection takes nothing from a stronger one: the matching holds for every threshold.
+        let outcomes = case.outcomes(&counted, |_| true, iou_thresholds()[AT_50]);
+        let mut scores: Vec<Option<f32>> = vec![None; case.faces.len()];
+        for (row, (&detection, outcome)) in case.detections.iter().zip(outcomes).enumerate() {
+            match outcome {
+                Outcome::Hit(face) => scores[face] = Some(detection.score),
+                Outcome::FalseAlarm => {
+                    let overlaps = &case.overlaps[row * case.faces.len()..][..case.faces.len()];
+                    let overlap = overlaps.iter().copied().fold(0.0, f64::max);
+                    faults.false_alarms.push(FalseAlarm { image, detection, overlap });
+                }
+                Outcome::Ignored => {}
+            }
+        }
+        let asked = scores.iter().enumerate().filter(|&(face, _)| counted[face]);
+        faults.faces += asked.clone().count();
+        let missed = asked.filter(|(_, found)| found.is_none_or(|found| found < score));
+        faults.misses.extend(missed.map(|(face, &weaker)| Miss { image, face, weaker }));
+    }
+    let area = |miss: &Miss| boxes.images[miss.image].faces[miss.face].rect.area();
+    faults.misses.sort_by(|a, b| area(b).total_cmp(&area(a)));
+    faults.false_alarms.sort_by(|a, b| b.detection.score.total_cmp(&a.detection.score));
+    Ok(faults)
+}
+
+/// False positives on the pictures of which the set vouches that they show no face.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NegativeReport {
+    /// Those pictures.
+    pub images: usize,
+    /// At each threshold asked for.
+    pub at: Vec<AtScore>,
+}
+
+/// False positives at one threshold.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct AtScore {
+    /// Detections with this score or more count.
+    pub score: f32,
+    /// Of them, for each picture on average.
+    pub false_positives_per_image: f64,
+}
+
+/// Counts at each of `scores`; every detection there counts, however small. `None` where no picture is marked `negative`.
+#[must_use]
+pub fn on_negatives(boxes: &FaceBoxes, detections: &[Detection], scores: &[f32]) -> Option<NegativeReport> {
+    let negatives: HashSet<u64> = boxes.images.iter().filter(|image| image.negative).map(|image| image.id).collect();
+    let there = |detection: &&Detection| negatives.contains(&detection.image_id);
+    let count = |score: f32| detections.iter().filter(there).filter(|found| found.score >= score).count();
+    let at = |&score: &f32| AtScore { score, false_positives_per_image: count(score) as f64 / negatives.len() as f64 };
+    (!negatives.is_empty()).then(|| NegativeReport { images: negatives.len(), at: scores.iter().map(at).collect() })
+}

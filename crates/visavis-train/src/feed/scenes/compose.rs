@@ -1,0 +1,233 @@
+//! A training picture out of one scene or four.
+
+use std::sync::Arc;
+
+use visavis_data::Split;
+use visavis_image::{Picture, Point, Rect, Similarity, warp_into};
+
+use super::SceneSet;
+use crate::detector::LabelledBox;
+use crate::feed::augment::{Tint, normal};
+use crate::recipe::{AugmentParams, SceneParams};
+
+/// Least share of a face that must be in the picture for it to be one to be found.
+const LEAST_VISIBLE: f32 = 0.45;
+
+/// Least size of a scene, where its whole would just fit into its tile at 1.
+const LEAST_FILLED: f32 = 0.6;
+
+/// A picture with its boxes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct View {
+    /// Of the size asked for.
+    pub picture: Picture,
+    /// In its pixels, inside it.
+    pub boxes: Vec<LabelledBox>,
+}
+
+/// Composes; keeps its buffers.
+pub struct Composer {
+    params: SceneParams,
+    tint: Tint,
+    tile: Picture,
+}
+
+impl Composer {
+    /// With so much variation.
+    #[must_use]
+    pub fn new(params: SceneParams, augment: AugmentParams) -> Self {
+        Self { params, tint: Tint::new(augment), tile: Picture::new(1, 1) }
+    }
+
+    /// A variation of a scene, alone or with three others of the same sets around it.
+    pub fn compose(
+        &mut self,
+        sets: &[(Arc<SceneSet>, f32)],
+        (set, scene): (usize, usize),
+        [width, height]: [u32; 2],
+        random: &mut fastrand::Rng,
+    ) -> View {
+        let mut view = View { picture: Picture::new(width, height), boxes: Vec::new() };
+        if random.f32() >= self.params.mosaic {
+            self.place(&sets[set].0, scene, [0, 0, width, height], &mut view, random);
+        } else {
+            let mut cut = |length: u32| (length as f32 * (0.3 + 0.4 * random.f32())) as u32;
+            let (x, y) = (cut(width), cut(height));
+            let tiles = [[0, 0, x, y], [x, 0, width, y], [0, y, x, height], [x, y, width, height]];
+            let first = random.usize(..4);
+            for (at, tile) in tiles.into_iter().enumerate() {
+                // Sets come with the weight of their sources, as alone.
+                let (set, scene) = if at == first { (set, scene) } else { any(sets, random).unwrap_or((set, scene)) };
+                self.place(&sets[set].0, scene, tile, &mut view, random);
+            }
+        }
+        if random.f32() < self.params.mirror {
+            view.picture.mirror();
+            for labelled in &mut view.boxes {
+                labelled.rect.x = width as f32 - labelled.rect.right();
+            }
+        }
+        self.tint.colour(&mut view.picture, random);
+        view
+    }
+
+    /// Shows a scene in a tile `[left, top, right, bottom]` of the view.
+    fn place(
+        &mut self,
+        set: &SceneSet,
+        scene: usize,
+        [left, top, right, bottom]: [u32; 4],
+        view: &mut View,
+        random: &mut fastrand::Rng,
+    ) {
+        let scene = &set.scenes[scene];
+        let (width, height) = (right - left, bottom - top);
+        let to_tile = self.transform(&scene.picture, &scene.boxes, [width as f32, height as f32], random);
+        self.tile.reshape(width, height);
+        warp_into(&scene.picture, &to_tile.inverse(), &mut self.tile);
+        for row in 0..height {
+            let from = &self.tile.pixels()[(row * width * 3) as usize..][..width as usize * 3];
+            let start = ((top + row) * view.picture.width() + left) as usize * 3;
+            view.picture.pixels_mut()[start..start + from.len()].copy_from_slice(from);
+        }
+        let tile = Rect::new(0.0, 0.0, width as f32, height as f32);
+        for labelled in &scene.boxes {
+            let scale = to_tile.scale();
+            let centre = to_tile.apply(labelled.rect.centre());
+            // A turned face is as large as before; its box stays upright.
+            let whole = Rect::around(centre, labelled.rect.width * scale, labelled.rect.height * scale);
+            let Some(seen) = whole.intersection(&tile).filter(Rect::is_proper) else { continue };
+            let side = seen.width.min(seen.height);
+            let face = labelled.face
+                && seen.area() >= LEAST_VISIBLE * whole.area()
+                && side >= self.params.least
+                && whole.width.max(whole.height) <= 1.6 * width.max(height) as f32;
+            let rect = Rect::new(seen.x + left as f32, seen.y + top as f32, seen.width, seen.height);
+            view.boxes.push(LabelledBox { rect, face });
+        }
+    }
+
+    /// From the scene to a tile: mostly so that one face comes out at a size drawn evenly over all scales (as in PyramidBox,
+    /// Tang et al., ECCV 2018), else the whole scene, larger or smaller.
+    fn transform(
+        &self,
+        picture: &Picture,
+        boxes: &[LabelledBox],
+        [width, height]: [f32; 2],
+        random: &mut fastrand::Rng,
+    ) -> Similarity {
+        let faces: Vec<&LabelledBox> = boxes.iter().filter(|labelled| labelled.face).collect();
+        let short = width.min(height);
+        let (w, h) = (picture.width() as f32, picture.height() as f32);
+        let fit = (width / w).min(height / h);
+        let (from, to, scale);
+        if !faces.is_empty() && random.f32() < self.params.by_face {
+            let face = faces[random.usize(..faces.len())].rect;
+            let most = self.params.largest * short;
+            let least = self.params.smallest.min(most);
+            let side = least * (most / least).powf(random.f32());
+            // Not so small that most of the tile stays black.
+            scale = (side / (face.width * face.height).sqrt()).max(LEAST_FILLED * fit).min(self.params.enlarged);
+            from = face.centre();
+            let mut within = |length: f32, face: f32| {
+                let room = (length - face).max(0.0);
+                face.min(length) / 2.0 + room * random.f32()
+            };
+            to = Point::new(within(width, face.width * scale), within(height, face.height * scale));
+        } else {
+            scale = (fit * (0.1 + 0.5 * (2.0 * random.f32() - 1.0)).exp()).min(self.params.enlarged);
+            from = Point::new(w / 2.0, h / 2.0);
+            let mut around = |length: f32, shown: f32| length / 2.0 + (random.f32() - 0.5) * (length - shown).abs();
+            to = Point::new(around(width, w * scale), around(height, h * scale));
+        }
+        let angle = normal(random) * self.params.rotation.to_radians();
+        let (a, b) = (scale * angle.cos(), scale * angle.sin());
+        Similarity { a, b, tx: to.x - (a * from.x - b * from.y), ty: to.y - (b * from.x + a * from.y) }
+    }
+}
+
+/// Any scene to train with, by the weights of the sets.
+fn any(sets: &[(Arc<SceneSet>, f32)], random: &mut fastrand::Rng) -> Option<(usize, usize)> {
+    let counts: Vec<f32> = sets.iter().map(|(set, repeat)| repeat * set.scenes.len() as f32).collect();
+    let mut at = random.f32() * counts.iter().sum::<f32>();
+    let set = counts.iter().position(|count| {
+        at -= count;
+        at < 0.0
+    })?;
+    let scenes = &sets[set].0.scenes;
+    // Nine of ten train, so a few draws find one.
+    (0..32)
+        .map(|_| random.usize(..scenes.len()))
+        .find(|&scene| scenes[scene].split == Split::Train)
+        .map(|scene| (set, scene))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feed::scenes::Scene;
+    use visavis_eval::coco::LabelledImage;
+
+    /// A white square on black, labelled.
+    fn sets() -> Vec<(Arc<SceneSet>, f32)> {
+        let mut picture = Picture::new(100, 80);
+        for y in 30..50 {
+            for x in 40..60 {
+                picture.set_pixel(x, y, [255; 3]);
+            }
+        }
+        let boxes = vec![LabelledBox { rect: Rect::new(40.0, 30.0, 20.0, 20.0), face: true }];
+        let labelled = LabelledImage {
+            id: 1,
+            file_name: "a".into(),
+            width: 100,
+            height: 80,
+            source: None,
+            negative: false,
+            faces: Vec::new(),
+        };
+        let scene = Scene { picture, boxes, split: Split::Train, labelled };
+        vec![(Arc::new(SceneSet { name: "a".into(), scenes: vec![scene] }), 1.0)]
+    }
+
+    #[test]
+    fn boxes_stay_on_their_faces() {
+        let params = SceneParams { rotation: 0.0, ..SceneParams::default() };
+        let mut composer = Composer::new(params, AugmentParams::still());
+        let mut seen = 0;
+        for seed in 0..60 {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let view = composer.compose(&sets(), (0, 0), [120, 90], &mut random);
+            assert_eq!((view.picture.width(), view.picture.height()), (120, 90));
+            for labelled in view.boxes.iter().filter(|labelled| labelled.face) {
+                seen += 1;
+                let rect = labelled.rect;
+                assert!(rect.x >= 0.0 && rect.right() <= 120.001 && rect.y >= 0.0 && rect.bottom() <= 90.001);
+                // White inside; as wide as the box says.
+                let centre = rect.centre();
+                let white = |x: f32, y: f32| view.picture.pixel(x as u32, y as u32)[0] > 128;
+                assert!(white(centre.x, centre.y), "seed {seed}: {rect:?}");
+                if rect.right() < 117.0 && rect.x > 3.0 && view.boxes.len() == 1 {
+                    assert!(
+                        !white(rect.right() + 2.0, centre.y) && !white(rect.x - 3.0, centre.y),
+                        "seed {seed}: {rect:?}"
+                    );
+                }
+            }
+        }
+        assert!(seen > 60, "{seen}");
+    }
+
+    #[test]
+    fn sizes_go_over_all_scales() {
+        let params = SceneParams { mosaic: 0.0, by_face: 1.0, enlarged: 9.0, ..SceneParams::default() };
+        let mut composer = Composer::new(params, AugmentParams::still());
+        let sides: Vec<f32> = (0..200)
+            .flat_map(|seed| composer.compose(&sets(), (0, 0), [300, 300], &mut fastrand::Rng::with_seed(seed)).boxes)
+            .map(|labelled| labelled.rect.width)
+            .collect();
+        let small = sides.iter().filter(|side| **side < 60.0).count();
+        let large = sides.iter().filter(|side| **side > 120.0).count();
+        assert!(small > 30 && large > 30, "{small} {large} of {}", sides.len());
+    }
+}

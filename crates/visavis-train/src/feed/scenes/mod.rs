@@ -1,0 +1,115 @@
+//! From pictures with face boxes to batches for detectors.
+
+mod compose;
+mod set;
+
+pub use compose::{Composer, View};
+pub use set::{Scene, SceneSet};
+
+use std::sync::Arc;
+
+use visavis_data::{DataError, Split};
+use visavis_image::Picture;
+
+use super::loader::Lanes;
+use super::mix;
+use crate::detector::LabelledBox;
+use crate::recipe::{AugmentParams, SceneParams};
+
+/// How batches are made.
+#[derive(Debug, Clone)]
+pub struct SceneFeedParams {
+    /// Variation of colours.
+    pub augment: AugmentParams,
+    /// Variation of places.
+    pub scenes: SceneParams,
+    /// Pictures in a batch.
+    pub batch: usize,
+    /// Subtracted from pixels, per channel.
+    pub mean: [f32; 3],
+    /// Divides them.
+    pub std: [f32; 3],
+    /// Variation follows from it and the place in the epoch.
+    pub seed: u64,
+    /// Threads.
+    pub threads: usize,
+}
+
+/// One step's pictures, all of one size.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SceneBatch {
+    /// `[3, N, height, width]`: `(value − mean) / std`.
+    pub pictures: Vec<f32>,
+    /// Width and height.
+    pub size: [u32; 2],
+    /// The boxes of each.
+    pub boxes: Vec<Vec<LabelledBox>>,
+}
+
+/// Which scenes an epoch shows, shuffled: each source's as often as it says.
+#[must_use]
+pub fn scene_epoch(sets: &[(Arc<SceneSet>, f32)], seed: u64) -> Vec<(usize, usize)> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut picks = Vec::new();
+    for (set, (scenes, repeat)) in sets.iter().enumerate() {
+        for scene in scenes.of(Split::Train) {
+            let times = repeat.floor() as usize + usize::from(random.f32() < repeat.fract());
+            picks.extend(std::iter::repeat_n((set, scene), times));
+        }
+    }
+    random.shuffle(&mut picks);
+    picks
+}
+
+/// The batches of an epoch from `skip` on, in order, made ahead by threads.
+#[must_use]
+pub fn scene_batches(
+    sets: &[(Arc<SceneSet>, f32)],
+    picks: Vec<(usize, usize)>,
+    skip: usize,
+    params: &SceneFeedParams,
+) -> Lanes<SceneBatch> {
+    let (sets, picks, params) = (Arc::new(sets.to_vec()), Arc::new(picks), Arc::new(params.clone()));
+    let count = picks.len() / params.batch;
+    Lanes::start(params.threads, skip..count, move || {
+        let (sets, picks, params) = (sets.clone(), picks.clone(), params.clone());
+        let mut composer = Composer::new(params.scenes.clone(), params.augment.clone());
+        move |index| {
+            let start = index * params.batch;
+            let chosen = &picks[start..start + params.batch];
+            make(&sets, chosen, start, &params, &mut composer)
+        }
+    })
+}
+
+fn make(
+    sets: &[(Arc<SceneSet>, f32)],
+    picks: &[(usize, usize)],
+    start: usize,
+    params: &SceneFeedParams,
+    composer: &mut Composer,
+) -> Result<SceneBatch, DataError> {
+    // One size for a whole batch: it is one tensor.
+    let sizes = &params.scenes.sizes;
+    let size = sizes[(mix(&[params.seed, start as u64, 3]) % sizes.len() as u64) as usize];
+    let plane = (size[0] * size[1]) as usize;
+    let mut pictures = vec![0.0; 3 * picks.len() * plane];
+    let mut boxes = Vec::with_capacity(picks.len());
+    for (index, &(set, scene)) in picks.iter().enumerate() {
+        let mut random = fastrand::Rng::with_seed(mix(&[params.seed, (start + index) as u64]));
+        let view = composer.compose(sets, (set, scene), size, &mut random);
+        write(&mut pictures, &view.picture, [index, picks.len()], &params.mean, &params.std);
+        boxes.push(view.boxes);
+    }
+    Ok(SceneBatch { pictures, size, boxes })
+}
+
+fn write(out: &mut [f32], picture: &Picture, [index, count]: [usize; 2], mean: &[f32; 3], std: &[f32; 3]) {
+    let plane = (picture.width() * picture.height()) as usize;
+    for channel in 0..3 {
+        let out = &mut out[(channel * count + index) * plane..][..plane];
+        for (out, pixel) in out.iter_mut().zip(picture.pixels().chunks_exact(3)) {
+            *out = (f32::from(pixel[channel]) - mean[channel]) / std[channel];
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Training on packed faces: attributes, embeddings, keypoints.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use visavis_data::Split;
+use visavis_data::pack::Pack;
+
+use super::{Batches, Judged, Place, Problem, TrainOptions};
+use crate::TrainError;
+use crate::feed::{Batch, FeedParams, Pick, Purpose, Sampler, Targets, batches};
+use crate::loss::judge;
+use crate::network::{Network, Parameters, Pass};
+use crate::recipe::{AugmentParams, NetworkRecipe, Recipe, Source, Stage};
+use crate::run_folder::RunFolder;
+use crate::teacher::{Answers, Lesson};
+use crate::validation::{Figures, validate};
+
+/// A network that looks at faces.
+pub(super) struct Faces<'a> {
+    recipe: &'a Recipe,
+    network: &'a Network,
+    options: &'a TrainOptions<'a>,
+    packs: BTreeMap<PathBuf, (Arc<Pack>, Arc<Vec<Answers>>)>,
+}
+
+/// A stage's faces.
+pub(super) struct StageData {
+    packs: Vec<Arc<Pack>>,
+    /// For each pack what each teacher says of it.
+    answers: Vec<Arc<Vec<Answers>>>,
+    /// Whether teachers are heard on a pack.
+    teach: Vec<bool>,
+    training: Sampler,
+    validation: Sampler,
+}
+
+impl<'a> Faces<'a> {
+    pub(super) fn new(recipe: &'a Recipe, network: &'a Network, options: &'a TrainOptions<'a>) -> Self {
+        Self { recipe, network, options, packs: BTreeMap::new() }
+    }
+
+    /// What the teachers say of a batch.
+    fn lessons(&self, data: &StageData, picks: &[Pick], targets: &[Targets]) -> Vec<Lesson> {
+        let mut lessons = Vec::new();
+        for (number, teacher) in self.recipe.teachers.iter().enumerate() {
+            for task in &teacher.tasks {
+                let head = task.to_string();
+                let answer = |(pick, target): (&Pick, &Targets)| {
+                    let heard = data.teach[pick.pack] && (teacher.beside_labels || !target.has(&head));
+                    let row = data.answers[pick.pack][number].row(&head, pick.face).filter(|_| heard)?;
+                    Some(row.to_vec())
+                };
+                let answers = picks.iter().zip(targets).map(answer).collect();
+                lessons.push(Lesson { head, answers, weight: teacher.weight });
+            }
+        }
+        lessons
+    }
+
+    fn feed_params(&self, stage: &Stage, augment: Option<AugmentParams>, seed: u64) -> FeedParams {
+        let (mean, std) = self.recipe.network.pixels();
+        FeedParams {
+            augment,
+            purpose: match self.recipe.network {
+                NetworkRecipe::Onet => Purpose::Keypoints,
+                _ => Purpose::Face,
+            },
+            side: self.network.side,
+            batch: stage.batch,
+            mean,
+            std,
+            age_target: self.recipe.loss.age_target,
+            seed,
+            threads: self.options.feeders,
+        }
+    }
+}
+
+impl Problem for Faces<'_> {
+    type Data = StageData;
+    type Batch = Batch;
+
+    fn open(&mut self, folder: &RunFolder, stage: &Stage) -> Result<StageData, TrainError> {
+        let (mut packs, mut answers) = (Vec::new(), Vec::new());
+        for source in &stage.data {
+            if !self.packs.contains_key(&source.pack) {
+                let pack = Pack::open(&source.pack)?;
+                folder.note_data(&source.pack, pack.faces().len(), pack.fingerprint())?;
+                let mut taught = Vec::new();
+                for teacher in &self.recipe.teachers {
+                    let path = folder.answers_path(&teacher.network, &pack);
+                    if !path.is_file() {
+                        (self.options.teach)(teacher, &pack)?.write(&path)?;
+                    }
+                    taught.push(Answers::read(&path)?);
+                }
+                self.packs.insert(source.pack.clone(), (Arc::new(pack), Arc::new(taught)));
+            }
+            let (pack, taught) = &self.packs[&source.pack];
+            packs.push(pack.clone());
+            answers.push(taught.clone());
+        }
+        let seed = self.recipe.seed;
+        let training = Sampler::new(&packs, &stage.data, Split::Train, seed);
+        let plain = stage.data.iter().map(|source| Source { repeat: 1.0, balance: 0.0, ..source.clone() });
+        let plain: Vec<_> = plain.collect();
+        let validation = Sampler::new(&packs, &plain, Split::Validation, seed);
+        let teach = stage.data.iter().map(|source| source.teach).collect();
+        Ok(StageData { packs, answers, teach, training, validation })
+    }
+
+    fn counts(&self, data: &StageData, stage: usize) -> (usize, usize) {
+        (data.training.epoch(stage, 0).len(), data.validation.all().len())
+    }
+
+    fn batches(&self, data: &StageData, stage: &Stage, place: Place) -> (Batches<Batch>, usize) {
+        let params = self.feed_params(stage, Some(self.recipe.augment.clone()), place.seed);
+        let picks = data.training.epoch(place.stage, place.epoch);
+        let count = picks.len() / stage.batch;
+        (Box::new(batches(&data.packs, picks, place.skip, &params)), count)
+    }
+
+    fn len(&self, batch: &Batch) -> usize {
+        batch.targets.len()
+    }
+
+    fn judge(&self, data: &StageData, batch: Batch, pass: Pass<'_>, device: &Device) -> Option<Judged> {
+        let shape = [3, batch.targets.len(), batch.side, batch.side];
+        let pictures = Tensor::<4>::from_data(TensorData::new(batch.pictures, shape), device);
+        let lessons = self.lessons(data, &batch.picks, &batch.targets);
+        let (outputs, trace) = pass.run(self.network, pictures);
+        let loss = judge(&self.network.heads, &outputs, &batch.targets, &lessons, &self.recipe.loss, device)?;
+        Some(Judged::new(&loss.total, loss.parts, &trace))
+    }
+
+    fn validate(&self, data: &StageData, stage: &Stage, weights: &Parameters) -> Result<Figures, TrainError> {
+        let params = self.feed_params(stage, None, 0);
+        let picks = data.validation.all();
+        validate(self.network, weights, &data.packs, picks, &data.answers, &params, &Device::flex())
+    }
+}

@@ -1,0 +1,97 @@
+//! What the commands that measure detectors share: box sets, input sizes, and the walk over the pictures.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use visavis_data::boxes::set_name;
+use visavis_data::{Split, SplitRule};
+use visavis_eval::coco::{Detection, FaceBoxes};
+use visavis_eval::padded::{Padded, input_for};
+use visavis_face::detect::DetectorParams;
+use visavis_face::{Detect, FaceDetector};
+use visavis_infer::{EngineOptions, Entry, Runtime};
+
+use super::faces::{SplitArg, progress_bar};
+use crate::commands::gallery::read_picture;
+
+/// Pictures with face boxes, and where they lie.
+pub(super) struct PictureSet {
+    /// Name of the set, which decides its split.
+    pub(super) name: String,
+    pub(super) boxes: FaceBoxes,
+    pub(super) images: PathBuf,
+}
+
+impl PictureSet {
+    /// Reads a box file; its pictures lie in `images`, or in the folder of this name beside it.
+    pub(super) fn read(boxes: &Path, images: Option<&Path>, split: SplitArg) -> Result<Self> {
+        let whole = FaceBoxes::read(boxes)?;
+        let images = images.map_or_else(|| boxes.with_file_name("images"), Path::to_owned);
+        let name = set_name(&images);
+        let side = match split {
+            SplitArg::Validation => Some(Split::Validation),
+            SplitArg::Train => Some(Split::Train),
+            SplitArg::All => None,
+        };
+        let part = match side {
+            Some(side) => whole.part(SplitRule::default(), &name, side),
+            None => whole,
+        };
+        if part.images.is_empty() {
+            bail!("{}: no picture of the set `{name}` is on that side of the split", boxes.display());
+        }
+        Ok(Self { name, boxes: part, images })
+    }
+
+    /// Everything that `detector` finds, picture by picture.
+    pub(super) fn detect(&self, detector: &mut dyn Detect, message: &str) -> Result<Vec<Detection>> {
+        let bar = progress_bar(self.boxes.images.len() as u64, "pictures").with_message(message.to_owned());
+        let mut detections = Vec::new();
+        for image in &self.boxes.images {
+            let (picture, _) = read_picture(&self.images.join(&image.file_name))?;
+            let faces = detector.detect(&picture)?;
+            let found =
+                |face: &visavis_face::Face| Detection { image_id: image.id, rect: face.rect, score: face.score };
+            detections.extend(faces.iter().map(found));
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        Ok(detections)
+    }
+}
+
+/// A detector at an input size.
+pub(super) struct SizedDetector {
+    pub(super) detector: Box<dyn Detect>,
+    /// Into which pictures are fitted; `None` where each goes in at its own size.
+    pub(super) size: Option<[u32; 2]>,
+    /// What the network takes, where that is larger: the rest is black.
+    pub(super) padded: Option<[u32; 2]>,
+}
+
+impl SizedDetector {
+    /// Loads `entry`. Without a `size` each picture goes in at its own size where the network takes any, else into the one
+    /// size of the network. A `size` that the network does not take is padded up to the next that it takes.
+    pub(super) fn load(
+        entry: &Entry,
+        runtime: &Runtime,
+        engine: &EngineOptions,
+        size: Option<[u32; 2]>,
+        score: Option<f32>,
+    ) -> Result<Self> {
+        let manifest = &entry.manifest;
+        let free = manifest.input.multiple_of.is_some();
+        let input = size.map(|size| input_for(&manifest.input, size).unwrap_or(size));
+        let params = DetectorParams { size: input, native_size: size.is_none() && free, score, smallest: 0.0 };
+        let detector = FaceDetector::new(manifest, entry.load(runtime, engine)?, params)?;
+        let size = size.or((!free).then_some(manifest.input.size));
+        Ok(match (size, input.filter(|&input| size != Some(input))) {
+            (Some(size), Some(input)) => Self {
+                detector: Box::new(Padded::new(Box::new(detector), size, input)),
+                size: Some(size),
+                padded: Some(input),
+            },
+            (size, _) => Self { detector: Box::new(detector), size, padded: None },
+        })
+    }
+}
