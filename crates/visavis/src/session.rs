@@ -12,10 +12,10 @@ use crate::options::{EngineArgs, NetworkArgs, complain};
 /// shelf. Ours are always on one.
 const DEFAULTS: [(Task, &[&str]); 6] = [
     (Task::Detection, &["yunet_n", "ultraface_rfb_320"]),
-    (Task::Keypoints, &["kazemi_forest", "mtcnn_onet"]),
-    (Task::Age, &["faceapi_age_gender", "multitask_mobilenetv1"]),
-    (Task::Gender, &["faceapi_age_gender", "multitask_mobilenetv1"]),
-    (Task::Smile, &["faceapi_expression", "multitask_mobilenetv1"]),
+    (Task::Keypoints, &["kazemi_forest", "onet", "mtcnn_onet"]),
+    (Task::Age, &["multitask_efficientnet_lite0", "faceapi_age_gender"]),
+    (Task::Gender, &["multitask_efficientnet_lite0", "faceapi_age_gender"]),
+    (Task::Smile, &["multitask_efficientnet_lite0", "faceapi_expression"]),
     (Task::Similarity, &["dlib_face_recognition"]),
 ];
 

@@ -23,8 +23,11 @@ macro_rules! model {
 }
 
 /// The networks of this build, each with a model card in `models/`.
-pub static EMBEDDED: &[EmbeddedModel] =
-    &[model!("kazemi_forest", "kazemi_forest.forest"), model!("multitask_mobilenetv1", "multitask_mobilenetv1.onnx")];
+pub static EMBEDDED: &[EmbeddedModel] = &[
+    model!("kazemi_forest", "kazemi_forest.forest"),
+    model!("onet", "onet.onnx"),
+    model!("multitask_efficientnet_lite0", "multitask_efficientnet_lite0.onnx"),
+];
 
 impl EmbeddedModel {
     pub(super) fn find(&self) -> Find {

@@ -26,7 +26,7 @@ pub(super) const TASKS: [Task; 3] = [Task::Age, Task::Gender, Task::Smile];
 #[derive(Parser)]
 #[command(after_help = "Examples:
   visavis evaluate attributes --data packs/utkface packs/genki4k --network faceapi_age_gender,faceapi_expression
-  visavis evaluate attributes --data packs/utkface --network multitask_mobilenetv1 --keypoints kazemi_forest \\
+  visavis evaluate attributes --data packs/utkface --network multitask_efficientnet_lite0 --keypoints kazemi_forest \\
       --view labelled,detected,jitter,small --groups --plot plots")]
 pub(super) struct Args {
     /// The networks under test
