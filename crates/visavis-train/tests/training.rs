@@ -19,8 +19,8 @@ use visavis_train::recipe::{
 use visavis_train::teacher::Answers;
 use visavis_train::trainer::{EpochReport, Observer, StepReport, TrainOptions, Trained, train};
 
-/// A face of 96×96 pixels: two eyes, and a mouth that is curved when it smiles; women are on green ground, and the older,
-/// the darker the skin.
+/// A face of 96×96 pixels: two eyes, and a mouth that is curved and shows its teeth when it smiles; women are on green
+/// ground, and the older, the darker the skin.
 fn draw(random: &mut fastrand::Rng) -> (Picture, PackedFace) {
     let (smile, female, age) = (random.bool(), random.bool(), random.u8(5..95));
     let ground = if female { [40, 140, 60] } else { [60, 60, 150] };
@@ -37,7 +37,8 @@ fn draw(random: &mut fastrand::Rng) -> (Picture, PackedFace) {
         let t = step as f32 / 20.0;
         let sag = if smile { (t - t * t) * 40.0 } else { 0.0 };
         let at = landmarks.left_mouth.lerp(landmarks.right_mouth, t);
-        disc(&mut picture, Point::new(at.x, at.y + sag), 1.6, [200, 0, 0]);
+        let (lips, colour) = if smile { (3.0, [255; 3]) } else { (1.6, [200, 0, 0]) };
+        disc(&mut picture, Point::new(at.x, at.y + sag), lips, colour);
     }
     let face = PackedFace {
         set: "drawn".into(),
@@ -173,7 +174,7 @@ fn a_multitask_network_learns_what_is_drawn() {
     let trained = run(&face_recipe(&folder, 12), &folder.path().join("run"), false, &mut notes).unwrap();
     let figures = &trained.figures;
     assert!(figures["gender_error"] <= 0.05, "{figures:?}");
-    assert!(figures["smile_error"] <= 0.25, "{figures:?}");
+    assert!(figures["smile_error"] <= 0.15, "{figures:?}");
     assert!(figures["age_mae"] <= 12.0, "{figures:?}");
     // Guessing the middle of 5 to 95 is 22.5 years off.
     assert!(notes.epochs[0].loss > notes.epochs[11].loss);

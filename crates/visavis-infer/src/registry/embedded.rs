@@ -27,6 +27,9 @@ pub static EMBEDDED: &[EmbeddedModel] = &[
     model!("kazemi_forest", "kazemi_forest.forest"),
     model!("onet", "onet.onnx"),
     model!("multitask_efficientnet_lite0", "multitask_efficientnet_lite0.onnx"),
+    model!("age_mobilenetv1", "age_mobilenetv1.onnx"),
+    model!("gender_mobilenetv1", "gender_mobilenetv1.onnx"),
+    model!("smile_mobilenetv1", "smile_mobilenetv1.onnx"),
 ];
 
 impl EmbeddedModel {
