@@ -15,16 +15,42 @@ use crate::recipe::{AugmentParams, LossParams, NetworkRecipe, Recipe, SceneParam
 /// [`TrainError::File`], [`TrainError::Recipe`].
 pub fn write_untrained(backbone: Backbone, side: usize, folder: &Path) -> Result<PathBuf, TrainError> {
     let name = format!("multitask_{}", backbone.to_string().replace(['@', '.'], "_"));
+    let network = NetworkRecipe::Face {
+        backbone: backbone.to_string(),
+        side,
+        tasks: vec![FaceTask::Age, FaceTask::Gender, FaceTask::Smile],
+        embedding: 1,
+        dropout: 0.0,
+    };
+    write(name, &backbone.to_string(), network, folder)
+}
+
+/// The single-shot detectors of the paper's Table I: name, backbone, whether SSDLite.
+pub const DETECTORS: [(&str, &str, bool); 5] = [
+    ("ssd_mobilenetv1", "mobilenetv1", false),
+    ("ssd_mobilenetv1_three_quarters", "mobilenetv1@0.75", false),
+    ("ssd_mobilenetv1_quarter", "mobilenetv1@0.25", false),
+    ("ssdlite_mobilenetv2", "mobilenetv2", true),
+    ("ssdlite_mobilenetv2_quarter", "mobilenetv2@0.25", true),
+];
+
+/// Writes the detectors of Table I at random weights into `folder`, each with its manifest.
+///
+/// # Errors
+/// [`TrainError::File`], [`TrainError::Recipe`].
+pub fn write_untrained_detectors(folder: &Path) -> Result<Vec<PathBuf>, TrainError> {
+    let written = DETECTORS.iter().map(|(name, backbone, lite)| {
+        let network = NetworkRecipe::Ssd { backbone: (*backbone).to_owned(), lite: *lite, size: [300, 300] };
+        write((*name).to_owned(), name, network, folder)
+    });
+    written.collect()
+}
+
+fn write(name: String, what: &str, network: NetworkRecipe, folder: &Path) -> Result<PathBuf, TrainError> {
     let recipe = Recipe {
-        title: format!("{backbone} with random weights: fast or slow, but it knows nothing"),
+        title: format!("{what} with random weights: fast or slow, but it knows nothing"),
         name: name.clone(),
-        network: NetworkRecipe::Face {
-            backbone: backbone.to_string(),
-            side,
-            tasks: vec![FaceTask::Age, FaceTask::Gender, FaceTask::Smile],
-            embedding: 1,
-            dropout: 0.0,
-        },
+        network,
         seed: 1,
         init: None,
         teachers: Vec::new(),

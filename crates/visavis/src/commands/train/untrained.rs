@@ -4,14 +4,15 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Parser;
-use visavis_train::export::write_untrained;
+use visavis_train::export::{write_untrained, write_untrained_detectors};
 use visavis_train::network::Backbone;
 
 use crate::options::say;
 
-/// Write multitask networks with random weights: their speed is that of trained ones
+/// Write networks with random weights: their speed is that of trained ones
 ///
-/// `visavis evaluate tables --untrained DIR` measures them for the rows of backbones that nobody trained.
+/// Multitask networks on every backbone, and the single-shot detectors. `visavis evaluate tables --untrained DIR` measures them
+/// for the rows of what nobody trained.
 #[derive(Parser)]
 #[command(after_help = "Example:
   visavis train untrained --out untrained && visavis evaluate tables --untrained untrained")]
@@ -19,7 +20,7 @@ pub(super) struct Args {
     /// Folder to write to
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Only this backbone; may be given more than once
+    /// Only the multitask network on this backbone; may be given more than once
     #[arg(long, value_name = "BACKBONE")]
     backbone: Vec<Backbone>,
     /// Side of the picture in pixels: 224 in the paper
@@ -31,6 +32,11 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let all = if args.backbone.is_empty() { &Backbone::ALL[..] } else { &args.backbone };
     for backbone in all {
         say(&write_untrained(*backbone, args.side, &args.out)?.display().to_string())?;
+    }
+    if args.backbone.is_empty() {
+        for path in write_untrained_detectors(&args.out)? {
+            say(&path.display().to_string())?;
+        }
     }
     Ok(())
 }
