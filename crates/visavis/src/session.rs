@@ -11,7 +11,7 @@ use crate::options::{EngineArgs, NetworkArgs, complain};
 /// The networks that are taken where the user names none, best first (docs/tables.md); of those, the first that is on a
 /// shelf. Ours are always on one.
 const DEFAULTS: [(Task, &[&str]); 6] = [
-    (Task::Detection, &["yunet_n", "ultraface_rfb_320"]),
+    (Task::Detection, &["yunet_n", "ssdlite_mobilenetv2", "ultraface_rfb_320"]),
     (Task::Keypoints, &["kazemi_forest", "onet", "mtcnn_onet"]),
     (Task::Age, &["multitask_efficientnet_lite0", "faceapi_age_gender"]),
     (Task::Gender, &["multitask_efficientnet_lite0", "faceapi_age_gender"]),
