@@ -16,7 +16,9 @@ use stage::{Stage, files, picture};
 const MODELS: [&str; 2] = ["--models", "models"];
 
 fn with_models<'a>(words: &[&'a str]) -> Vec<&'a str> {
-    [words, &MODELS].concat()
+    // The program has a detector of its own, to which bright cells are nothing: where faces are looked for, ours is named.
+    let looks = words[0] != "models" && !words.contains(&"tables") && !words.contains(&"--detector");
+    [words, &MODELS, if looks { &["--detector", "bright"] } else { &[] }].concat()
 }
 
 fn lines(text: &str) -> Vec<Value> {
@@ -128,8 +130,8 @@ fn bad_input_is_named_and_never_a_panic() {
     }
     let said = stage.fails(&["live", "film.mp4", "--models", "nowhere"]);
     assert!(said.contains("nowhere"), "{said}");
-    let said = stage.fails(&["live", "film.mp4"]);
-    assert!(said.contains("--models"), "{said}");
+    // Without any network from outside it runs all the same.
+    assert!(stage.succeeds(&["analyze", "film.mp4"]).starts_with(r#"{"frame":0"#));
 }
 
 /// A PNG header that promises 60,000 × 60,000 pixels, and nothing behind it.
