@@ -3,9 +3,11 @@
 mod anchors;
 mod decode;
 mod nms;
+mod pointed;
 
 pub use anchors::{AnchorGrid, decode_box, encode_box};
 pub use nms::non_maximum_suppression;
+pub use pointed::PointedDetector;
 
 use visavis_image::{Landmarks, Picture, Rect, Resizer};
 use visavis_infer::manifest::Detector;

@@ -14,7 +14,7 @@ use visavis_data::layout::{self, Layout};
 use visavis_data::pack::{BoxFit, Pack, PackParams, PackReport, Packer, Summary, contact_sheet};
 use visavis_data::{DataSet, SplitRule};
 use visavis_face::Detect;
-use visavis_face::detect::DetectorParams;
+use visavis_face::detect::{DetectorParams, PointedDetector};
 use visavis_image::codec;
 use visavis_live::Loader;
 
@@ -161,8 +161,17 @@ fn pack(args: &PackArgs) -> Result<()> {
         DetectorParams { size: args.detector_size, native_size: false, score: args.score, smallest: 0.0 };
     let detector = &session.choice.detector;
     let workers = args.workers.unwrap_or_else(cores).max(1);
-    let mut detectors =
-        (0..workers).map(|_| session.loader.detector(detector)).collect::<Result<Vec<Box<dyn Detect>>, _>>()?;
+    // A detector without keypoints gets some: faces are aligned by them here as live does it.
+    let keypoints = session.choice.keypoints.as_deref();
+    let seen_by = keypoints.map_or_else(|| detector.clone(), |name| format!("{detector}, keypoints by {name}"));
+    let look = || -> Result<Box<dyn Detect>> {
+        let found = session.loader.detector(detector)?;
+        Ok(match keypoints {
+            Some(name) => Box::new(PointedDetector::new(found, session.loader.locator(name)?)),
+            None => found,
+        })
+    };
+    let mut detectors = (0..workers).map(|_| look()).collect::<Result<Vec<_>>>()?;
     let placement = detectors[0].placement().to_string();
     let params = PackParams {
         side: args.side,
@@ -174,7 +183,7 @@ fn pack(args: &PackArgs) -> Result<()> {
         ProgressStyle::with_template("{bar:32} {pos}/{len} pictures, {per_sec}, {eta} left")
             .unwrap_or_else(|_| ProgressStyle::default_bar()),
     );
-    let report = Packer { params }.pack(&set, detector, &mut detectors, &args.out, || bar.inc(1))?;
+    let report = Packer { params }.pack(&set, &seen_by, &mut detectors, &args.out, || bar.inc(1))?;
     bar.finish_and_clear();
     let seconds = started.elapsed().as_secs_f64();
     if args.json {
@@ -184,7 +193,7 @@ fn pack(args: &PackArgs) -> Result<()> {
         }));
     }
     tell(&report, &set)?;
-    say(&format!("{detector} on {placement}, {workers} at once: {seconds:.0} s, pack in {}", args.out.display()))
+    say(&format!("{seen_by}, on {placement}, {workers} at once: {seconds:.0} s, pack in {}", args.out.display()))
 }
 
 fn tell(report: &PackReport, set: &DataSet) -> Result<()> {
