@@ -167,16 +167,26 @@ impl Controller {
 
     /// Live: an answer goes into the averages at once.
     fn learn(&mut self, shared: &Shared, job: &Job, answers: Vec<Answer>) {
-        for (track, (findings, nearest)) in job.tracks().into_iter().zip(answers) {
+        for (track, answer) in job.tracks().into_iter().zip(answers) {
             if self.tracker.track(track).is_none() {
                 continue;
             }
-            if findings.smile.is_some() {
-                shared.statistics.expression(track);
-            }
-            let findings = of_tasks(findings, &job.lane.tasks);
-            self.estimates.entry(track).or_default().absorb(&findings, nearest.as_ref(), &shared.params.estimates);
+            self.absorb(shared, track, answer, &job.lane.tasks);
         }
+    }
+
+    /// An answer goes into the averages of its track. What a network says beyond the tasks it was chosen for is left out.
+    fn absorb(&mut self, shared: &Shared, track: TrackId, (findings, nearest): Answer, tasks: &[Task]) {
+        let findings = Findings {
+            age: findings.age.filter(|_| tasks.contains(&Task::Age)),
+            female: findings.female.filter(|_| tasks.contains(&Task::Gender)),
+            smile: findings.smile.filter(|_| tasks.contains(&Task::Smile)),
+            embedding: findings.embedding.filter(|_| tasks.contains(&Task::Similarity)),
+        };
+        if findings.smile.is_some() {
+            shared.statistics.expression(track);
+        }
+        self.estimates.entry(track).or_default().absorb(&findings, nearest.as_ref(), &shared.params.estimates);
     }
 
     /// Every frame: an answer waits until those of all earlier frames are in, so that a run repeats to the byte.
@@ -191,13 +201,9 @@ impl Controller {
 
     fn emit(&mut self, shared: &Shared) {
         while let Some(mut done) = self.pending.pop_front_if(|first| first.jobs_left == 0) {
-            for (face, tasks, (findings, nearest)) in done.answers {
+            for (face, tasks, answer) in done.answers {
                 let track = done.work.faces[face].track;
-                if findings.smile.is_some() {
-                    shared.statistics.expression(track);
-                }
-                let findings = of_tasks(findings, &tasks);
-                self.estimates.entry(track).or_default().absorb(&findings, nearest.as_ref(), &shared.params.estimates);
+                self.absorb(shared, track, answer, &tasks);
             }
             let at = done.frame.captured_at;
             shared.statistics.in_view(at, done.faces.iter().map(|face| face.track));
@@ -231,15 +237,5 @@ impl Controller {
         for channel in &shared.channels {
             channel.push(&scene, &shared.statistics);
         }
-    }
-}
-
-/// What a network says beyond the tasks it was chosen for is left out.
-fn of_tasks(findings: Findings, tasks: &[Task]) -> Findings {
-    Findings {
-        age: findings.age.filter(|_| tasks.contains(&Task::Age)),
-        female: findings.female.filter(|_| tasks.contains(&Task::Gender)),
-        smile: findings.smile.filter(|_| tasks.contains(&Task::Smile)),
-        embedding: findings.embedding.filter(|_| tasks.contains(&Task::Similarity)),
     }
 }

@@ -15,7 +15,7 @@ const DEFAULTS: [(Task, &[&str]); 6] = [
     (Task::Keypoints, &["kazemi_forest", "onet", "mtcnn_onet"]),
     (Task::Age, &["multitask_efficientnet_lite0", "faceapi_age_gender"]),
     (Task::Gender, &["multitask_efficientnet_lite0", "faceapi_age_gender"]),
-    (Task::Smile, &["multitask_efficientnet_lite0", "faceapi_expression"]),
+    (Task::Smile, &["smile_mobilenetv1", "multitask_efficientnet_lite0", "faceapi_expression"]),
     (Task::Similarity, &["dlib_face_recognition"]),
 ];
 

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use visavis_infer::Manifest;
-use visavis_infer::manifest::Figure;
+use visavis_infer::manifest::{Crop, Figure};
 
 use super::{Check, Export};
 
@@ -28,16 +28,17 @@ impl ModelCard {
     pub fn render(&self, export: &Export, manifest: &Manifest, checks: &[Check], bytes: usize) -> String {
         let mut text = format!("# {}\n\n{}.\n\n", manifest.name, manifest.title);
         let tasks: Vec<String> = manifest.tasks.iter().map(ToString::to_string).collect();
-        let side = manifest.input.size[0];
+        let [width, height] = manifest.input.size;
         let _ = writeln!(
             text,
-            "| | |\n|---|---|\n| tells | {} |\n| input | {side}×{side} pixels, {} |\n| learned numbers | {} |\n\
+            "| | |\n|---|---|\n| tells | {} |\n| input | {width}×{height} pixels, {} |\n| learned numbers | {} |\n\
              | file | {:.1} MiB |\n| licence | {} |\n",
             tasks.join(", "),
-            if manifest.heads.iter().any(|head| head.task == visavis_infer::Task::Keypoints) {
-                "the square around the detector's box"
-            } else {
-                "aligned by five keypoints"
+            match (&manifest.crop, manifest.input.multiple_of) {
+                (Some(Crop::Aligned), _) => "aligned by five keypoints".to_owned(),
+                (Some(_), _) => "the square around the detector's box".to_owned(),
+                (None, Some(multiple)) => format!("or any width and height that are multiples of {multiple}"),
+                (None, None) => "the whole picture".to_owned(),
             },
             export.parameters.count(),
             bytes as f64 / f64::from(1 << 20),
