@@ -6,7 +6,8 @@ use std::error::Error;
 use std::io::{Write, stdout};
 use std::path::PathBuf;
 
-use visavis_eval::coco::{FaceBoxes, read_detections};
+use visavis_data::boxes::FaceBoxes;
+use visavis_eval::coco::read_detections;
 use visavis_eval::detection::{DetectionParams, DetectionReport, evaluate};
 
 fn main() -> Result<(), Box<dyn Error>> {

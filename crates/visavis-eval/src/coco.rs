@@ -1,6 +1,6 @@
 //! Detections in COCO's JSON format: a list of `{image_id, category_id, bbox, score}`.
 //!
-//! Labelled boxes, which detections are held against, belong to the data room and are named here too.
+//! Labelled boxes, which detections are held against, belong to the data room: [`visavis_data::boxes`].
 
 use std::fs;
 use std::io::Write;
@@ -9,7 +9,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use visavis_image::Rect;
 
-pub use visavis_data::boxes::{CocoError, FACE_CATEGORY, FaceBoxes, Label, LabelledFace, LabelledImage, WiderFlags};
+use visavis_data::boxes::{CocoError, FACE_CATEGORY};
 
 /// One detected face.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -16,7 +16,8 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 use visavis_image::{Rect, fit_factor};
 
-use crate::coco::{Detection, FaceBoxes, Label, LabelledFace, LabelledImage, WiderFlags};
+use crate::coco::Detection;
+use visavis_data::boxes::{FaceBoxes, Label, LabelledFace, LabelledImage, WiderFlags};
 
 /// Number of recalls at which precision is sampled: 0, 0.01, …, 1.
 const RECALL_STEPS: usize = 101;

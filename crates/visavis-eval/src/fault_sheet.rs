@@ -1,6 +1,6 @@
 //! A contact sheet of what a detector got wrong: crops with surroundings, boxes and captions.
 
-use visavis_image::draw::{Colour, TextPainter, Weight, paste_rounded, polyline};
+use visavis_image::draw::{Colour, TextPainter, Weight, outline, paste_rounded};
 use visavis_image::{Picture, Point, Rect, Similarity, warp_into};
 
 /// Sides of a crop in pixels of the sheet.
@@ -81,10 +81,13 @@ impl FaultSheet {
         let mut crop = Picture::new(SIDE, SIDE);
         warp_into(picture, &to_picture, &mut crop);
         let to_crop = to_picture.inverse();
-        for (rect, mark) in marks {
-            outline(&mut crop, rect, &to_crop, 1.0, *mark);
-        }
-        outline(&mut crop, &subject.0, &to_crop, 2.5, subject.1);
+        let mut draw = |rect: &Rect, mark: Mark, thickness| {
+            let ends = [Point::new(rect.x, rect.y), Point::new(rect.right(), rect.bottom())].map(|p| to_crop.apply(p));
+            let rect = Rect::from_corners(ends[0].x, ends[0].y, ends[1].x, ends[1].y);
+            outline(&mut crop, &rect, thickness, mark.colour());
+        };
+        marks.iter().for_each(|(rect, mark)| draw(rect, *mark, 1.0));
+        draw(&subject.0, subject.1, 2.5);
         if self.sections.is_empty() {
             self.section(String::new());
         }
@@ -121,13 +124,6 @@ impl FaultSheet {
         }
         sheet
     }
-}
-
-fn outline(crop: &mut Picture, rect: &Rect, to_crop: &Similarity, thickness: f32, mark: Mark) {
-    let corners = [(rect.x, rect.y), (rect.right(), rect.y), (rect.right(), rect.bottom()), (rect.x, rect.bottom())];
-    let mut line: Vec<Point> = corners.map(|(x, y)| to_crop.apply(Point::new(x, y))).into();
-    line.push(line[0]);
-    polyline(crop, &line, thickness, mark.colour());
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use visavis_face::{Detect, FaceError, Locate};
 use visavis_image::{Picture, Rect};
-use visavis_infer::{EngineOptions, InferError, Runtime, Tensor, registry::Entry};
+use visavis_infer::{EngineOptions, InferError, Placement, Runtime, Tensor, registry::Entry};
 
 use crate::bootstrap::{Bootstrap, Estimate, quantile};
 use crate::random::Random;
@@ -95,6 +95,13 @@ pub struct NetworkSpeed {
     pub speed: Speed,
 }
 
+impl NetworkSpeed {
+    fn new(network: &str, input: [u32; 2], placement: &Placement, speed: Speed) -> Self {
+        let Placement { engine, device, threads } = placement.clone();
+        Self { network: network.to_owned(), input, engine, device, threads, speed }
+    }
+}
+
 /// Loads a network and times it: the network alone, one picture `[1, 3, H, W]` (in its own layout) a run, without the
 /// cutting of the face.
 ///
@@ -114,15 +121,7 @@ pub fn network(
     let mut random = Random::new(1);
     tensor.data.fill_with(|| (random.below(256) as f32 - input.mean[0]) / input.std[0]);
     let speed = time(params, || model.run(&tensor).map(drop))?;
-    let placement = model.placement();
-    Ok(NetworkSpeed {
-        network: entry.manifest.name.clone(),
-        input: input.size,
-        engine: placement.engine.clone(),
-        device: placement.device.clone(),
-        threads: placement.threads,
-        speed,
-    })
+    Ok(NetworkSpeed::new(&entry.manifest.name, input.size, model.placement(), speed))
 }
 
 /// Sides of the picture and of the face in it on which [`locator`] is timed, in pixels: a camera's.
@@ -144,15 +143,7 @@ pub fn locator(
     picture.pixels_mut().fill_with(|| random.below(256) as u8);
     let rect = Rect::new(200.0, 100.0, FACE, FACE * 1.2);
     let speed = time(params, || locator.locate(&picture, &rect).map(drop))?;
-    let placement = locator.placement();
-    Ok(NetworkSpeed {
-        network: name.to_owned(),
-        input,
-        engine: placement.engine,
-        device: placement.device,
-        threads: placement.threads,
-        speed,
-    })
+    Ok(NetworkSpeed::new(name, input, &locator.placement(), speed))
 }
 
 /// Times a detector on `pictures` in turn (on noise without any): what goes in, the network, decoding and suppression.
@@ -173,15 +164,7 @@ pub fn detector(
     let pictures = if pictures.is_empty() { std::slice::from_ref(&noise) } else { pictures };
     let mut turn = pictures.iter().cycle();
     let speed = time(params, || turn.next().map_or(Ok(()), |picture| detector.detect(picture).map(drop)))?;
-    let placement = detector.placement();
-    Ok(NetworkSpeed {
-        network: name.to_owned(),
-        input,
-        engine: placement.engine,
-        device: placement.device,
-        threads: placement.threads,
-        speed,
-    })
+    Ok(NetworkSpeed::new(name, input, &detector.placement(), speed))
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use visavis_eval::coco::{Detection, FaceBoxes, parse_detections};
+use visavis_data::boxes::FaceBoxes;
+use visavis_eval::coco::{Detection, parse_detections};
 use visavis_eval::detection::{DetectionParams, DetectionReport, evaluate};
 
 /// Knuth's MMIX generator, upper 31 bits.

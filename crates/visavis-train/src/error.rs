@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use visavis_data::DataError;
-use visavis_eval::coco::CocoError;
+use visavis_data::boxes::CocoError;
 use visavis_eval::detection::DetectionError;
 use visavis_face::FaceError;
 use visavis_infer::InferError;

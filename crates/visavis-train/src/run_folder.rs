@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use visavis_data::pack::Pack;
-use visavis_eval::coco::FaceBoxes;
 use visavis_eval::plots::curves;
 use visavis_infer::manifest::sha256;
 
@@ -80,11 +79,6 @@ impl RunFolder {
     /// Where a detector's boxes for a set of pictures are kept.
     pub(crate) fn boxes_path(&self, teacher: &str, set: &str) -> PathBuf {
         self.path.join("teacher").join(format!("{teacher}-{set}.json"))
-    }
-
-    /// Keeps them.
-    pub(crate) fn keep_boxes(&self, path: &Path, boxes: &FaceBoxes) -> Result<(), TrainError> {
-        write_aside(path, &boxes.to_json())
     }
 
     /// Notes which data went in.

@@ -6,8 +6,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use visavis_data::boxes::{FaceBoxes, Label, LabelledFace, LabelledImage};
 use visavis_data::pack::Pack;
-use visavis_eval::coco::{FaceBoxes, Label, LabelledFace, LabelledImage};
 use visavis_face::{Detect, FaceView, Findings, Recognise};
 use visavis_image::codec;
 
@@ -54,13 +54,7 @@ impl Answers {
                 done(index + 1);
             }
         };
-        std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
-            workers.into_iter().try_for_each(|worker| match worker.join() {
-                Ok(result) => result,
-                Err(panic) => std::panic::resume_unwind(panic),
-            })
-        })?;
+        on_threads(threads, work)?;
         let rows = rows.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut taught = Self::default();
         for (at, task) in tasks.iter().enumerate() {
@@ -129,6 +123,17 @@ pub struct Lesson {
     pub weight: f32,
 }
 
+/// Does the same work on several threads; the first error of any counts.
+fn on_threads(threads: usize, work: impl Fn() -> Result<(), TrainError> + Sync) -> Result<(), TrainError> {
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(&work)).collect();
+        workers.into_iter().try_for_each(|worker| match worker.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        })
+    })
+}
+
 /// Score from which a detector that points out faces is believed.
 const SURE: f32 = 0.65;
 /// Score from which what it sees is at least doubtful.
@@ -183,13 +188,7 @@ pub fn point_out(
             done(index + 1, names.len());
         }
     };
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().try_for_each(|worker| match worker.join() {
-            Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic),
-        })
-    })?;
+    on_threads(threads, work)?;
     let mut images = images.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     images.sort_by_key(|image| image.id);
     Ok(FaceBoxes { images })

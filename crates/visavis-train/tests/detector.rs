@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use visavis_eval::coco::{FaceBoxes, Label, LabelledFace, LabelledImage};
+use visavis_data::boxes::{FaceBoxes, Label, LabelledFace, LabelledImage};
 use visavis_image::{Picture, Point, Rect, codec};
 use visavis_infer::{EngineChoice, EngineOptions, Runtime, Tensor};
 use visavis_train::TrainError;

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
+use visavis_data::boxes::FaceBoxes;
 use visavis_data::pack::{PackParams, PackWriter, PackedFace};
 use visavis_data::{Gender, Labels, Split};
-use visavis_eval::coco::FaceBoxes;
 use visavis_image::{Landmarks, Picture, Point, Rect, codec, face_template};
 use visavis_train::TrainError;
 use visavis_train::network::FaceTask;

@@ -1,7 +1,7 @@
 //! A pack at a glance.
 
-use visavis_image::draw::{Colour, TextPainter, Weight, disc, paste_rounded, polyline};
-use visavis_image::{Landmarks, Picture, Point, Rect};
+use visavis_image::draw::{Colour, TextPainter, Weight, disc, outline, paste_rounded};
+use visavis_image::{Landmarks, Picture};
 
 use super::{Pack, PackedFace};
 use crate::{DataError, Gender};
@@ -43,18 +43,11 @@ pub fn contact_sheet(pack: &Pack, count: usize, columns: u32) -> Result<Picture,
 
 fn draw(crop: &mut Picture, face: &PackedFace) {
     if let Some(found) = face.detected {
-        outline(crop, &found.rect, DETECTED);
+        outline(crop, &found.rect, 1.0, DETECTED);
         found.landmarks.iter().for_each(|points| dots(crop, points, DETECTED));
     }
-    outline(crop, &face.rect, LABELLED);
+    outline(crop, &face.rect, 1.0, LABELLED);
     face.landmarks.iter().for_each(|points| dots(crop, points, LABELLED));
-}
-
-fn outline(crop: &mut Picture, rect: &Rect, colour: Colour) {
-    let corners = [(rect.x, rect.y), (rect.right(), rect.y), (rect.right(), rect.bottom()), (rect.x, rect.bottom())];
-    let mut line: Vec<Point> = corners.map(|(x, y)| Point::new(x, y)).into();
-    line.push(line[0]);
-    polyline(crop, &line, 1.0, colour);
 }
 
 fn dots(crop: &mut Picture, landmarks: &Landmarks, colour: Colour) {

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 use super::{AT_50, Bench, DetectionError, DetectionParams, Outcome, iou_thresholds};
-use crate::coco::{Detection, FaceBoxes};
+use crate::coco::Detection;
+use visavis_data::boxes::FaceBoxes;
 
 /// Misses and false alarms at IoU 0.5.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -1,7 +1,7 @@
 //! Small cases worked out by hand. Agreement with pycocotools on random boxes stands in `tests/pycocotools.rs`.
 
 use super::*;
-use crate::coco::LabelledImage;
+use visavis_data::boxes::LabelledImage;
 
 fn face(x: f32, y: f32, width: f32, height: f32) -> LabelledFace {
     LabelledFace { rect: Rect::new(x, y, width, height), label: Label::Face, wider: None }

@@ -3,7 +3,7 @@
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::style::{Axes, FAINT, INK, Pen, RULE, colour, heat, titled};
+use super::style::{Axes, FAINT, INK, Pen, colour, heat, legend, titled};
 use super::{PlotError, draw::Draw, failed};
 use crate::attributes::AgePair;
 
@@ -89,16 +89,7 @@ impl Draw for AgeMap {
             .legend(move |(x, y)| PathElement::new([(x, y), (x + length, y)], mean));
         let dots = self.means().into_iter().map(|at| Circle::new(at, pen.px(4), colour(1).filled()));
         chart.draw_series(dots).map_err(failed)?;
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperLeft)
-            .margin(pen.px(14))
-            .legend_area_size(pen.px(30))
-            .background_style(WHITE.mix(0.9))
-            .border_style(pen.line(RULE, 1))
-            .label_font(pen.text(15, INK))
-            .draw()
-            .map_err(failed)?;
+        legend(&mut chart, pen, SeriesLabelPosition::UpperLeft, [14, 15])?;
         colour_bar(&scale, pen, fullest, shade)
     }
 }

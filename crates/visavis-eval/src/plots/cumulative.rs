@@ -3,7 +3,7 @@
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::style::{Axes, FAINT, INK, Pen, RULE, colour, titled};
+use super::style::{Axes, FAINT, Pen, colour, legend, titled};
 use super::{PlotError, draw::Draw, failed};
 use crate::keypoints::FAILURE;
 
@@ -62,16 +62,7 @@ impl Draw for CumulativeErrors {
                 .label(curve.name.clone())
                 .legend(move |(x, y)| PathElement::new([(x, y), (x + length, y)], style));
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::LowerRight)
-            .margin(pen.px(14))
-            .legend_area_size(pen.px(30))
-            .background_style(WHITE.mix(0.9))
-            .border_style(pen.line(RULE, 1))
-            .label_font(pen.text(15, INK))
-            .draw()
-            .map_err(failed)
+        legend(&mut chart, pen, SeriesLabelPosition::LowerRight, [14, 15])
     }
 }
 

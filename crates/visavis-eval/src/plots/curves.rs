@@ -5,7 +5,7 @@ use std::ops::Range;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::style::{Axes, INK, Pen, RULE, colour, titled};
+use super::style::{Axes, Pen, colour, legend, titled};
 use super::{Plot, PlotError, draw::Draw, failed};
 
 /// Prefixes of series that belong on one panel, with the word for the legend.
@@ -172,16 +172,8 @@ impl Panel {
             (Some(first), Some(last)) => last.1 <= first.1,
             _ => false,
         });
-        chart
-            .configure_series_labels()
-            .position(if falls { SeriesLabelPosition::UpperRight } else { SeriesLabelPosition::LowerRight })
-            .margin(pen.px(8))
-            .legend_area_size(pen.px(30))
-            .background_style(WHITE.mix(0.9))
-            .border_style(pen.line(RULE, 1))
-            .label_font(pen.text(13, INK))
-            .draw()
-            .map_err(failed)
+        let corner = if falls { SeriesLabelPosition::UpperRight } else { SeriesLabelPosition::LowerRight };
+        legend(&mut chart, pen, corner, [8, 13])
     }
 }
 

@@ -3,7 +3,7 @@
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::style::{Axes, INK, Pen, RULE, colour, titled};
+use super::style::{Axes, Pen, colour, legend, titled};
 use super::{PlotError, draw::Draw, failed};
 use crate::detection::CurvePoint;
 
@@ -56,16 +56,7 @@ impl Draw for PrecisionRecall {
             let disc = curve.usual().map(|point| Circle::new(point, pen.px(5), colour(number).filled()));
             chart.draw_series(disc).map_err(failed)?;
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::LowerLeft)
-            .margin(pen.px(14))
-            .legend_area_size(pen.px(30))
-            .background_style(WHITE.mix(0.9))
-            .border_style(pen.line(RULE, 1))
-            .label_font(pen.text(15, INK))
-            .draw()
-            .map_err(failed)
+        legend(&mut chart, pen, SeriesLabelPosition::LowerLeft, [14, 15])
     }
 }
 

@@ -153,6 +153,25 @@ fn short(value: f64, step: f64) -> String {
     format!("{value:.decimals$}")
 }
 
+/// Names the series of a chart in its corner `position`, so many pixels from the edge and in letters of so many.
+pub(super) fn legend<'a, B: DrawingBackend + 'a>(
+    chart: &mut Chart<'a, B>,
+    pen: Pen,
+    position: SeriesLabelPosition,
+    [margin, size]: [u32; 2],
+) -> Result<(), PlotError> {
+    chart
+        .configure_series_labels()
+        .position(position)
+        .margin(pen.px(margin))
+        .legend_area_size(pen.px(30))
+        .background_style(WHITE.mix(0.9))
+        .border_style(pen.line(RULE, 1))
+        .label_font(pen.text(size, INK))
+        .draw()
+        .map_err(failed)
+}
+
 /// A title on top of `area`; gives what is left below it.
 pub(super) fn titled<B: DrawingBackend>(
     area: &DrawingArea<B, Shift>,

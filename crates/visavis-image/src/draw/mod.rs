@@ -13,7 +13,7 @@ mod text;
 
 pub use label::{FaceLabel, Gender, Resemblance, Smile};
 pub use overlay::{Corner, Overlay, OverlayParams};
-pub use shapes::{brackets, disc, fill_rounded, paste_rounded, polyline, shadow, stroke_rounded, triangle};
+pub use shapes::{brackets, disc, fill_rounded, outline, paste_rounded, polyline, shadow, stroke_rounded, triangle};
 pub use text::{TextPainter, Weight};
 
 use crate::{Picture, Rect};

@@ -183,6 +183,13 @@ pub fn polyline(canvas: &mut Picture, points: &[Point], thickness: f32, colour: 
     });
 }
 
+/// The edge of a box.
+pub fn outline(canvas: &mut Picture, rect: &Rect, thickness: f32, colour: Colour) {
+    let (left, top, right, bottom) = (rect.x, rect.y, rect.right(), rect.bottom());
+    let corners = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)];
+    polyline(canvas, &corners.map(|(x, y)| Point::new(x, y)), thickness, colour);
+}
+
 /// A filled triangle, its corners in either turning direction.
 pub fn triangle(canvas: &mut Picture, corners: [Point; 3], colour: Colour) {
     let [a, b, c] = corners;

@@ -4,13 +4,8 @@ use burn::tensor::activation::{relu, sigmoid};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::AnchorTarget;
+use crate::loss::Loss;
 use crate::recipe::LossParams;
-
-/// The loss of a batch: to be minimised, and its parts by name, all `[1]`.
-pub(crate) struct DetectionLoss {
-    pub(crate) total: Tensor<1>,
-    pub(crate) parts: Vec<(String, Tensor<1>)>,
-}
 
 /// Judges scores `[N, A, 1]` (before the sigmoid) and offsets `[N, A, 4]` by the targets of all anchors, picture after
 /// picture: the focal loss of Lin et al. (ICCV 2017) over all anchors, and the smooth L1 loss of the offsets over those
@@ -21,7 +16,7 @@ pub(crate) fn judge(
     targets: &[AnchorTarget],
     params: &LossParams,
     device: &Device,
-) -> DetectionLoss {
+) -> Loss {
     let count = targets.len();
     let (mut face, mut counts, mut wanted) = (Vec::with_capacity(count), Vec::with_capacity(count), Vec::new());
     for target in targets {
@@ -51,7 +46,7 @@ pub(crate) fn judge(
     let place = smooth.sum() / faces;
 
     let total = score.clone() + place.clone() * params.boxes;
-    DetectionLoss { total, parts: vec![("scores".into(), score), ("boxes".into(), place)] }
+    Loss { total, parts: vec![("scores".into(), score), ("boxes".into(), place)] }
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use visavis_infer::{Manifest, Runtime, Task};
 pub use card::ModelCard;
 pub use check::{Check, MOST_DIFFERENCE, check};
 pub use graph::{INPUT, Precision, onnx};
-pub use untrained::{DETECTORS, write_untrained, write_untrained_detectors};
+pub use untrained::{write_untrained, write_untrained_detectors};
 
 use crate::TrainError;
 use crate::checkpoint::write_aside;

@@ -26,7 +26,7 @@ pub fn write_untrained(backbone: Backbone, side: usize, folder: &Path) -> Result
 }
 
 /// The single-shot detectors of the paper's Table I: name, backbone, whether SSDLite.
-pub const DETECTORS: [(&str, &str, bool); 5] = [
+const DETECTORS: [(&str, &str, bool); 5] = [
     ("ssd_mobilenetv1", "mobilenetv1", false),
     ("ssd_mobilenetv1_three_quarters", "mobilenetv1@0.75", false),
     ("ssd_mobilenetv1_quarter", "mobilenetv1@0.25", false),

@@ -94,15 +94,21 @@ impl Batch {
             side,
         }
     }
+}
 
-    /// Puts a picture into the place `index` of `count`.
-    pub fn write(&mut self, index: usize, count: usize, picture: &Picture, mean: &[f32; 3], std: &[f32; 3]) {
-        let plane = self.side * self.side;
-        for channel in 0..3 {
-            let out = &mut self.pictures[(channel * count + index) * plane..][..plane];
-            for (out, pixel) in out.iter_mut().zip(picture.pixels().chunks_exact(3)) {
-                *out = (f32::from(pixel[channel]) - mean[channel]) / std[channel];
-            }
+/// Puts a picture into the place `index` of `count` pictures of its size, `[3, N, height, width]`: `(value − mean) / std`.
+pub(super) fn write_picture(
+    pictures: &mut [f32],
+    [index, count]: [usize; 2],
+    picture: &Picture,
+    mean: &[f32; 3],
+    std: &[f32; 3],
+) {
+    let plane = picture.width() as usize * picture.height() as usize;
+    for channel in 0..3 {
+        let out = &mut pictures[(channel * count + index) * plane..][..plane];
+        for (out, pixel) in out.iter_mut().zip(picture.pixels().chunks_exact(3)) {
+            *out = (f32::from(pixel[channel]) - mean[channel]) / std[channel];
         }
     }
 }

@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use visavis_data::DataError;
 use visavis_data::pack::Pack;
 
+use super::batch::write_picture;
 use super::{Augmenter, Batch, Pick, Purpose, Targets, mix};
 use crate::recipe::{AgeTarget, AugmentParams};
 
@@ -131,7 +132,8 @@ fn make(
         } else {
             augmenter.plain(face, &picture)
         };
-        batch.write(index, picks.len(), &view.picture, &params.mean, &params.std);
+        let place = [index, picks.len()];
+        write_picture(&mut batch.pictures, place, &view.picture, &params.mean, &params.std);
         batch.targets.push(Targets::of(face, &view, params.age_target));
         batch.picks.push(*pick);
     }

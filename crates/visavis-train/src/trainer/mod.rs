@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Tensor};
 use visavis_data::DataError;
+use visavis_data::boxes::FaceBoxes;
 use visavis_data::pack::Pack;
-use visavis_eval::coco::FaceBoxes;
 
 use crate::TrainError;
 use crate::checkpoint::{Checkpoint, Position};

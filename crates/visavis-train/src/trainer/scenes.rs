@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use visavis_data::Split;
-use visavis_eval::coco::{Detection, FaceBoxes};
+use visavis_data::boxes::FaceBoxes;
+use visavis_eval::coco::Detection;
 use visavis_eval::detection::{DetectionParams, evaluate};
-use visavis_face::detect::{AnchorGrid, Detect, DetectorParams, FaceDetector};
-use visavis_infer::manifest::AnchorLevel;
+use visavis_face::detect::{Detect, DetectorParams, FaceDetector};
 
 use super::{Batches, Judged, Place, Problem, TrainOptions};
 use crate::TrainError;
-use crate::detector::{Matching, Running, judge, match_anchors};
+use crate::detector::{Running, judge};
 use crate::export::detector_manifest;
 use crate::feed::scenes::{SceneBatch, SceneFeedParams, SceneSet, scene_batches, scene_epoch};
 use crate::network::{Network, Parameters, Pass};
@@ -31,7 +31,6 @@ pub(super) struct Scenes<'a> {
     options: &'a TrainOptions<'a>,
     /// Input of validation.
     size: [u32; 2],
-    levels: Vec<AnchorLevel>,
     sets: BTreeMap<PathBuf, Arc<SceneSet>>,
 }
 
@@ -44,8 +43,7 @@ pub(super) struct StageData {
 
 impl<'a> Scenes<'a> {
     pub(super) fn new(recipe: &'a Recipe, network: &'a Network, options: &'a TrainOptions<'a>, size: [u32; 2]) -> Self {
-        let levels = network.levels.iter().map(|level| level.anchors.clone()).collect();
-        Self { recipe, network, options, size, levels, sets: BTreeMap::new() }
+        Self { recipe, network, options, size, sets: BTreeMap::new() }
     }
 }
 
@@ -65,13 +63,13 @@ impl Problem for Scenes<'_> {
                         let path = folder.boxes_path(teacher, &name);
                         if !path.is_file() {
                             let boxes = (self.options.point_out)(teacher, source)?;
-                            folder.keep_boxes(&path, &boxes)?;
+                            boxes.write(&path)?;
                         }
                         path
                     }
                 };
-                let set = SceneSet::load(&name, FaceBoxes::read(&path)?, &source.images)?;
                 let bytes = std::fs::read(&path).map_err(|error| TrainError::file(&path, error))?;
+                let set = SceneSet::load(&name, FaceBoxes::parse(&bytes, &path)?, &source.images)?;
                 folder.note_data(name.as_ref(), set.scenes.len(), &visavis_infer::manifest::sha256(&bytes))?;
                 self.sets.insert(source.images.clone(), Arc::new(set));
             }
@@ -94,6 +92,7 @@ impl Problem for Scenes<'_> {
         let params = SceneFeedParams {
             augment: self.recipe.augment.clone(),
             scenes: self.recipe.scenes.clone(),
+            levels: self.network.levels.iter().map(|level| level.anchors.clone()).collect(),
             batch: stage.batch,
             mean,
             std,
@@ -106,19 +105,15 @@ impl Problem for Scenes<'_> {
     }
 
     fn len(&self, batch: &SceneBatch) -> usize {
-        batch.boxes.len()
+        batch.count
     }
 
     fn judge(&self, _: &StageData, batch: SceneBatch, pass: Pass<'_>, device: &Device) -> Option<Judged> {
         let [width, height] = batch.size;
-        let shape = [3, batch.boxes.len(), height as usize, width as usize];
+        let shape = [3, batch.count, height as usize, width as usize];
         let pictures = Tensor::<4>::from_data(TensorData::new(batch.pictures, shape), device);
-        let mut grid = AnchorGrid::default();
-        let anchors = grid.for_input(&self.levels, width, height);
-        let rule = Matching::default();
-        let targets: Vec<_> = batch.boxes.iter().flat_map(|boxes| match_anchors(anchors, boxes, &rule)).collect();
         let ([scores, offsets], trace) = pass.detect(self.network, pictures);
-        let loss = judge(scores, offsets, &targets, &self.recipe.loss, device);
+        let loss = judge(scores, offsets, &batch.targets, &self.recipe.loss, device);
         Some(Judged::new(&loss.total, loss.parts, &trace))
     }
 
@@ -140,7 +135,7 @@ impl Problem for Scenes<'_> {
                     rect: face.rect,
                     score: face.score,
                 }));
-                boxes.images.push(visavis_eval::coco::LabelledImage { id, ..scene.labelled.clone() });
+                boxes.images.push(visavis_data::boxes::LabelledImage { id, ..scene.labelled.clone() });
             }
         }
         if !boxes.images.is_empty() {

@@ -166,7 +166,7 @@ fn any(sets: &[(Arc<SceneSet>, f32)], random: &mut fastrand::Rng) -> Option<(usi
 mod tests {
     use super::*;
     use crate::feed::scenes::Scene;
-    use visavis_eval::coco::LabelledImage;
+    use visavis_data::boxes::LabelledImage;
 
     /// A white square on black, labelled.
     fn sets() -> Vec<(Arc<SceneSet>, f32)> {

@@ -9,11 +9,13 @@ pub use set::{Scene, SceneSet};
 use std::sync::Arc;
 
 use visavis_data::{DataError, Split};
-use visavis_image::Picture;
+use visavis_face::detect::AnchorGrid;
+use visavis_infer::manifest::AnchorLevel;
 
+use super::batch::write_picture;
 use super::loader::Lanes;
 use super::mix;
-use crate::detector::LabelledBox;
+use crate::detector::{AnchorTarget, Matching, match_anchors};
 use crate::recipe::{AugmentParams, SceneParams};
 
 /// How batches are made.
@@ -23,6 +25,8 @@ pub struct SceneFeedParams {
     pub augment: AugmentParams,
     /// Variation of places.
     pub scenes: SceneParams,
+    /// The detector's anchors.
+    pub levels: Vec<AnchorLevel>,
     /// Pictures in a batch.
     pub batch: usize,
     /// Subtracted from pixels, per channel.
@@ -40,10 +44,12 @@ pub struct SceneFeedParams {
 pub struct SceneBatch {
     /// `[3, N, height, width]`: `(value − mean) / std`.
     pub pictures: Vec<f32>,
+    /// How many.
+    pub count: usize,
     /// Width and height.
     pub size: [u32; 2],
-    /// The boxes of each.
-    pub boxes: Vec<Vec<LabelledBox>>,
+    /// What each anchor of each picture is taught.
+    pub targets: Vec<AnchorTarget>,
 }
 
 /// Which scenes an epoch shows, shuffled: each source's as often as it says.
@@ -74,10 +80,11 @@ pub fn scene_batches(
     Lanes::start(params.threads, skip..count, move || {
         let (sets, picks, params) = (sets.clone(), picks.clone(), params.clone());
         let mut composer = Composer::new(params.scenes.clone(), params.augment.clone());
+        let mut grid = AnchorGrid::default();
         move |index| {
             let start = index * params.batch;
             let chosen = &picks[start..start + params.batch];
-            make(&sets, chosen, start, &params, &mut composer)
+            make(&sets, chosen, start, &params, (&mut composer, &mut grid))
         }
     })
 }
@@ -87,29 +94,20 @@ fn make(
     picks: &[(usize, usize)],
     start: usize,
     params: &SceneFeedParams,
-    composer: &mut Composer,
+    (composer, grid): (&mut Composer, &mut AnchorGrid),
 ) -> Result<SceneBatch, DataError> {
     // One size for a whole batch: it is one tensor.
     let sizes = &params.scenes.sizes;
     let size = sizes[(mix(&[params.seed, start as u64, 3]) % sizes.len() as u64) as usize];
     let plane = (size[0] * size[1]) as usize;
     let mut pictures = vec![0.0; 3 * picks.len() * plane];
-    let mut boxes = Vec::with_capacity(picks.len());
+    let anchors = grid.for_input(&params.levels, size[0], size[1]);
+    let (mut targets, rule) = (Vec::with_capacity(picks.len() * anchors.len()), Matching::default());
     for (index, &(set, scene)) in picks.iter().enumerate() {
         let mut random = fastrand::Rng::with_seed(mix(&[params.seed, (start + index) as u64]));
         let view = composer.compose(sets, (set, scene), size, &mut random);
-        write(&mut pictures, &view.picture, [index, picks.len()], &params.mean, &params.std);
-        boxes.push(view.boxes);
+        write_picture(&mut pictures, [index, picks.len()], &view.picture, &params.mean, &params.std);
+        targets.extend(match_anchors(anchors, &view.boxes, &rule));
     }
-    Ok(SceneBatch { pictures, size, boxes })
-}
-
-fn write(out: &mut [f32], picture: &Picture, [index, count]: [usize; 2], mean: &[f32; 3], std: &[f32; 3]) {
-    let plane = (picture.width() * picture.height()) as usize;
-    for channel in 0..3 {
-        let out = &mut out[(channel * count + index) * plane..][..plane];
-        for (out, pixel) in out.iter_mut().zip(picture.pixels().chunks_exact(3)) {
-            *out = (f32::from(pixel[channel]) - mean[channel]) / std[channel];
-        }
-    }
+    Ok(SceneBatch { pictures, count: picks.len(), size, targets })
 }

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use rayon::prelude::*;
+use visavis_data::boxes::{FaceBoxes, Label, LabelledImage};
 use visavis_data::{Split, SplitRule};
-use visavis_eval::coco::{FaceBoxes, Label, LabelledImage};
 use visavis_image::{Picture, codec};
 
 use crate::TrainError;

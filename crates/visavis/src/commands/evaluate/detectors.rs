@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
+use visavis_data::boxes::FaceBoxes;
 use visavis_data::boxes::set_name;
 use visavis_data::{Split, SplitRule};
-use visavis_eval::coco::{Detection, FaceBoxes};
+use visavis_eval::coco::Detection;
 use visavis_eval::padded::{Padded, input_for};
 use visavis_face::detect::DetectorParams;
 use visavis_face::{Detect, FaceDetector};

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use visavis_eval::coco::{Label, LabelledImage};
+use visavis_data::boxes::{Label, LabelledImage};
 use visavis_eval::detection::{FalseAlarm, Miss, faults};
 use visavis_eval::fault_sheet::{FaultSheet, Mark};
 use visavis_image::{Rect, codec};

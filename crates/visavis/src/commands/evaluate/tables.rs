@@ -177,12 +177,12 @@ impl Candidates {
         }
         for peer in &args.peers {
             let tasks = &registry.get(peer)?.manifest.tasks;
-            let candidate = || Candidate { name: peer.clone(), trained: true };
-            if tasks.contains(&Task::Keypoints) {
-                found.keypoints.push(candidate());
-            }
-            if TASKS.iter().any(|task| tasks.contains(task)) {
-                found.attributes.push(candidate());
+            let does = [tasks.contains(&Task::Keypoints), TASKS.iter().any(|task| tasks.contains(task))];
+            for (list, does) in [&mut found.keypoints, &mut found.attributes].into_iter().zip(does) {
+                // Some peers have a row already.
+                if does && !list.iter().any(|candidate| candidate.name == *peer) {
+                    list.push(Candidate { name: peer.clone(), trained: true });
+                }
             }
         }
         Ok(found)

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use visavis_data::Split;
+use visavis_data::boxes::FaceBoxes;
 use visavis_data::pack::Pack;
-use visavis_eval::coco::FaceBoxes;
-use visavis_image::draw::{Colour, polyline};
-use visavis_image::{Picture, Point, codec};
+use visavis_image::draw::{Colour, outline, paste_rounded};
+use visavis_image::{Picture, codec};
 use visavis_train::feed::scenes::{Composer, SceneSet, scene_epoch};
 use visavis_train::feed::{Augmenter, Purpose, Sampler, mix};
 use visavis_train::recipe::{NetworkRecipe, Recipe};
@@ -74,7 +74,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
                     seen.set_pixel(x as u32, y as u32, [0, 255, 0]);
                 }
             }
-            paste(&seen, &mut sheet, column * side, row * side);
+            paste_rounded(&mut sheet, &seen, (column * side) as i32, (row * side) as i32, 0.0);
         }
     }
     let png = codec::encode_png(&sheet)?;
@@ -106,22 +106,12 @@ fn scenes(args: &Args, recipe: &Recipe) -> Result<()> {
         let mut view = composer.compose(&sets, pick, [width, height], &mut random);
         for labelled in &view.boxes {
             let colour = if labelled.face { Colour::new(80, 230, 120) } else { Colour::new(150, 150, 150) };
-            let rect = labelled.rect;
-            let (left, top, right, bottom) = (rect.x, rect.y, rect.right(), rect.bottom());
-            let corners = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)];
-            polyline(&mut view.picture, &corners.map(|(x, y)| Point::new(x, y)), 1.0, colour);
+            outline(&mut view.picture, &labelled.rect, 1.0, colour);
         }
-        paste(&view.picture, &mut sheet, cell % columns * width, cell / columns * height);
+        let (x, y) = (cell % columns * width, cell / columns * height);
+        paste_rounded(&mut sheet, &view.picture, x as i32, y as i32, 0.0);
     }
     let png = codec::encode_png(&sheet)?;
     std::fs::write(&args.out, png).with_context(|| format!("{} cannot be written", args.out.display()))?;
     say(&format!("{}: {} pictures of {width}x{height}", args.out.display(), columns * args.faces))
-}
-
-fn paste(picture: &Picture, sheet: &mut Picture, left: u32, top: u32) {
-    for y in 0..picture.height() {
-        for x in 0..picture.width() {
-            sheet.set_pixel(left + x, top + y, picture.pixel(x, y));
-        }
-    }
 }
