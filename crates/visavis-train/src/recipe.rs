@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
-use crate::detector::{SsdPlan, ssd};
+use crate::detector::{FasterRcnnPlan, SsdPlan, faster_rcnn, ssd};
 use crate::network::{Backbone, FaceTask, HeadPlan, Network, Parameters, face_network, onet};
 
 /// A training run, whole.
@@ -77,6 +77,22 @@ pub enum NetworkRecipe {
         #[serde(default = "detector_size")]
         size: [u32; 2],
     },
+    /// A two-stage detector.
+    #[serde(rename = "faster_rcnn")]
+    FasterRcnn {
+        /// `resnet18`, `resnet50` or `resnet101`, or one of the MobileNets.
+        backbone: String,
+        /// Boxes of a picture that the second stage looks at.
+        #[serde(default = "proposals")]
+        proposals: usize,
+        /// As for a single-shot detector.
+        #[serde(default = "detector_size")]
+        size: [u32; 2],
+    },
+}
+
+fn proposals() -> usize {
+    48
 }
 
 fn detector_size() -> [u32; 2] {
@@ -96,6 +112,12 @@ impl NetworkRecipe {
         match self {
             Self::Onet => Ok(onet(seed)),
             Self::Ssd { backbone, lite, .. } => ssd(&SsdPlan { backbone: backbone.parse()?, lite: *lite }, seed),
+            Self::FasterRcnn { backbone, proposals, .. } => {
+                if !(1..=300).contains(proposals) {
+                    return Err(TrainError::Recipe { reason: format!("`proposals` is {proposals}: 1 to 300 boxes") });
+                }
+                faster_rcnn(&FasterRcnnPlan { backbone: backbone.parse()?, proposals: *proposals }, seed)
+            }
             Self::Face { backbone, side, tasks, embedding, dropout } => {
                 let backbone: Backbone = backbone.parse()?;
                 if tasks.is_empty() || (1..tasks.len()).any(|at| tasks[..at].contains(&tasks[at])) {
@@ -110,12 +132,21 @@ impl NetworkRecipe {
         }
     }
 
+    /// Width and height of a detector's pictures; `None` for other networks.
+    #[must_use]
+    pub fn detector_size(&self) -> Option<[u32; 2]> {
+        match self {
+            Self::Ssd { size, .. } | Self::FasterRcnn { size, .. } => Some(*size),
+            Self::Face { .. } | Self::Onet => None,
+        }
+    }
+
     /// What is subtracted from pixels of 0 to 255 and what then divides them, per channel.
     #[must_use]
     pub fn pixels(&self) -> ([f32; 3], [f32; 3]) {
         match self {
             Self::Onet => ([127.5; 3], [128.0; 3]),
-            Self::Face { backbone, .. } | Self::Ssd { backbone, .. } => {
+            Self::Face { backbone, .. } | Self::Ssd { backbone, .. } | Self::FasterRcnn { backbone, .. } => {
                 backbone.parse::<Backbone>().map_or(([127.5; 3], [128.0; 3]), Backbone::pixels)
             }
         }
@@ -527,7 +558,7 @@ impl Recipe {
         }
         for (number, stage) in (1..).zip(&self.stages) {
             let (of_scenes, kind) = match self.network {
-                NetworkRecipe::Ssd { .. } => (true, "scenes"),
+                NetworkRecipe::Ssd { .. } | NetworkRecipe::FasterRcnn { .. } => (true, "scenes"),
                 _ => (false, "data"),
             };
             let looked_at = if of_scenes { stage.scenes.len() } else { stage.data.len() };

@@ -18,7 +18,7 @@ pub const VARIANCES: [f32; 2] = [0.1, 0.2];
 
 /// Share of anchors that an untrained network takes for faces: few, or their loss would drown everything (Lin et al., ICCV
 /// 2017).
-const EXPECTED_FACES: f32 = 0.01;
+pub(super) const EXPECTED_FACES: f32 = 0.01;
 
 /// How a detector is laid out.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,23 +62,25 @@ pub fn ssd(plan: &SsdPlan, seed: u64) -> Result<(Network, Parameters), TrainErro
         let each = anchors.sizes.len() * anchors.ratios.len();
         b.within(&format!("levels.{at}"), |b| Level {
             features,
-            scores: b.within("scores", |b| predictor(b, plan, channels, each, logit(EXPECTED_FACES))),
-            boxes: b.within("boxes", |b| predictor(b, plan, channels, 4 * each, 0.0)),
+            shared: Vec::new(),
+            scores: b.within("scores", |b| predictor(b, plan.lite, channels, each, logit(EXPECTED_FACES))),
+            boxes: b.within("boxes", |b| predictor(b, plan.lite, channels, 4 * each, 0.0)),
             anchors,
         })
     });
     let levels = levels.collect();
-    Ok((Network { side: 0, body: Vec::new(), heads: Vec::new(), levels }, b.finish()))
+    Ok((Network { levels, ..Network::default() }, b.finish()))
 }
 
-fn logit(share: f32) -> f32 {
+pub(super) fn logit(share: f32) -> f32 {
     (share / (1.0 - share)).ln()
 }
 
 /// Once more half as wide as the backbone ends, for faces that fill the picture.
 fn extra(b: &mut Builder, plan: &SsdPlan, from: usize) -> (Vec<Layer>, usize) {
-    let (Backbone::MobileNetV1(multiplier) | Backbone::MobileNetV2(multiplier)) = plan.backbone else {
-        unreachable!("the backbone has stages")
+    let multiplier = match plan.backbone {
+        Backbone::MobileNetV1(multiplier) | Backbone::MobileNetV2(multiplier) => multiplier,
+        _ => 1.0,
     };
     let (narrow, to) = (scaled(256, multiplier), scaled(512, multiplier));
     let act = Activation::Relu6;
@@ -98,8 +100,8 @@ fn extra(b: &mut Builder, plan: &SsdPlan, from: usize) -> (Vec<Layer>, usize) {
 }
 
 /// What is said at every place of a level: `outputs` numbers, to begin with all about `bias`.
-fn predictor(b: &mut Builder, plan: &SsdPlan, channels: usize, outputs: usize, bias: f32) -> Vec<Layer> {
-    if plan.lite {
+pub(super) fn predictor(b: &mut Builder, lite: bool, channels: usize, outputs: usize, bias: f32) -> Vec<Layer> {
+    if lite {
         vec![
             b.depthwise("depthwise", channels, Window::centred(3, 1)),
             b.norm("bn", channels, Activation::Relu6),

@@ -4,7 +4,7 @@ use burn::tensor::{Device, Tensor as BurnTensor, TensorData};
 use visavis_infer::{EngineChoice, EngineOptions, Manifest, Runtime, Tensor};
 
 use crate::TrainError;
-use crate::detector::{BOXES, SCORES};
+use crate::detector::{BOXES, SCORES, infer};
 use crate::network::{Layer, Mode, Network, Parameters, Pass, shares};
 
 /// Allowed between the trained network and an engine, in any number of any output.
@@ -37,10 +37,11 @@ pub fn check(
     most: f32,
 ) -> Result<Vec<Check>, TrainError> {
     let [width, height] = manifest.input.size.map(|side| side as usize);
+    let pictures = if manifest.input.batch { PICTURES } else { 1 };
     let mut random = fastrand::Rng::with_seed(7);
-    let picture: Vec<f32> = (0..PICTURES * 3 * height * width).map(|_| random.f32() * 2.0 - 1.0).collect();
-    let shape = [PICTURES, 3, height, width];
-    let expected = trained(network, parameters, TensorData::new(picture.clone(), shape))?;
+    let data: Vec<f32> = (0..pictures * 3 * height * width).map(|_| random.f32() * 2.0 - 1.0).collect();
+    let picture = Tensor { shape: vec![pictures, 3, height, width], data };
+    let expected = trained(network, parameters, &picture)?;
     let mut engines = vec![EngineChoice::Tract];
     if runtime.report().library.is_some() {
         engines.push(EngineChoice::OnnxRuntime);
@@ -50,7 +51,10 @@ pub fn check(
         .map(|engine| {
             let options = EngineOptions { engine, ..EngineOptions::default() };
             let mut model = runtime.load(manifest, bytes, &options)?;
-            let given = model.run(&Tensor { shape: shape.to_vec(), data: picture.clone() })?;
+            let mut given = model.run(&picture)?;
+            if network.regions.is_some() {
+                bring_into_order(&expected, &mut given);
+            }
             let mut largest = 0.0f32;
             for ((name, expected), given) in expected.iter().zip(&given) {
                 let away = expected.iter().zip(&given.data).map(|(a, b)| (a - b).abs());
@@ -71,25 +75,40 @@ pub fn check(
         .collect()
 }
 
+/// Puts the boxes that an engine gives beside the expected ones: of two proposals that score nearly the same, either may
+/// come first.
+fn bring_into_order(expected: &[(String, Vec<f32>)], given: &mut [Tensor]) {
+    let ([(_, scores), (_, boxes)], [given_scores, given_boxes]) = (expected, given) else { return };
+    let (mut order, mut left): (Vec<usize>, Vec<usize>) = (Vec::new(), (0..given_scores.data.len()).collect());
+    for (score, corners) in scores.iter().zip(boxes.chunks_exact(4)) {
+        let away = |row: usize| {
+            let apart = corners.iter().zip(&given_boxes.data[4 * row..]).map(|(a, b)| (a - b).abs());
+            apart.fold((score - given_scores.data[row]).abs(), f32::max)
+        };
+        let nearest = (0..left.len()).min_by(|a, b| away(left[*a]).total_cmp(&away(left[*b])));
+        order.extend(nearest.map(|at| left.remove(at)));
+    }
+    given_scores.data = order.iter().map(|row| given_scores.data[*row]).collect();
+    given_boxes.data = order.iter().flat_map(|row| given_boxes.data[4 * row..4 * row + 4].to_vec()).collect();
+}
+
 /// Names and numbers of what the network gives for pictures `[N, 3, H, W]`.
 fn trained(
     network: &Network,
     parameters: &Parameters,
-    pictures: TensorData,
+    pictures: &Tensor,
 ) -> Result<Vec<(String, Vec<f32>)>, TrainError> {
-    let device = Device::flex();
-    let pictures = BurnTensor::<4>::from_data(pictures, &device).swap_dims(0, 1);
-    let pass = Pass::new(parameters, &device, Mode::Infer);
-    let numbers = |data: TensorData| data.try_into_vec::<f32>().map_err(TrainError::weights);
-    if network.levels.is_empty() {
-        let (outputs, _) = pass.run(network, pictures);
-        let ended = network.heads.iter().zip(outputs).map(|(head, output)| {
-            let ended = if head.layers.last() == Some(&Layer::Softmax) { shares(output) } else { output };
-            Ok((head.name.clone(), numbers(ended.into_data())?))
-        });
-        ended.collect()
-    } else {
-        let ([scores, boxes], _) = pass.detect(network, pictures);
-        Ok(vec![(SCORES.into(), numbers(scores.into_data())?), (BOXES.into(), numbers(boxes.into_data())?)])
+    if !network.levels.is_empty() {
+        let names = [SCORES, BOXES].map(str::to_owned).into_iter();
+        return Ok(names.zip(infer(network, parameters, pictures)).map(|(name, given)| (name, given.data)).collect());
     }
+    let device = Device::flex();
+    let shape: [usize; 4] = std::array::from_fn(|axis| pictures.shape[axis]);
+    let input = BurnTensor::<4>::from_data(TensorData::new(pictures.data.clone(), shape), &device).swap_dims(0, 1);
+    let (outputs, _) = Pass::new(parameters, &device, Mode::Infer).run(network, input);
+    let ended = network.heads.iter().zip(outputs).map(|(head, output)| {
+        let ended = if head.layers.last() == Some(&Layer::Softmax) { shares(output) } else { output };
+        Ok((head.name.clone(), ended.into_data().try_into_vec::<f32>().map_err(TrainError::weights)?))
+    });
+    ended.collect()
 }

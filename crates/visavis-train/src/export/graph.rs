@@ -39,7 +39,11 @@ pub enum Precision {
 #[must_use]
 pub fn onnx(network: &Network, parameters: &Parameters, precision: Precision) -> Vec<u8> {
     let mut graph = Graph { parameters, precision, nodes: Vec::new(), weights: Vec::new(), made: 0 };
-    let (input, outputs) = if network.levels.is_empty() { graph.heads(network) } else { graph.levels(network) };
+    let (input, outputs) = match &network.regions {
+        Some(regions) => graph.two_stages(&network.levels[0], regions),
+        None if network.levels.is_empty() => graph.heads(network),
+        None => graph.levels(network),
+    };
     let model = ModelProto {
         ir_version: FORMAT,
         producer_name: "visavis".into(),
@@ -69,14 +73,14 @@ fn width(parameters: &Parameters, layers: &[Layer]) -> usize {
 
 /// A tensor of the graph.
 #[derive(Clone)]
-struct Value {
-    name: String,
+pub(super) struct Value {
+    pub(super) name: String,
     /// `[N, C, H, W]` rather than `[N, F]`.
     planes: bool,
 }
 
 impl Value {
-    fn planes(name: String) -> Self {
+    pub(super) fn planes(name: String) -> Self {
         Self { name, planes: true }
     }
 
@@ -85,7 +89,7 @@ impl Value {
     }
 }
 
-struct Graph<'a> {
+pub(super) struct Graph<'a> {
     parameters: &'a Parameters,
     precision: Precision,
     nodes: Vec<NodeProto>,
@@ -112,8 +116,9 @@ impl Graph<'_> {
         let (mut scores, mut boxes, mut planes) = (Vec::new(), Vec::new(), Value::planes(INPUT.into()));
         for level in &network.levels {
             planes = self.sequence(&level.features, planes);
+            let shared = self.sequence(&level.shared, planes.clone());
             for (layers, columns, all) in [(&level.scores, 1, &mut scores), (&level.boxes, 4, &mut boxes)] {
-                let said = self.sequence(layers, planes.clone());
+                let said = self.sequence(layers, shared.clone());
                 let turned = self.push("Transpose", &[&said.name], &[ints("perm", &[0, 2, 3, 1])], None);
                 let shape = self.whole(&[0, -1, columns]);
                 all.push(self.push("Reshape", &[&turned, &shape], &[], None));
@@ -129,12 +134,21 @@ impl Graph<'_> {
     }
 
     /// A list of whole numbers.
-    fn whole(&mut self, values: &[i64]) -> String {
+    pub(super) fn whole(&mut self, values: &[i64]) -> String {
+        self.integers(&[values.len() as i64], values)
+    }
+
+    /// A whole number.
+    pub(super) fn whole_number(&mut self, value: i64) -> String {
+        self.integers(&[], &[value])
+    }
+
+    fn integers(&mut self, shape: &[i64], values: &[i64]) -> String {
         self.made += 1;
         let name = format!("numbers_{}", self.made);
         self.weights.push(TensorProto {
             name: name.clone(),
-            dims: vec![values.len() as i64],
+            dims: shape.to_vec(),
             data_type: DataType::Int64 as i32,
             raw_data: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
             ..TensorProto::default()
@@ -142,7 +156,7 @@ impl Graph<'_> {
         name
     }
 
-    fn sequence(&mut self, layers: &[Layer], mut value: Value) -> Value {
+    pub(super) fn sequence(&mut self, layers: &[Layer], mut value: Value) -> Value {
         let mut rest = layers;
         while let [layer, behind @ ..] = rest {
             rest = behind;
@@ -266,18 +280,39 @@ impl Graph<'_> {
         }
     }
 
-    fn push(&mut self, kind: &str, inputs: &[&str], attributes: &[AttributeProto], output: Option<&str>) -> String {
+    pub(super) fn push(
+        &mut self,
+        kind: &str,
+        inputs: &[&str],
+        attributes: &[AttributeProto],
+        output: Option<&str>,
+    ) -> String {
+        let output = output.map_or_else(|| self.name(kind), str::to_owned);
+        self.node(kind, inputs, attributes, std::slice::from_ref(&output));
+        output
+    }
+
+    /// An operator that gives two tensors.
+    pub(super) fn push_two(&mut self, kind: &str, inputs: &[&str], attributes: &[AttributeProto]) -> [String; 2] {
+        let outputs = [self.name(kind), self.name(kind)];
+        self.node(kind, inputs, attributes, &outputs);
+        outputs
+    }
+
+    fn name(&mut self, kind: &str) -> String {
         self.made += 1;
-        let output = output.map_or_else(|| format!("{}_{}", kind.to_lowercase(), self.made), str::to_owned);
+        format!("{}_{}", kind.to_lowercase(), self.made)
+    }
+
+    fn node(&mut self, kind: &str, inputs: &[&str], attributes: &[AttributeProto], outputs: &[String]) {
         self.nodes.push(NodeProto {
             op_type: kind.into(),
-            name: format!("make_{output}"),
+            name: format!("make_{}", outputs[0]),
             input: inputs.iter().map(|&input| input.to_owned()).collect(),
-            output: vec![output.clone()],
+            output: outputs.to_vec(),
             attribute: attributes.to_vec(),
             ..NodeProto::default()
         });
-        output
     }
 
     fn stored(&mut self, id: ParameterId) -> String {
@@ -290,7 +325,7 @@ impl Graph<'_> {
         self.weight(&[values.len(), 1, 1], values)
     }
 
-    fn weight(&mut self, shape: &[usize], values: &[f32]) -> String {
+    pub(super) fn weight(&mut self, shape: &[usize], values: &[f32]) -> String {
         self.made += 1;
         let name = format!("weight_{}", self.made);
         let halved = self.precision == Precision::Half && values.len() >= HALVED_FROM;
@@ -310,7 +345,7 @@ impl Graph<'_> {
     }
 }
 
-fn window_attributes(window: Window) -> Vec<AttributeProto> {
+pub(super) fn window_attributes(window: Window) -> Vec<AttributeProto> {
     let Window { kernel, stride, padding: [before, behind] } = window;
     let [kernel, stride, before, behind] = [kernel, stride, before, behind].map(|number| number as i64);
     vec![
@@ -320,25 +355,25 @@ fn window_attributes(window: Window) -> Vec<AttributeProto> {
     ]
 }
 
-fn int(name: &str, value: i64) -> AttributeProto {
+pub(super) fn int(name: &str, value: i64) -> AttributeProto {
     AttributeProto { name: name.into(), r#type: AttributeType::Int as i32, i: value, ..AttributeProto::default() }
 }
 
-fn ints(name: &str, values: &[i64]) -> AttributeProto {
+pub(super) fn ints(name: &str, values: &[i64]) -> AttributeProto {
     let kind = AttributeType::Ints as i32;
     AttributeProto { name: name.into(), r#type: kind, ints: values.to_vec(), ..AttributeProto::default() }
 }
 
 /// The extent of an axis.
 #[derive(Clone, Copy)]
-enum Extent {
+pub(super) enum Extent {
     Fixed(usize),
     /// Known when the network runs; the same wherever the same name stands.
     Free(&'static str),
 }
 
 /// A tensor of 32-bit floats.
-fn value_info(name: &str, extents: &[Extent]) -> ValueInfoProto {
+pub(super) fn value_info(name: &str, extents: &[Extent]) -> ValueInfoProto {
     let dim = extents.iter().map(|extent| {
         let value = match extent {
             Extent::Fixed(extent) => dimension::Value::DimValue(*extent as i64),

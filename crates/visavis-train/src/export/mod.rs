@@ -3,6 +3,7 @@
 mod card;
 mod check;
 mod graph;
+mod regions;
 mod untrained;
 
 use std::path::{Path, PathBuf};
@@ -87,7 +88,9 @@ pub fn export(export: &Export, runtime: &Runtime, folder: &Path) -> Result<Expor
 /// The manifest of a network in the file `bytes`.
 fn manifest(export: &Export, bytes: &[u8]) -> Result<Manifest, TrainError> {
     let manifest = match &export.recipe.network {
-        NetworkRecipe::Ssd { .. } => detector_manifest(export.recipe, export.network, bytes)?,
+        NetworkRecipe::Ssd { .. } | NetworkRecipe::FasterRcnn { .. } => {
+            detector_manifest(export.recipe, export.network, bytes)?
+        }
         NetworkRecipe::Onet => {
             let decode = HeadDecode::Points { order: PointOrder::Pairs };
             let heads = vec![Head { task: Task::Keypoints, tensor: POINTS.into(), decode }];
@@ -123,17 +126,22 @@ fn manifest(export: &Export, bytes: &[u8]) -> Result<Manifest, TrainError> {
 /// # Errors
 /// [`TrainError::Recipe`] if the recipe is none of a detector.
 pub(crate) fn detector_manifest(recipe: &Recipe, network: &Network, bytes: &[u8]) -> Result<Manifest, TrainError> {
-    let NetworkRecipe::Ssd { size, .. } = recipe.network else {
+    let Some(size) = recipe.network.detector_size() else {
         return Err(TrainError::Recipe { reason: format!("{} is no detector", recipe.name) });
     };
-    let decode = DetectorDecode::Anchors {
-        scores: SCORES.into(),
-        boxes: BOXES.into(),
-        keypoints: None,
-        face_class: 0,
-        activation: Activation::Sigmoid,
-        variances: VARIANCES,
-        levels: network.levels.iter().map(|level| level.anchors.clone()).collect(),
+    let (scores, boxes) = (SCORES.to_owned(), BOXES.to_owned());
+    let decode = if network.regions.is_some() {
+        DetectorDecode::Corners { scores, boxes, face_class: 0 }
+    } else {
+        DetectorDecode::Anchors {
+            scores,
+            boxes,
+            keypoints: None,
+            face_class: 0,
+            activation: Activation::Sigmoid,
+            variances: VARIANCES,
+            levels: network.levels.iter().map(|level| level.anchors.clone()).collect(),
+        }
     };
     let mut manifest = Manifest {
         tasks: vec![Task::Detection],
@@ -141,6 +149,8 @@ pub(crate) fn detector_manifest(recipe: &Recipe, network: &Network, bytes: &[u8]
         ..basis(recipe, network, bytes)
     };
     manifest.input.size = size;
+    // Which boxes a second stage looks at is chosen for one picture.
+    manifest.input.batch = network.regions.is_none();
     // Any size would do for the network; multiples of four keep rows aligned in memory.
     manifest.input.multiple_of = Some(4);
     Ok(manifest)

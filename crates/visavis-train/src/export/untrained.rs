@@ -26,7 +26,7 @@ pub fn write_untrained(backbone: Backbone, side: usize, folder: &Path) -> Result
 }
 
 /// The single-shot detectors of the paper's Table I: name, backbone, whether SSDLite.
-const DETECTORS: [(&str, &str, bool); 5] = [
+const SINGLE_SHOT: [(&str, &str, bool); 5] = [
     ("ssd_mobilenetv1", "mobilenetv1", false),
     ("ssd_mobilenetv1_three_quarters", "mobilenetv1@0.75", false),
     ("ssd_mobilenetv1_quarter", "mobilenetv1@0.25", false),
@@ -34,16 +34,21 @@ const DETECTORS: [(&str, &str, bool); 5] = [
     ("ssdlite_mobilenetv2_quarter", "mobilenetv2@0.25", true),
 ];
 
+/// Its two-stage detector, and one of the kind that two processors train: name, backbone.
+const TWO_STAGE: [(&str, &str); 2] = [("faster_rcnn_resnet101", "resnet101"), ("faster_rcnn_resnet18", "resnet18")];
+
 /// Writes the detectors of Table I at random weights into `folder`, each with its manifest.
 ///
 /// # Errors
 /// [`TrainError::File`], [`TrainError::Recipe`].
 pub fn write_untrained_detectors(folder: &Path) -> Result<Vec<PathBuf>, TrainError> {
-    let written = DETECTORS.iter().map(|(name, backbone, lite)| {
-        let network = NetworkRecipe::Ssd { backbone: (*backbone).to_owned(), lite: *lite, size: [300, 300] };
-        write((*name).to_owned(), name, network, folder)
+    let single = SINGLE_SHOT.iter().map(|(name, backbone, lite)| {
+        (*name, NetworkRecipe::Ssd { backbone: (*backbone).to_owned(), lite: *lite, size: [300, 300] })
     });
-    written.collect()
+    let double = TWO_STAGE.iter().map(|(name, backbone)| {
+        (*name, NetworkRecipe::FasterRcnn { backbone: (*backbone).to_owned(), proposals: 48, size: [300, 300] })
+    });
+    single.chain(double).map(|(name, network)| write(name.to_owned(), name, network, folder)).collect()
 }
 
 fn write(name: String, what: &str, network: NetworkRecipe, folder: &Path) -> Result<PathBuf, TrainError> {

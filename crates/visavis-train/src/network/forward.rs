@@ -5,7 +5,10 @@ use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::{Affine, Layer, Network, Norm, ParameterId, Parameters, Role};
+use visavis_image::Rect;
+
+use super::{Affine, Layer, Network, Norm, ParameterId, Parameters, Regions, Role};
+use crate::detector::regions::reading;
 use crate::ops::{self, Activation};
 
 /// What a pass is for.
@@ -65,20 +68,69 @@ impl<'a> Pass<'a> {
         (outputs, Trace { pass: self })
     }
 
-    /// Scores `[N, A, 1]` and offsets `[N, A, 4]` of a detector, for pictures `[3, N, H, W]` of any size. Anchors go level by
-    /// level, row by row, column by column, as `visavis_face::detect::AnchorGrid` has them.
-    pub fn detect(mut self, network: &Network, pictures: Tensor<4>) -> ([Tensor<3>; 2], Trace<'a>) {
+    /// Scores `[N, A, 1]` and offsets `[N, A, 4]` of a detector's anchors, for pictures `[3, N, H, W]` of any size, and the
+    /// planes of its last level. Anchors go level by level, row by row, column by column, as
+    /// `visavis_face::detect::AnchorGrid` has them.
+    pub fn detect(&mut self, network: &Network, pictures: Tensor<4>) -> ([Tensor<3>; 2], Tensor<4>) {
         let (mut scores, mut offsets, mut planes) = (Vec::new(), Vec::new(), pictures);
         for level in &network.levels {
             planes = self.sequence(&level.features, Value::Planes(planes)).planes();
+            let shared = self.sequence(&level.shared, Value::Planes(planes.clone()));
             for (layers, columns, all) in [(&level.scores, 1, &mut scores), (&level.boxes, 4, &mut offsets)] {
-                let said = self.sequence(layers, Value::Planes(planes.clone())).planes();
+                let said = self.sequence(layers, shared.clone()).planes();
                 let [channels, batch, height, width] = said.dims();
                 let rows = [batch, height * width * channels / columns, columns];
                 all.push(said.permute([1, 2, 3, 0]).reshape(rows));
             }
         }
-        ([Tensor::cat(scores, 1), Tensor::cat(offsets, 1)], Trace { pass: self })
+        ([Tensor::cat(scores, 1), Tensor::cat(offsets, 1)], planes)
+    }
+
+    /// What a second stage says of each picture's boxes (in pixels), read in planes `[C, N, H, W]` of this stride: scores
+    /// `[1, B, 1]` and offsets `[1, B, 4]` of all B boxes, picture after picture; `None` without any box.
+    pub fn look(
+        &mut self,
+        regions: &Regions,
+        planes: &Tensor<4>,
+        stride: u32,
+        boxes: &[Vec<Rect>],
+    ) -> Option<[Tensor<3>; 2]> {
+        let [channels, _, height, width] = planes.dims();
+        let side = regions.side;
+        let weights = |spans: Vec<[f32; 2]>, length: usize| {
+            let rows = spans.len() * side;
+            let numbers = reading(spans.into_iter(), side, stride, length);
+            Tensor::<2>::from_data(TensorData::new(numbers, [rows, length]), &self.device)
+        };
+        let mut read = Vec::new();
+        for (picture, rects) in boxes.iter().enumerate().filter(|(_, rects)| !rects.is_empty()) {
+            let plane = planes.clone().slice([0..channels, picture..picture + 1]).reshape([channels, height, width]);
+            let rows = plane.swap_dims(0, 1).reshape([height, channels * width]);
+            let down = weights(rects.iter().map(|rect| [rect.y, rect.height]).collect(), height);
+            let down = ops::product(down, rows).reshape([rects.len(), side * channels, width]);
+            let across = weights(rects.iter().map(|rect| [rect.x, rect.width]).collect(), width);
+            let across = across.reshape([rects.len(), side, width]).swap_dims(1, 2);
+            read.push(down.matmul(across).reshape([rects.len(), side, channels, side]).permute([2, 0, 1, 3]));
+        }
+        if read.is_empty() {
+            return None;
+        }
+        let features = self.sequence(&regions.body, Value::Planes(Tensor::cat(read, 1)));
+        Some([&regions.scores, &regions.boxes].map(|layers| {
+            let said = self.sequence(layers, features.clone()).features();
+            said.unsqueeze_dim::<3>(0)
+        }))
+    }
+
+    /// What of this pass is random.
+    pub(crate) fn random(&mut self) -> &mut fastrand::Rng {
+        &mut self.random
+    }
+
+    /// Ends it.
+    #[must_use]
+    pub fn end(self) -> Trace<'a> {
+        Trace { pass: self }
     }
 
     fn sequence(&mut self, layers: &[Layer], mut value: Value) -> Value {

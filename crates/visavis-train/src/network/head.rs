@@ -98,5 +98,5 @@ pub fn face_network(backbone: Backbone, side: usize, plan: &HeadPlan, seed: u64)
         Head { name, layers }
     });
     let heads = heads.collect();
-    (Network { side, body, heads, levels: Vec::new() }, b.finish())
+    (Network { side, body, heads, ..Network::default() }, b.finish())
 }

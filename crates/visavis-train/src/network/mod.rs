@@ -122,7 +122,7 @@ pub struct Head {
 }
 
 /// A network: a body whose features all heads share.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Network {
     /// Side of the square picture that it takes, in pixels; detectors take any and have 0.
     pub side: usize,
@@ -133,6 +133,24 @@ pub struct Network {
     /// Of a detector, which has no body and no heads: what it reads planes of each size for, finest first, one level going
     /// on from the planes of the last.
     pub levels: Vec<Level>,
+    /// What a two-stage detector says of the boxes that its one level proposes.
+    pub regions: Option<Regions>,
+}
+
+/// The second stage of a detector (Ren et al., NIPS 2015): boxes that the first proposes are looked at once more, each by
+/// itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Regions {
+    /// Boxes of a picture that are looked at.
+    pub proposals: usize,
+    /// Places along either side of a box at which the planes are read.
+    pub side: usize,
+    /// From `[C, boxes, side, side]` to features `[boxes, F]`.
+    pub body: Vec<Layer>,
+    /// To a score each, `[boxes, 1]`.
+    pub scores: Vec<Layer>,
+    /// To an offset from the proposal each, `[boxes, 4]`.
+    pub boxes: Vec<Layer>,
 }
 
 /// The planes of one size in a detector, and what is said at each of their places.
@@ -140,6 +158,8 @@ pub struct Network {
 pub struct Level {
     /// From the planes of the level before (the first: from the picture) to this one's.
     pub features: Vec<Layer>,
+    /// From this level's planes to what scores and offsets are both said of; empty where that is the planes themselves.
+    pub shared: Vec<Layer>,
     /// To `[anchors, N, H, W]`, a score each.
     pub scores: Vec<Layer>,
     /// To `[anchors · 4, N, H, W]`, an offset each.

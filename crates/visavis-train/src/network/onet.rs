@@ -34,7 +34,7 @@ pub fn onet(seed: u64) -> (Network, Parameters) {
     body.push(b.linear("dense5", 128 * side * side, 256));
     body.push(b.prelu("prelu5", 256));
     let head = Head { name: POINTS.into(), layers: vec![b.linear_from("dense6", 256, &USUAL)] };
-    (Network { side: 48, body, heads: vec![head], levels: Vec::new() }, b.finish())
+    (Network { side: 48, body, heads: vec![head], ..Network::default() }, b.finish())
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::checkpoint::{Checkpoint, Position};
 use crate::feed::mix;
 use crate::network::{Mode, Network, Norm, Parameters, Pass, Trace, load_pretrained};
 use crate::optimiser::{Optimiser, follow};
-use crate::recipe::{NetworkRecipe, Recipe, SceneSource, Stage, TeacherRecipe};
+use crate::recipe::{Recipe, SceneSource, Stage, TeacherRecipe};
 use crate::run_folder::RunFolder;
 use crate::schedule::Progress;
 use crate::teacher::Answers;
@@ -145,9 +145,9 @@ pub fn train(recipe: &Recipe, options: &TrainOptions, observer: &mut dyn Observe
     };
     folder.drop_after(state.position.step)?;
     let mut run = Run { recipe, options, folder: &folder, observer };
-    match recipe.network {
-        NetworkRecipe::Ssd { size, .. } => run.all(scenes::Scenes::new(recipe, &network, options, size), &mut state)?,
-        _ => run.all(faces::Faces::new(recipe, &network, options), &mut state)?,
+    match recipe.network.detector_size() {
+        Some(size) => run.all(scenes::Scenes::new(recipe, &network, options, size), &mut state)?,
+        None => run.all(faces::Faces::new(recipe, &network, options), &mut state)?,
     }
     let (parameters, figures) = folder.best(&state.parameters)?;
     Ok(Trained { network, parameters, figures })

@@ -13,7 +13,8 @@ use visavis_face::detect::{Detect, DetectorParams, FaceDetector};
 
 use super::{Batches, Judged, Place, Problem, TrainOptions};
 use crate::TrainError;
-use crate::detector::{Running, judge};
+use crate::detector::regions::sample;
+use crate::detector::{Running, judge, propose};
 use crate::export::detector_manifest;
 use crate::feed::scenes::{SceneBatch, SceneFeedParams, SceneSet, scene_batches, scene_epoch};
 use crate::network::{Network, Parameters, Pass};
@@ -23,6 +24,9 @@ use crate::validation::Figures;
 
 /// Least score of the boxes whose precision and recall are taken: the whole curve counts.
 const LEAST_SCORE: f32 = 0.02;
+
+/// Boxes of a picture that a second stage is taught with: they cost more than the picture itself.
+const TAUGHT: usize = 16;
 
 /// A network that looks at pictures.
 pub(super) struct Scenes<'a> {
@@ -108,13 +112,28 @@ impl Problem for Scenes<'_> {
         batch.count
     }
 
-    fn judge(&self, _: &StageData, batch: SceneBatch, pass: Pass<'_>, device: &Device) -> Option<Judged> {
+    fn judge(&self, _: &StageData, batch: SceneBatch, mut pass: Pass<'_>, device: &Device) -> Option<Judged> {
         let [width, height] = batch.size;
         let shape = [3, batch.count, height as usize, width as usize];
         let pictures = Tensor::<4>::from_data(TensorData::new(batch.pictures, shape), device);
-        let ([scores, offsets], trace) = pass.detect(self.network, pictures);
-        let loss = judge(scores, offsets, &batch.targets, &self.recipe.loss, device);
-        Some(Judged::new(&loss.total, loss.parts, &trace))
+        let ([scores, offsets], planes) = pass.detect(self.network, pictures);
+        let proposed = self.network.regions.as_ref().map(|regions| {
+            let proposals = propose(self.network, regions.proposals, &scores, &offsets, batch.size);
+            (regions, proposals)
+        });
+        let mut loss = judge(scores, offsets, &batch.targets, &self.recipe.loss, device);
+        if let Some((regions, proposals)) = proposed {
+            let taught = proposals.into_iter().zip(&batch.boxes);
+            let taught = taught.map(|(proposals, boxes)| sample(proposals, boxes, TAUGHT, pass.random()));
+            let (rects, targets): (Vec<_>, Vec<_>) = taught.unzip();
+            let stride = self.network.levels[0].anchors.stride;
+            if let Some([scores, offsets]) = pass.look(regions, &planes, stride, &rects) {
+                let second = judge(scores, offsets, &targets.concat(), &self.recipe.loss, device);
+                loss.total = loss.total + second.total;
+                loss.parts.extend(second.parts.into_iter().map(|(name, part)| (format!("region_{name}"), part)));
+            }
+        }
+        Some(Judged::new(&loss.total, loss.parts, &pass.end()))
     }
 
     /// Average precision and recall at the size of the network's input, by the code that live and evaluation run.

@@ -15,7 +15,7 @@ use visavis_infer::manifest::AnchorLevel;
 use super::batch::write_picture;
 use super::loader::Lanes;
 use super::mix;
-use crate::detector::{AnchorTarget, Matching, match_anchors};
+use crate::detector::{AnchorTarget, LabelledBox, Matching, match_anchors};
 use crate::recipe::{AugmentParams, SceneParams};
 
 /// How batches are made.
@@ -50,6 +50,8 @@ pub struct SceneBatch {
     pub size: [u32; 2],
     /// What each anchor of each picture is taught.
     pub targets: Vec<AnchorTarget>,
+    /// What that was made of: each picture's boxes.
+    pub boxes: Vec<Vec<LabelledBox>>,
 }
 
 /// Which scenes an epoch shows, shuffled: each source's as often as it says.
@@ -103,11 +105,13 @@ fn make(
     let mut pictures = vec![0.0; 3 * picks.len() * plane];
     let anchors = grid.for_input(&params.levels, size[0], size[1]);
     let (mut targets, rule) = (Vec::with_capacity(picks.len() * anchors.len()), Matching::default());
+    let mut boxes = Vec::with_capacity(picks.len());
     for (index, &(set, scene)) in picks.iter().enumerate() {
         let mut random = fastrand::Rng::with_seed(mix(&[params.seed, (start + index) as u64]));
         let view = composer.compose(sets, (set, scene), size, &mut random);
         write_picture(&mut pictures, [index, picks.len()], &view.picture, &params.mean, &params.std);
         targets.extend(match_anchors(anchors, &view.boxes, &rule));
+        boxes.push(view.boxes);
     }
-    Ok(SceneBatch { pictures, count: picks.len(), size, targets })
+    Ok(SceneBatch { pictures, count: picks.len(), size, targets, boxes })
 }

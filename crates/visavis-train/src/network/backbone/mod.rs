@@ -24,6 +24,8 @@ pub enum Backbone {
     ResNet18,
     /// ResNet50 (He et al. 2016), the stride in the 3×3 convolution as torchvision has it.
     ResNet50,
+    /// ResNet101.
+    ResNet101,
     /// EfficientNet B0 (Tan and Le 2019).
     EfficientNetB0,
     /// EfficientNet B1.
@@ -45,12 +47,13 @@ pub struct Stage {
 
 impl Backbone {
     /// One of each, at its usual width.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::MobileNetV1(1.0),
         Self::MobileNetV2(1.0),
         Self::Vgg16,
         Self::ResNet18,
         Self::ResNet50,
+        Self::ResNet101,
         Self::EfficientNetB0,
         Self::EfficientNetB1,
         Self::EfficientNetB7,
@@ -64,8 +67,9 @@ impl Backbone {
             Self::MobileNetV1(width) => joined(mobilenet::v1(builder, width)),
             Self::MobileNetV2(width) => joined(mobilenet::v2(builder, width)),
             Self::Vgg16 => vgg::vgg16(builder),
-            Self::ResNet18 => resnet::resnet18(builder),
-            Self::ResNet50 => resnet::resnet50(builder),
+            Self::ResNet18 => joined(resnet::resnet18(builder)),
+            Self::ResNet50 => joined(resnet::resnet50(builder)),
+            Self::ResNet101 => joined(resnet::resnet101(builder)),
             Self::EfficientNetB0 => efficientnet::efficientnet(builder, side, efficientnet::B0),
             Self::EfficientNetB1 => efficientnet::efficientnet(builder, side, efficientnet::B1),
             Self::EfficientNetB7 => efficientnet::efficientnet(builder, side, efficientnet::B7),
@@ -82,9 +86,10 @@ impl Backbone {
         match self {
             Self::MobileNetV1(width) => Ok(mobilenet::v1(builder, width)),
             Self::MobileNetV2(width) => Ok(mobilenet::v2(builder, width)),
-            _ => {
-                Err(TrainError::Recipe { reason: format!("detectors stand on mobilenetv1 or mobilenetv2, not {self}") })
-            }
+            Self::ResNet18 => Ok(resnet::resnet18(builder)),
+            Self::ResNet50 => Ok(resnet::resnet50(builder)),
+            Self::ResNet101 => Ok(resnet::resnet101(builder)),
+            _ => Err(TrainError::Recipe { reason: format!("detectors stand on MobileNets or ResNets, not {self}") }),
         }
     }
 
@@ -92,7 +97,7 @@ impl Backbone {
     #[must_use]
     pub fn classifier(self) -> &'static str {
         match self {
-            Self::MobileNetV1(_) | Self::ResNet18 | Self::ResNet50 => "fc",
+            Self::MobileNetV1(_) | Self::ResNet18 | Self::ResNet50 | Self::ResNet101 => "fc",
             Self::MobileNetV2(_) => "classifier.1",
             Self::Vgg16 => "classifier",
             _ => "_fc",
@@ -123,6 +128,7 @@ impl fmt::Display for Backbone {
             Self::Vgg16 => "vgg16",
             Self::ResNet18 => "resnet18",
             Self::ResNet50 => "resnet50",
+            Self::ResNet101 => "resnet101",
             Self::EfficientNetB0 => "efficientnet_b0",
             Self::EfficientNetB1 => "efficientnet_b1",
             Self::EfficientNetB7 => "efficientnet_b7",
@@ -175,6 +181,7 @@ mod tests {
             (Backbone::MobileNetV2(1.0), 3_504_872),
             (Backbone::ResNet18, 11_689_512),
             (Backbone::ResNet50, 25_557_032),
+            (Backbone::ResNet101, 44_549_160),
             (Backbone::EfficientNetB0, 5_288_548),
             (Backbone::EfficientNetB1, 7_794_184),
             (Backbone::EfficientNetB7, 66_347_960),

@@ -1,23 +1,26 @@
 //! Residual networks, named as in torchvision.
 
+use super::Stage;
 use crate::network::{Builder, Layer};
 use crate::ops::{Activation, Window};
 
-pub(super) fn resnet18(b: &mut Builder) -> (Vec<Layer>, usize) {
+pub(super) fn resnet18(b: &mut Builder) -> Vec<Stage> {
     resnet(b, [2, 2, 2, 2], false)
 }
 
-pub(super) fn resnet50(b: &mut Builder) -> (Vec<Layer>, usize) {
+pub(super) fn resnet50(b: &mut Builder) -> Vec<Stage> {
     resnet(b, [3, 4, 6, 3], true)
 }
 
+pub(super) fn resnet101(b: &mut Builder) -> Vec<Stage> {
+    resnet(b, [3, 4, 23, 3], true)
+}
+
 /// `bottleneck` blocks have three convolutions and four times the channels behind.
-fn resnet(b: &mut Builder, repeats: [usize; 4], bottleneck: bool) -> (Vec<Layer>, usize) {
-    let mut layers = vec![
-        b.convolution("conv1", [3, 64], 7, 2),
-        b.norm("bn1", 64, Activation::Relu),
-        Layer::MaxPool { window: Window::centred(3, 2) },
-    ];
+fn resnet(b: &mut Builder, repeats: [usize; 4], bottleneck: bool) -> Vec<Stage> {
+    let stem = vec![b.convolution("conv1", [3, 64], 7, 2), b.norm("bn1", 64, Activation::Relu)];
+    let mut stages = vec![Stage { layers: stem, channels: 64 }];
+    let mut layers = vec![Layer::MaxPool { window: Window::centred(3, 2) }];
     let mut from = 64;
     for (stage, repeats) in repeats.into_iter().enumerate() {
         let inner = 64 << stage;
@@ -39,8 +42,9 @@ fn resnet(b: &mut Builder, repeats: [usize; 4], bottleneck: bool) -> (Vec<Layer>
             layers.push(residual);
             from = to;
         }
+        stages.push(Stage { layers: std::mem::take(&mut layers), channels: from });
     }
-    (layers, from)
+    stages
 }
 
 fn basic(b: &mut Builder, from: usize, to: usize, stride: usize) -> Vec<Layer> {

@@ -38,7 +38,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<()> {
     let recipe = Recipe::read(&args.recipe)?;
     let stage = &recipe.stages[0];
-    if let NetworkRecipe::Ssd { .. } = recipe.network {
+    if recipe.network.detector_size().is_some() {
         return scenes(args, &recipe);
     }
     let packs = stage.data.iter().map(|source| Ok(Arc::new(Pack::open(&source.pack)?)));
@@ -46,7 +46,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let (side, purpose) = match recipe.network {
         NetworkRecipe::Onet => (48, Purpose::Keypoints),
         NetworkRecipe::Face { side, .. } => (side as u32, Purpose::Face),
-        NetworkRecipe::Ssd { .. } => unreachable!("drawn as scenes"),
+        NetworkRecipe::Ssd { .. } | NetworkRecipe::FasterRcnn { .. } => unreachable!("drawn as scenes"),
     };
     let picks = Sampler::new(&packs, &stage.data, Split::Train, recipe.seed).epoch(0, 0);
     if picks.is_empty() {
