@@ -1,8 +1,8 @@
-//! Kinds of face: by pose, by folder, by age, by gender, by race code.
+//! Kinds of face: by pose, by folder, by age, by gender, by race code, with and without glasses or a smile.
 
 use std::collections::BTreeMap;
 
-use visavis_data::{Gender, pack::PackedFace};
+use visavis_data::{Gender, Labels};
 
 /// First year of each age band, and its name.
 const AGE_BANDS: [(f32, &str); 7] =
@@ -27,6 +27,10 @@ pub enum Grouping {
     Gender,
     /// UTKFace's race code.
     Race,
+    /// With or without glasses.
+    Glasses,
+    /// Smiling or not.
+    Smile,
 }
 
 impl Grouping {
@@ -39,41 +43,49 @@ impl Grouping {
             Self::Age => "age",
             Self::Gender => "gender",
             Self::Race => "race",
+            Self::Glasses => "glasses",
+            Self::Smile => "smile",
         }
     }
 
-    /// The group of a face; `None` where its set does not say.
+    /// The group of a face by its file in the set and its labels; `None` where the set does not say.
     #[must_use]
-    pub fn of(self, face: &PackedFace) -> Option<Group> {
+    pub fn of(self, file: &str, labels: &Labels) -> Option<Group> {
+        let whether = |yes: bool, names: [&str; 2]| {
+            let rank = usize::from(yes);
+            Group { rank, name: names[rank].to_owned() }
+        };
         let coded = |code: u8, first: u8, names: &[&str]| {
             let known = code.checked_sub(first).and_then(|place| names.get(usize::from(place)));
             let name = known.map_or_else(|| format!("code {code}"), |name| (*name).to_owned());
             Group { rank: usize::from(code), name }
         };
         match self {
-            Self::Pose => face.labels.pose.map(|code| coded(code, 1, &POSES)),
+            Self::Pose => labels.pose.map(|code| coded(code, 1, &POSES)),
             Self::Folder => {
-                let folder = face.file.rsplit_once('/')?.0;
+                let folder = file.rsplit_once('/')?.0;
                 Some(Group { rank: 0, name: folder.to_owned() })
             }
-            Self::Age => face.labels.age.map(|years| {
+            Self::Age => labels.age.map(|years| {
                 let band = age_band(years);
                 Group { rank: band, name: AGE_BANDS[band].1.to_owned() }
             }),
-            Self::Gender => face.labels.gender.map(|gender| match gender {
+            Self::Gender => labels.gender.map(|gender| match gender {
                 Gender::Female => Group { rank: 0, name: "female".into() },
                 Gender::Male => Group { rank: 1, name: "male".into() },
             }),
-            Self::Race => face.labels.race.map(|code| coded(code, 0, &RACES)),
+            Self::Race => labels.race.map(|code| coded(code, 0, &RACES)),
+            Self::Glasses => labels.glasses.map(|glasses| whether(glasses, ["without", "with"])),
+            Self::Smile => labels.smile.map(|smile| whether(smile, ["not smiling", "smiling"])),
         }
     }
 
     /// The places of `faces` by group, in the order of the groups; a grouping with a single group says nothing and is empty.
     #[must_use]
-    pub fn split<'a>(self, faces: impl IntoIterator<Item = &'a PackedFace>) -> Vec<(String, Vec<usize>)> {
+    pub fn split<'a>(self, faces: impl IntoIterator<Item = (&'a str, &'a Labels)>) -> Vec<(String, Vec<usize>)> {
         let mut groups: BTreeMap<Group, Vec<usize>> = BTreeMap::new();
-        for (place, face) in faces.into_iter().enumerate() {
-            if let Some(group) = self.of(face) {
+        for (place, (file, labels)) in faces.into_iter().enumerate() {
+            if let Some(group) = self.of(file, labels) {
                 groups.entry(group).or_default().push(place);
             }
         }
@@ -107,7 +119,6 @@ pub fn age_band_names() -> [&'static str; 7] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::tests::face;
 
     #[test]
     fn bands() {
@@ -120,17 +131,16 @@ mod tests {
 
     #[test]
     fn groups_come_in_the_order_of_their_codes() {
-        let with = |pose, file: &str| {
-            let mut face = face(file);
-            face.labels.pose = Some(pose);
-            face
-        };
+        let with = |pose, file: &'static str| (file, Labels { pose: Some(pose), ..Labels::default() });
         let faces = [with(3, "a/1.jpg"), with(1, "b/2.jpg"), with(3, "b/3.jpg"), with(9, "4.jpg")];
         let expected = [("left profile", vec![1]), ("frontal", vec![0, 2]), ("code 9", vec![3])];
-        assert_eq!(Grouping::Pose.split(&faces), expected.map(|(name, places)| (name.to_owned(), places)));
+        let split = |grouping: Grouping, faces: &[(&str, Labels)]| {
+            grouping.split(faces.iter().map(|(file, labels)| (*file, labels)))
+        };
+        assert_eq!(split(Grouping::Pose, &faces), expected.map(|(name, places)| (name.to_owned(), places)));
         let expected = [("a", vec![0]), ("b", vec![1, 2])];
-        assert_eq!(Grouping::Folder.split(&faces), expected.map(|(name, places)| (name.to_owned(), places)));
-        assert!(Grouping::Age.split(&faces).is_empty(), "no ages");
-        assert!(Grouping::Folder.split(&faces[1..3]).is_empty(), "one folder");
+        assert_eq!(split(Grouping::Folder, &faces), expected.map(|(name, places)| (name.to_owned(), places)));
+        assert!(split(Grouping::Age, &faces).is_empty(), "no ages");
+        assert!(split(Grouping::Folder, &faces[1..3]).is_empty(), "one folder");
     }
 }

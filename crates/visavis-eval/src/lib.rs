@@ -12,6 +12,7 @@ pub mod coco;
 pub mod detection;
 pub mod fault_sheet;
 pub mod groups;
+pub mod hard_view;
 pub mod keypoints;
 pub mod padded;
 pub mod plots;

@@ -205,6 +205,8 @@ pub struct AugmentParams {
     pub jpeg: f32,
     /// Share of pictures with a rectangle erased (Zhong et al., AAAI 2020).
     pub erase: f32,
+    /// Share of pictures taken with little light, a tenth to a half of it, and a sensor's noise.
+    pub dark: f32,
 }
 
 impl Default for AugmentParams {
@@ -223,6 +225,7 @@ impl Default for AugmentParams {
             smallest: 0.3,
             jpeg: 0.1,
             erase: 0.2,
+            dark: 0.0,
         }
     }
 }
@@ -244,6 +247,7 @@ impl AugmentParams {
             smallest: 1.0,
             jpeg: 0.0,
             erase: 0.0,
+            dark: 0.0,
         }
     }
 }
@@ -256,6 +260,10 @@ pub struct SceneParams {
     pub sizes: Vec<[u32; 2]>,
     /// Share of pictures made of four scenes.
     pub mosaic: f32,
+    /// Share of pictures made of many scenes, three to six in a row: crowds, also of sets that show one face at a time.
+    pub crowd: f32,
+    /// Share of pictures whose faces are half covered, as by masks, hands and each other.
+    pub covered: f32,
     /// Share of scenes shown so that one of their faces has a size drawn evenly over the scales.
     pub by_face: f32,
     /// Least size of that face, in pixels of the picture.
@@ -277,6 +285,8 @@ impl Default for SceneParams {
         Self {
             sizes: vec![[300, 300], [240, 180], [200, 200], [320, 240]],
             mosaic: 0.4,
+            crowd: 0.0,
+            covered: 0.0,
             by_face: 0.8,
             smallest: 10.0,
             largest: 0.9,

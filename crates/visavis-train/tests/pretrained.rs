@@ -52,7 +52,7 @@ fn classifier(backbone: Backbone) -> (Network, Parameters) {
     body.push(Layer::GlobalPool);
     let layers = vec![builder.linear(backbone.classifier(), channels, 1000), Layer::Softmax];
     (
-        Network { side: 224, body, heads: vec![Head { name: "classes".into(), layers }], levels: Vec::new() },
+        Network { side: 224, body, heads: vec![Head { name: "classes".into(), layers }], ..Network::default() },
         builder.finish(),
     )
 }

@@ -12,7 +12,7 @@ mod summary;
 mod writer;
 
 pub use face_box::{BoxFit, usual_box};
-pub use packer::{PackReport, Packer, Unreadable};
+pub use packer::{PackReport, Packer, Unreadable, belonging};
 pub use reader::Pack;
 pub use sheet::contact_sheet;
 pub use summary::{Count, Summary};

@@ -191,7 +191,8 @@ fn take<'a>(samples: &'a [Sample], next: &AtomicUsize) -> Option<(usize, &'a Sam
 
 /// The detection that is the labelled face: the one that overlaps its box best, the one that holds most of its
 /// keypoints, or where the set has neither, the one that is large and near the middle.
-fn belonging<'a>(sample: &Sample, faces: &'a [Face], picture: &Picture) -> Option<&'a Face> {
+#[must_use]
+pub fn belonging<'a>(sample: &Sample, faces: &'a [Face], picture: &Picture) -> Option<&'a Face> {
     if let Some(rect) = sample.rect {
         let overlap = |face: &&Face| face.rect.iou(&rect);
         return faces.iter().filter(|face| overlap(face) >= LEAST_IOU).max_by(|a, b| overlap(a).total_cmp(&overlap(b)));

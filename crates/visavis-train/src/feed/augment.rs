@@ -111,6 +111,10 @@ impl Tint {
         if random.f32() < self.params.small {
             self.shrink(picture, random);
         }
+        // Nothing is drawn for what is off, so that recipes from before it repeat.
+        if self.params.dark > 0.0 && random.f32() < self.params.dark {
+            darken(picture, random);
+        }
         colours(picture, &self.params, random);
         if random.f32() < self.params.jpeg {
             squeeze(picture, random.u8(20..70));
@@ -138,6 +142,15 @@ fn colours(picture: &mut Picture, p: &AugmentParams, random: &mut fastrand::Rng)
             let value = grey + (value - grey) * saturation;
             *out = ((value - 128.0) * contrast + 128.0 + brightness).clamp(0.0, 255.0) as u8;
         }
+    }
+}
+
+/// Little light: a tenth to a half of it, evenly over the scales, and up to 6 of 255 of noise.
+fn darken(picture: &mut Picture, random: &mut fastrand::Rng) {
+    let light = 0.1 * 5f32.powf(random.f32());
+    let noise = 6.0 * random.f32();
+    for value in picture.pixels_mut() {
+        *value = (f32::from(*value) * light + noise * (2.0 * random.f32() - 1.0)).clamp(0.0, 255.0) as u8;
     }
 }
 

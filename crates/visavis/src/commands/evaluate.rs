@@ -7,6 +7,7 @@ mod faces;
 mod faults;
 mod keypoints;
 mod machine;
+mod main_face;
 mod sheet;
 mod speed;
 mod tables;
@@ -18,6 +19,7 @@ use clap::{Parser, Subcommand};
 #[derive(Parser)]
 #[command(after_help = "Examples:
   visavis evaluate detection --boxes wider/boxes.json --detector yunet_n --plot curve.svg --sheet faults.png
+  visavis evaluate main-face --layout table --from mine --sheet missed.png
   visavis evaluate keypoints --data packs/mtfl --network mtcnn_onet,yunet_n --view labelled,detected
   visavis evaluate attributes --data packs/utkface --network faceapi_age_gender --groups
   visavis evaluate speed --network yunet_n")]
@@ -29,6 +31,7 @@ pub(crate) struct Args {
 #[derive(Subcommand)]
 enum Command {
     Detection(detection::Args),
+    MainFace(main_face::Args),
     Keypoints(keypoints::Args),
     Attributes(attributes::Args),
     Speed(speed::Args),
@@ -38,6 +41,7 @@ enum Command {
 pub(crate) fn run(args: &Args) -> Result<()> {
     match &args.command {
         Command::Detection(args) => detection::run(args),
+        Command::MainFace(args) => main_face::run(args),
         Command::Keypoints(args) => keypoints::run(args),
         Command::Attributes(args) => attributes::run(args),
         Command::Speed(args) => speed::run(args),

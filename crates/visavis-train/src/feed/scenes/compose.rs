@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use visavis_data::Split;
+use visavis_image::draw::{Colour, fill_rounded};
 use visavis_image::{Picture, Point, Rect, Similarity, warp_into};
 
 use super::SceneSet;
@@ -48,18 +49,29 @@ impl Composer {
         random: &mut fastrand::Rng,
     ) -> View {
         let mut view = View { picture: Picture::new(width, height), boxes: Vec::new() };
-        if random.f32() >= self.params.mosaic {
-            self.place(&sets[set].0, scene, [0, 0, width, height], &mut view, random);
-        } else {
+        let kind = random.f32();
+        if kind < self.params.mosaic {
             let mut cut = |length: u32| (length as f32 * (0.3 + 0.4 * random.f32())) as u32;
             let (x, y) = (cut(width), cut(height));
             let tiles = [[0, 0, x, y], [x, 0, width, y], [0, y, x, height], [x, y, width, height]];
-            let first = random.usize(..4);
-            for (at, tile) in tiles.into_iter().enumerate() {
-                // Sets come with the weight of their sources, as alone.
-                let (set, scene) = if at == first { (set, scene) } else { any(sets, random).unwrap_or((set, scene)) };
-                self.place(&sets[set].0, scene, tile, &mut view, random);
-            }
+            self.tile(sets, (set, scene), &tiles, &mut view, random);
+        } else if kind < self.params.mosaic + self.params.crowd {
+            let (across, down) = (random.u32(3..=6), random.u32(3..=6));
+            let edge = |at: u32, of: u32, length: u32| at * length / of;
+            let tiles: Vec<[u32; 4]> = (0..across * down)
+                .map(|at| {
+                    let (column, row) = (at % across, at / across);
+                    let corner = |column, row| [edge(column, across, width), edge(row, down, height)];
+                    let ([left, top], [right, bottom]) = (corner(column, row), corner(column + 1, row + 1));
+                    [left, top, right, bottom]
+                })
+                .collect();
+            self.tile(sets, (set, scene), &tiles, &mut view, random);
+        } else {
+            self.place(&sets[set].0, scene, [0, 0, width, height], &mut view, random);
+        }
+        if self.params.covered > 0.0 && random.f32() < self.params.covered {
+            view.boxes.iter().filter(|labelled| labelled.face).for_each(|face| cover(&mut view.picture, face, random));
         }
         if random.f32() < self.params.mirror {
             view.picture.mirror();
@@ -69,6 +81,23 @@ impl Composer {
         }
         self.tint.colour(&mut view.picture, random);
         view
+    }
+
+    /// Shows one scene in one of the tiles `[left, top, right, bottom]`, others in the others.
+    fn tile(
+        &mut self,
+        sets: &[(Arc<SceneSet>, f32)],
+        (set, scene): (usize, usize),
+        tiles: &[[u32; 4]],
+        view: &mut View,
+        random: &mut fastrand::Rng,
+    ) {
+        let first = random.usize(..tiles.len());
+        for (at, tile) in tiles.iter().enumerate() {
+            // Sets come with the weight of their sources, as alone.
+            let (set, scene) = if at == first { (set, scene) } else { any(sets, random).unwrap_or((set, scene)) };
+            self.place(&sets[set].0, scene, *tile, view, random);
+        }
     }
 
     /// Shows a scene in a tile `[left, top, right, bottom]` of the view.
@@ -146,6 +175,20 @@ impl Composer {
     }
 }
 
+/// Fills a half of a face with a colour: mostly the lower one.
+fn cover(picture: &mut Picture, face: &LabelledBox, random: &mut fastrand::Rng) {
+    let Rect { x, y, width, height } = face.rect;
+    let (across, down) = (width / 2.0, height / 2.0);
+    let half = match random.u8(..6) {
+        0 => Rect::new(x, y, across, height),
+        1 => Rect::new(x + across, y, across, height),
+        2 => Rect::new(x, y, width, down * 0.8),
+        _ => Rect::new(x, y + down, width, down),
+    };
+    let colour = Colour::new(random.u8(..), random.u8(..), random.u8(..));
+    fill_rounded(picture, half, half.width.min(half.height) * 0.5 * random.f32(), colour);
+}
+
 /// Any scene to train with, by the weights of the sets.
 fn any(sets: &[(Arc<SceneSet>, f32)], random: &mut fastrand::Rng) -> Option<(usize, usize)> {
     let counts: Vec<f32> = sets.iter().map(|(set, repeat)| repeat * set.scenes.len() as f32).collect();
@@ -216,6 +259,22 @@ mod tests {
             }
         }
         assert!(seen > 60, "{seen}");
+    }
+
+    #[test]
+    fn crowds_have_many_faces_and_covers_leave_a_half() {
+        let params = SceneParams { mosaic: 0.0, crowd: 1.0, covered: 1.0, ..SceneParams::default() };
+        let mut composer = Composer::new(params, AugmentParams::still());
+        let view = composer.compose(&sets(), (0, 0), [320, 240], &mut fastrand::Rng::with_seed(4));
+        assert!(view.boxes.iter().filter(|labelled| labelled.face).count() >= 6, "{:?}", view.boxes);
+        let params = SceneParams { mosaic: 0.0, crowd: 0.0, rotation: 0.0, ..SceneParams::default() };
+        let bright = |covered: f32| {
+            let mut composer = Composer::new(SceneParams { covered, ..params.clone() }, AugmentParams::still());
+            let view = composer.compose(&sets(), (0, 0), [120, 90], &mut fastrand::Rng::with_seed(4));
+            view.picture.pixels().iter().filter(|value| **value > 250).count()
+        };
+        let (bare, covered) = (bright(0.0), bright(1.0));
+        assert!(covered > bare / 4 && covered < bare * 3 / 4, "{covered} of {bare}");
     }
 
     #[test]

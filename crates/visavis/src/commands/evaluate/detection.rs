@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
@@ -10,6 +11,7 @@ use visavis_eval::coco::{Detection, write_detections};
 use visavis_eval::detection::{
     DetectionEvaluation, DetectionParams, DetectionReport, LeastSide, NegativeReport, evaluate, on_negatives,
 };
+use visavis_eval::hard_view::HardView;
 use visavis_eval::plots::{DetectorCurve, Plot, PrecisionRecall};
 
 use super::detectors::{PictureSet, SizedDetector};
@@ -37,6 +39,10 @@ pub(super) struct Args {
     /// Which side of the split, by the hash of the set's name (that of its folder) and the file name
     #[arg(long, default_value = "all")]
     split: SplitArg,
+    /// Make the pictures harder: dark (an eighth of the light), blurred (a third of the resolution), turned (by 30°),
+    /// covered (the lower half of every face) or close (the largest face fills the picture)
+    #[arg(long, value_name = "VIEW", value_parser = HardView::from_str)]
+    view: Option<HardView>,
     /// The detectors
     #[arg(long, value_delimiter = ',', value_name = "NETWORK,…")]
     detector: Vec<String>,
@@ -86,7 +92,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
     for path in args.plot.iter().chain(&args.sheet) {
         check_ending(path, if args.plot.as_ref() == Some(path) { &["svg", "png"] } else { &["png", "jpg", "jpeg"] })?;
     }
-    let set = PictureSet::read(&args.boxes, args.images.as_deref(), args.split)?;
+    let mut set = PictureSet::read(&args.boxes, args.images.as_deref(), args.split)?;
+    if let Some(view) = args.view {
+        set = set.seen(view)?;
+    }
     let networks = NetworkArgs { detector: args.detector.first().cloned(), ..NetworkArgs::default() };
     let session = Session::open(&args.engines, &networks)?;
     let mut names = args.detector.clone();
@@ -150,7 +159,11 @@ fn plot(args: &Args, set: &PictureSet, runs: &[Run]) -> PrecisionRecall {
     let at = args.size.map_or("at their own size".to_owned(), |[width, height]| format!("at {width}×{height}"));
     let least = args.least_side.map_or(String::new(), |pixels| format!(" of {pixels} px and more"));
     PrecisionRecall {
-        title: format!("Precision and recall on {}", set.name),
+        title: format!(
+            "Precision and recall on {}{}",
+            set.name,
+            args.view.map_or(String::new(), |view| format!(" ({view})"))
+        ),
         subtitle: format!(
             "{faces} faces{least}, {} pictures {at}, IoU 0.5; discs: each detector's own threshold",
             set.boxes.images.len()
@@ -166,7 +179,7 @@ fn tell_json(args: &Args, run: &Run) -> Result<()> {
     let wider = figures.wider.iter_mut().flat_map(|wider| [&mut wider.easy, &mut wider.medium, &mut wider.hard]);
     bands.chain(wider).chain([&mut figures.all]).for_each(|report| report.curve.clear());
     say_json(&serde_json::json!({
-        "detector": run.name, "size": args.size, "score": args.score, "threshold": run.threshold,
+        "detector": run.name, "size": args.size, "view": args.view.map(|view| view.to_string()), "score": args.score, "threshold": run.threshold,
         "least_side": args.least_side, "figures": figures, "negatives": run.negatives,
     }))
 }
@@ -197,7 +210,8 @@ fn tell(args: &Args, set: &PictureSet, runs: &[Run]) -> Result<()> {
     rows("WIDER easy", &|evaluation| evaluation.wider.as_ref().map(|wider| &wider.easy));
     rows("WIDER medium", &|evaluation| evaluation.wider.as_ref().map(|wider| &wider.medium));
     rows("WIDER hard", &|evaluation| evaluation.wider.as_ref().map(|wider| &wider.hard));
-    say(&format!("{}, {} pictures", set.name, set.boxes.images.len()))?;
+    let view = args.view.map_or(String::new(), |view| format!(" ({view})"));
+    say(&format!("{}{view}, {} pictures", set.name, set.boxes.images.len()))?;
     sheet.print()?;
     for run in runs {
         let Some(negatives) = &run.negatives else { continue };

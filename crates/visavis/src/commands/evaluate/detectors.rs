@@ -1,15 +1,17 @@
 //! What the commands that measure detectors share: box sets, input sizes, and the walk over the pictures.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
-use visavis_data::boxes::FaceBoxes;
-use visavis_data::boxes::set_name;
+use visavis_data::boxes::{FaceBoxes, LabelledImage, set_name};
 use visavis_data::{Split, SplitRule};
 use visavis_eval::coco::Detection;
+use visavis_eval::hard_view::HardView;
 use visavis_eval::padded::{Padded, input_for};
 use visavis_face::detect::DetectorParams;
 use visavis_face::{Detect, FaceDetector};
+use visavis_image::Picture;
 use visavis_infer::{EngineOptions, Entry, Runtime};
 
 use super::faces::{SplitArg, progress_bar};
@@ -21,6 +23,8 @@ pub(super) struct PictureSet {
     pub(super) name: String,
     pub(super) boxes: FaceBoxes,
     pub(super) images: PathBuf,
+    /// How the pictures are made harder, and the boxes in them as they are stored; `boxes` are those of the views.
+    view: Option<(HardView, HashMap<u64, LabelledImage>)>,
 }
 
 impl PictureSet {
@@ -41,7 +45,31 @@ impl PictureSet {
         if part.images.is_empty() {
             bail!("{}: no picture of the set `{name}` is on that side of the split", boxes.display());
         }
-        Ok(Self { name, boxes: part, images })
+        Ok(Self { name, boxes: part, images, view: None })
+    }
+
+    /// The same pictures made harder. Those that have no such view are left out.
+    pub(super) fn seen(mut self, view: HardView) -> Result<Self> {
+        let mut stored = HashMap::new();
+        for image in std::mem::take(&mut self.boxes.images) {
+            let (picture, _) = read_picture(&self.images.join(&image.file_name))?;
+            if let Some((_, seen)) = view.show(&picture, &image) {
+                self.boxes.images.push(seen);
+                stored.insert(image.id, image);
+            }
+        }
+        if self.boxes.images.is_empty() {
+            bail!("{}: no picture has a view `{view}`", self.name);
+        }
+        self.view = Some((view, stored));
+        Ok(self)
+    }
+
+    /// A picture of the set as detectors see it.
+    pub(super) fn picture(&self, image: &LabelledImage) -> Result<Picture> {
+        let (picture, _) = read_picture(&self.images.join(&image.file_name))?;
+        let seen = self.view.as_ref().and_then(|(view, stored)| view.show(&picture, stored.get(&image.id)?));
+        Ok(seen.map_or(picture, |(seen, _)| seen))
     }
 
     /// Everything that `detector` finds, picture by picture.
@@ -49,7 +77,7 @@ impl PictureSet {
         let bar = progress_bar(self.boxes.images.len() as u64, "pictures").with_message(message.to_owned());
         let mut detections = Vec::new();
         for image in &self.boxes.images {
-            let (picture, _) = read_picture(&self.images.join(&image.file_name))?;
+            let picture = self.picture(image)?;
             let faces = detector.detect(&picture)?;
             let found =
                 |face: &visavis_face::Face| Detection { image_id: image.id, rect: face.rect, score: face.score };

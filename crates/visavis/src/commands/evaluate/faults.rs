@@ -10,7 +10,6 @@ use visavis_image::{Rect, codec};
 
 use super::detection::Run;
 use super::detectors::PictureSet;
-use crate::commands::gallery::read_picture;
 
 /// Crops in a row: 1,600 pixels, a screen.
 const COLUMNS: u32 = 8;
@@ -66,7 +65,7 @@ fn add(
     subject: (Rect, Mark),
     caption: String,
 ) -> Result<()> {
-    let (picture, _) = read_picture(&set.images.join(&image.file_name))?;
+    let picture = set.picture(image)?;
     let labelled = image.faces.iter().map(|face| {
         let mark = if face.label == Label::Face { Mark::Labelled } else { Mark::Ignored };
         (face.rect, mark)

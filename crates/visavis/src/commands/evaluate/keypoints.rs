@@ -136,7 +136,7 @@ impl<'a> Answers<'a> {
 
     fn groups(&self) -> Vec<GroupRow> {
         let by = |grouping: Grouping| {
-            let groups = grouping.split(self.faces.iter().copied());
+            let groups = grouping.split(self.faces.iter().map(|face| (&*face.file, &face.labels)));
             groups.into_iter().map(move |(group, places)| {
                 let cases: Vec<KeypointCase> = places.iter().map(|&place| self.cases[place]).collect();
                 GroupRow { by: grouping.name(), group, report: evaluate(&cases, &Bootstrap::default()) }
