@@ -51,7 +51,10 @@ impl BoxLayout {
     #[must_use]
     pub const fn description(self) -> &'static str {
         match self {
-            Self::Wider => "WIDER FACE: wider_face_train_bbx_gt.txt, pictures in WIDER_train/images",
+            Self::Wider => {
+                "WIDER FACE: wider_face_train_bbx_gt.txt, pictures in WIDER_train/images; easy, medium and hard from \
+                 wider_easy_val.mat and its like in ground_truth or eval_tools/ground_truth near it"
+            }
             Self::Voc => "Pascal VOC: Annotations/*.xml with objects named face, pictures in JPEGImages",
             Self::Fddb => "FDDB: FDDB-folds/*ellipseList.txt, pictures in originalPics",
             Self::Coco => "COCO JSON, pictures in images beside it",

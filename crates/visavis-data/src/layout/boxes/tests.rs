@@ -4,6 +4,8 @@ use std::fs;
 
 use super::*;
 use crate::layout::folder_of;
+use crate::layout::matlab::Value;
+use crate::layout::matlab::tests::mat_file;
 use tempfile::TempDir;
 use visavis_image::Picture;
 
@@ -213,4 +215,52 @@ fn names_lead_back_to_layouts() {
         assert_eq!(layout.name().parse(), Ok(layout));
     }
     assert!("pascal".parse::<BoxLayout>().unwrap_err().contains("wider, voc, fddb, coco"));
+}
+
+/// `wider_NAME_val.mat`: for each folder the pictures, for each picture the faces that count, from 1.
+fn subset_file(folders: &[(&str, &[(&str, &[f64])])]) -> Vec<u8> {
+    let text = |text: &str| Value::Text(text.to_owned());
+    let cells = |cell: &dyn Fn(&(&str, &[(&str, &[f64])])) -> Value| Value::Cells(folders.iter().map(cell).collect());
+    let files = cells(&|(_, files)| Value::Cells(files.iter().map(|(name, _)| text(name)).collect()));
+    let faces = cells(&|(_, files)| Value::Cells(files.iter().map(|(_, f)| Value::Numbers(f.to_vec())).collect()));
+    let events = cells(&|(event, _)| text(event));
+    let mut bytes = mat_file("event_list", &events, true);
+    // One header, then all variables.
+    bytes.extend_from_slice(&mat_file("file_list", &files, true)[128..]);
+    bytes.extend_from_slice(&mat_file("gt_list", &faces, false)[128..]);
+    bytes
+}
+
+#[test]
+fn wider_face_says_which_faces_are_easy() {
+    let pictures = WIDER_PICTURES.map(|file| format!("WIDER_val/images/{file}"));
+    let list = "wider_face_split/wider_face_val_bbx_gt.txt";
+    let folder = set(&[(list, WIDER)], &pictures.each_ref().map(String::as_str));
+    let write = |subset: &str, first: &[f64], last: &[f64]| {
+        let path = folder.path().join("eval_tools/ground_truth").join(format!("wider_{subset}_val.mat"));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let bytes = subset_file(&[("0--Parade", &[("0_Parade_1", first)]), ("1--Sea", &[("last", last)])]);
+        fs::write(path, bytes).unwrap();
+    };
+    write("easy", &[1.0], &[]);
+    write("medium", &[1.0], &[1.0]);
+    let missing = error(BoxLayout::Wider, &folder, "wider_face_split");
+    assert!(missing.contains("wider_hard_val.mat"), "{missing}");
+    write("hard", &[1.0, 3.0], &[1.0]);
+    let found = read(BoxLayout::Wider, &folder.path().join("wider_face_split"), None).unwrap();
+    let flags = |picture: usize| -> Vec<Option<[bool; 3]>> {
+        let faces = &found.boxes.images[picture].faces;
+        faces.iter().map(|face| face.wider.map(|flags| [flags.easy, flags.medium, flags.hard])).collect()
+    };
+    // The second face has no width and is left out; the third keeps its place all the same.
+    assert_eq!(flags(0), [Some([true, true, true]), Some([false, false, true])]);
+    assert_eq!(flags(3), [Some([false, true, true])]);
+    write("easy", &[4.0], &[]);
+    assert!(error(BoxLayout::Wider, &folder, "wider_face_split").contains("face 4 of 0--Parade/0_Parade_1"));
+    fs::write(
+        folder.path().join("eval_tools/ground_truth/wider_easy_val.mat"),
+        mat_file("x", &Value::Numbers(vec![1.0]), false),
+    )
+    .unwrap();
+    assert!(error(BoxLayout::Wider, &folder, "wider_face_split").contains("`event_list`"));
 }

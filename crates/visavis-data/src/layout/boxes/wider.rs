@@ -2,17 +2,21 @@
 //!
 //! A line is `x y width height blur expression illumination invalid occlusion pose`. A picture without faces says 0 and is
 //! followed, in the lists as they are given out, by a line of zeros all the same.
+//!
+//! Which faces are easy, medium and hard stands in three MAT-files of the evaluation tools, for the validation part only.
 
-use std::path::Path;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
 use visavis_image::Rect;
 
 use super::super::field::Place;
 use super::super::list::{List, columns};
+use super::super::matlab::{self, Value};
 use super::super::pictures::entries;
 use super::{GREATEST_SIDE, Listed, Listing, face};
 use crate::DataError;
-use crate::boxes::LabelledFace;
+use crate::boxes::{LabelledFace, WiderFlags};
 
 const LIST: &str = "_bbx_gt.txt";
 const MEANING: &str = "x, y, width, height, blur, expression, illumination, invalid, occlusion, pose";
@@ -47,6 +51,9 @@ pub(super) fn read(path: &Path) -> Result<Listing, DataError> {
         let images = format!("WIDER_{part}/images");
         listing.folders.extend([above.join(&images), folder.join(&images)]);
     }
+    if let Some(subsets) = Subsets::beside(folder)? {
+        listing.pictures.iter_mut().try_for_each(|picture| subsets.mark(picture))?;
+    }
     listing.folders.extend([folder.join("images"), folder.to_owned()]);
     Ok(listing)
 }
@@ -65,6 +72,71 @@ fn labelled(place: &Place<'_>, text: &str) -> Result<LabelledFace, DataError> {
         place.number::<u8>(what, text, 0..=most)?;
     }
     Ok(face(rect, place.number::<u8>("invalid", invalid, 0..=1)? == 1))
+}
+
+/// The places of the faces of each subset, from 0, by the picture's path without its ending.
+struct Subsets {
+    /// Easy, medium, hard.
+    places: [HashMap<String, Vec<usize>>; 3],
+    folder: PathBuf,
+}
+
+impl Subsets {
+    /// Those in or near the folder of a list; `None` where there are none.
+    fn beside(folder: &Path) -> Result<Option<Self>, DataError> {
+        let above = folder.parent().unwrap_or(Path::new(""));
+        let near = [folder, above].into_iter().flat_map(|folder| {
+            [folder.to_owned(), folder.join("ground_truth"), folder.join("eval_tools/ground_truth")]
+        });
+        let file = |folder: &Path, subset: &str| folder.join(format!("wider_{subset}_val.mat"));
+        let Some(folder) = near.into_iter().find(|folder| file(folder, "easy").is_file()) else { return Ok(None) };
+        let [easy, medium, hard] = ["easy", "medium", "hard"].map(|subset| read_subset(&file(&folder, subset)));
+        Ok(Some(Self { places: [easy?, medium?, hard?], folder }))
+    }
+
+    /// Says of the faces of a picture in which subsets they count; pictures that no file names are left as they are.
+    fn mark(&self, picture: &mut Listed) -> Result<(), DataError> {
+        let name = Path::new(&picture.file).with_extension("");
+        let name = name.to_string_lossy();
+        let places = self.places.each_ref().map(|subset| subset.get(&*name));
+        if places.iter().all(Option::is_none) {
+            return Ok(());
+        }
+        let [easy, medium, hard] = places.map(|places| places.map_or(&[][..], Vec::as_slice));
+        if let Some(beyond) = [easy, medium, hard].concat().iter().find(|place| **place >= picture.faces.len()) {
+            let reason = format!(
+                "face {} of {name} is named, of {} in the list: list and MAT-files are not of one set",
+                beyond + 1,
+                picture.faces.len()
+            );
+            return Err(DataError::Layout { path: self.folder.clone(), reason });
+        }
+        for (place, (_, face)) in picture.faces.iter_mut().enumerate() {
+            let among = |places: &[usize]| places.contains(&place);
+            face.wider = Some(WiderFlags { easy: among(easy), medium: among(medium), hard: among(hard) });
+        }
+        Ok(())
+    }
+}
+
+/// `event_list` names folders, `file_list` the pictures of each, `gt_list` the faces of each that count, from 1.
+fn read_subset(path: &Path) -> Result<HashMap<String, Vec<usize>>, DataError> {
+    let wrong = |reason: String| DataError::Layout { path: path.to_owned(), reason };
+    let bytes = std::fs::read(path).map_err(|reason| DataError::File { path: path.to_owned(), reason })?;
+    let variables = matlab::parse(&bytes).map_err(wrong)?;
+    let list = |name: &str| {
+        let found = variables.iter().find(|(variable, _)| variable == name).map(|(_, value)| value.cells());
+        found.ok_or_else(|| wrong(format!("there is no `{name}` in it: it is none of WIDER FACE's evaluation tools")))
+    };
+    let (events, files, faces) = (list("event_list")?, list("file_list")?, list("gt_list")?);
+    let mut places = HashMap::new();
+    for ((event, files), faces) in events.iter().zip(files).zip(faces) {
+        for (file, faces) in files.cells().iter().zip(faces.cells()) {
+            let faces = faces.numbers().iter().map(|number| (*number as usize).saturating_sub(1)).collect();
+            places.insert(format!("{}/{}", event.text(), Value::text(file)), faces);
+        }
+    }
+    Ok(places)
 }
 
 /// The list itself, or the only one in a folder or in its `wider_face_split`.
