@@ -217,10 +217,13 @@ fn names_lead_back_to_layouts() {
     assert!("pascal".parse::<BoxLayout>().unwrap_err().contains("wider, voc, fddb, coco"));
 }
 
-/// `wider_NAME_val.mat`: for each folder the pictures, for each picture the faces that count, from 1.
-fn subset_file(folders: &[(&str, &[(&str, &[f64])])]) -> Vec<u8> {
+/// A folder, its pictures, and for each the faces that count, from 1.
+type Counted<'a> = (&'a str, &'a [(&'a str, &'a [f64])]);
+
+/// `wider_NAME_val.mat`.
+fn subset_file(folders: &[Counted<'_>]) -> Vec<u8> {
     let text = |text: &str| Value::Text(text.to_owned());
-    let cells = |cell: &dyn Fn(&(&str, &[(&str, &[f64])])) -> Value| Value::Cells(folders.iter().map(cell).collect());
+    let cells = |cell: &dyn Fn(&Counted<'_>) -> Value| Value::Cells(folders.iter().map(cell).collect());
     let files = cells(&|(_, files)| Value::Cells(files.iter().map(|(name, _)| text(name)).collect()));
     let faces = cells(&|(_, files)| Value::Cells(files.iter().map(|(_, f)| Value::Numbers(f.to_vec())).collect()));
     let events = cells(&|(event, _)| text(event));
