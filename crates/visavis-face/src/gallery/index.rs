@@ -1,10 +1,14 @@
 //! All vectors of a gallery in memory, and the search for the people nearest to one.
 
+mod codes;
+
 use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
 
 use visavis_infer::manifest::Metric;
+
+use codes::{BLOCK, CodedQuery, Codes, Note};
 
 use super::{EmbeddingId, GalleryError, PersonId, PhotoId, VectorFault, check_vector};
 
@@ -26,6 +30,8 @@ pub struct Snapshot {
     rows: Vec<Piece>,
     /// Pieces in a row.
     pieces: usize,
+    /// The same rows, coarser: a search goes through these first.
+    codes: Codes,
     /// `[photos]`.
     photos: Vec<PhotoId>,
     /// By rising id.
@@ -66,7 +72,8 @@ impl Snapshot {
             return Err(GalleryError::Embedding { network: embedding.name, reason });
         }
         let pieces = embedding.length.div_ceil(LANES);
-        Ok(Self { embedding, rows: Vec::new(), pieces, photos: Vec::new(), people: Vec::new() })
+        let codes = Codes::new(embedding.length);
+        Ok(Self { embedding, rows: Vec::new(), pieces, codes, photos: Vec::new(), people: Vec::new() })
     }
 
     /// Appends a photo. People come by rising id, and all photos of a person one after the other by rising id.
@@ -82,13 +89,13 @@ impl Snapshot {
             Metric::Euclidean => 1.0,
             Metric::Cosine => 1.0 / length(vector),
         };
+        let vector: Vec<f32> = vector.iter().map(|value| value * scale).collect();
         for part in vector.chunks(LANES) {
             let mut piece = NOTHING;
-            for (to, from) in piece.0.iter_mut().zip(part) {
-                *to = from * scale;
-            }
+            piece.0[..part.len()].copy_from_slice(part);
             self.rows.push(piece);
         }
+        self.codes.push(&vector);
         let row = self.photos.len();
         self.photos.push(photo);
         match self.people.last_mut() {
@@ -123,10 +130,10 @@ impl Snapshot {
     }
 
     /// The `k` people nearest to `query` (`[length]`), each at the nearest of their photos; nearest first, and of
-    /// equally near people the lower id first. Exact: every photo is compared. Fewer than `k` where there are fewer
-    /// people.
+    /// equally near people the lower id first. Exact: every photo is compared by its code of eight bits a number, and by its
+    /// full numbers where the code does not rule it out. Fewer than `k` where there are fewer people.
     ///
-    /// Allocates nothing but the answer.
+    /// Allocates nothing but the answer and the query's code.
     ///
     /// # Errors
     /// [`GalleryError::Query`] where the query has another length than the gallery's vectors, holds a number that is
@@ -134,60 +141,80 @@ impl Snapshot {
     pub fn search(&self, query: &[f32], k: usize) -> Result<Vec<Match>, GalleryError> {
         check_vector(query, &self.embedding)
             .map_err(|fault| GalleryError::Query { network: self.embedding.name.clone(), fault })?;
-        let length = length(query);
+        let (length, coded) = (length(query), CodedQuery::new(query));
         let (whole, rest) = query.as_chunks::<LANES>();
         let mut last = NOTHING;
         last.0[..rest.len()].copy_from_slice(rest);
         let query = Query { whole, last: (!rest.is_empty()).then_some(&last) };
         Ok(match self.embedding.metric {
-            Metric::Euclidean => self.nearest(k, |row| query.squared_distance(row), f32::sqrt),
+            Metric::Euclidean => {
+                let least = |note: &Note, product| coded.least_squared_distance(note, product);
+                self.nearest(k, &coded, least, |row| query.squared_distance(row), f32::sqrt)
+            }
             Metric::Cosine => {
                 // The rows have length one; dividing by the query's length does the rest. Rounding may leave the
                 // cosine a little outside -1..1.
                 let scale = 1.0 / length;
-                self.nearest(k, |row| -query.dot(row), |minus_dot| (1.0 + minus_dot * scale).clamp(0.0, 2.0))
+                let least = |note: &Note, product| -coded.most(note, product);
+                let distance = |minus_dot: f32| (1.0 + minus_dot * scale).clamp(0.0, 2.0);
+                self.nearest(k, &coded, least, |row| -query.dot(row), distance)
             }
         })
     }
 
-    /// `far(row)` is less for a nearer row; `distance` turns it, without changing the order, into the distance.
-    fn nearest(&self, k: usize, far: impl Fn(&[Piece]) -> f32, distance: impl Fn(f32) -> f32) -> Vec<Match> {
-        let k = k.min(self.people.len());
-        let mut best: Vec<Match> = Vec::with_capacity(k);
-        if k == 0 {
-            return best;
+    /// `far(row)` is less for a nearer row, and never below `least(note, product)` of its code; `distance` turns it, without
+    /// changing the order, into the distance.
+    fn nearest(
+        &self,
+        k: usize,
+        coded: &CodedQuery,
+        least: impl Fn(&Note, i32) -> f32,
+        far: impl Fn(&[Piece]) -> f32,
+        distance: impl Fn(f32) -> f32,
+    ) -> Vec<Match> {
+        let mut best = Best { k: k.min(self.people.len()), matches: Vec::new(), fars: Vec::new() };
+        if best.k == 0 {
+            return best.matches;
         }
-        for person in &self.people {
-            let rows = &self.rows[person.rows.start * self.pieces..person.rows.end * self.pieces];
-            let mut nearest = (f32::INFINITY, person.rows.start);
-            for (row, number) in rows.chunks_exact(self.pieces).zip(person.rows.clone()) {
-                let far = far(row);
-                if far < nearest.0 {
-                    nearest = (far, number);
+        let mut people = self.people.iter();
+        let mut person = people.next();
+        let mut nearest = (f32::INFINITY, 0);
+        let mut products = [0; BLOCK];
+        for (block, notes) in self.codes.notes().chunks(BLOCK).enumerate() {
+            let first = block * BLOCK;
+            let products = &mut products[..notes.len()];
+            self.codes.products(coded, first, products);
+            for (row, (note, product)) in (first..).zip(notes.iter().zip(products)) {
+                // A bound that is no number rules nothing out.
+                let ruled_out = least(note, *product) > best.bar();
+                if !ruled_out {
+                    let far = far(&self.rows[row * self.pieces..(row + 1) * self.pieces]);
+                    if far < nearest.0 {
+                        nearest = (far, row);
+                    }
+                }
+                if person.is_some_and(|person| person.rows.end == row + 1) {
+                    if let (Some(person), true) = (person, nearest.0 < f32::INFINITY) {
+                        best.offer(nearest.0, distance(nearest.0), |distance| {
+                            self.matched(person, nearest.1, distance)
+                        });
+                    }
+                    (person, nearest) = (people.next(), (f32::INFINITY, 0));
                 }
             }
-            let distance = distance(nearest.0);
-            if best.len() == k {
-                if distance.total_cmp(&best[k - 1].distance) != Ordering::Less {
-                    continue;
-                }
-                best.pop();
-            }
-            // People come by rising id, so an equally near one goes behind those already there.
-            let place = best.partition_point(|m| m.distance <= distance);
-            best.insert(
-                place,
-                Match {
-                    person: person.id,
-                    name: Arc::clone(&person.name),
-                    photo: self.photos[nearest.1],
-                    distance,
-                    similarity: self.similarity(distance),
-                    same_person: distance <= self.embedding.same_person,
-                },
-            );
         }
-        best
+        best.matches
+    }
+
+    fn matched(&self, person: &Person, row: usize, distance: f32) -> Match {
+        Match {
+            person: person.id,
+            name: Arc::clone(&person.name),
+            photo: self.photos[row],
+            distance,
+            similarity: self.similarity(distance),
+            same_person: distance <= self.embedding.same_person,
+        }
     }
 
     /// A distance as a likeness from 1 to 0, straight between three points: distance 0 is 1, the same-person threshold
@@ -197,6 +224,37 @@ impl Snapshot {
     /// about it was fitted to how often two pictures at that distance show one person.
     pub fn similarity(&self, distance: f32) -> f32 {
         (1.0 - 0.5 * distance / self.embedding.same_person).clamp(0.0, 1.0)
+    }
+}
+
+/// The nearest people so far.
+struct Best {
+    /// At most so many.
+    k: usize,
+    /// Nearest first.
+    matches: Vec<Match>,
+    /// How far each of them is, before it became a distance.
+    fars: Vec<f32>,
+}
+
+impl Best {
+    /// Who is further than this is not among them.
+    fn bar(&self) -> f32 {
+        if self.fars.len() == self.k { self.fars[self.k - 1] } else { f32::INFINITY }
+    }
+
+    /// A person, by rising id: an equally near one goes behind those already there.
+    fn offer(&mut self, far: f32, distance: f32, matched: impl FnOnce(f32) -> Match) {
+        if self.matches.len() == self.k {
+            if distance.total_cmp(&self.matches[self.k - 1].distance) != Ordering::Less {
+                return;
+            }
+            self.matches.pop();
+            self.fars.pop();
+        }
+        let place = self.matches.partition_point(|m| m.distance <= distance);
+        self.matches.insert(place, matched(distance));
+        self.fars.insert(place, far);
     }
 }
 

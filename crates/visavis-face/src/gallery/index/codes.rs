@@ -1,0 +1,178 @@
+//! Vectors once more in eight bits a number, and how wrong they can be: a search reads a quarter of the memory and looks at
+//! the exact numbers only where they can change the answer, so that it stays exact.
+//!
+//! A row is x = c + e with c = s·q, q whole numbers of −127 to 127; the query u = d + f alike. Then ⟨x, u⟩ differs from ⟨c, d⟩
+//! by ⟨c, f⟩ + ⟨e, u⟩, at most |c|·|f| + |e|·|u| (Cauchy and Schwarz).
+
+use multiversion::multiversion;
+
+/// Numbers in a piece: a cache line.
+const LANES: usize = 64;
+
+/// Rows whose products are taken at once, before any of them is judged.
+pub(super) const BLOCK: usize = 256;
+
+/// What the sums of 32-bit floats may be off, of the product of two lengths.
+const ROUNDING: f32 = 1e-5;
+
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+struct Piece([i8; LANES]);
+
+/// What is known of a row beside its code.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Note {
+    /// s.
+    scale: f32,
+    /// |c|.
+    coded: f32,
+    /// |e|.
+    rest: f32,
+    /// |x|².
+    pub(super) square: f32,
+}
+
+/// The codes of all rows.
+#[derive(Debug)]
+pub(super) struct Codes {
+    /// `[rows, pieces]`, row-major, filled up with zeros.
+    pieces: Vec<Piece>,
+    /// Pieces in a row.
+    each: usize,
+    notes: Vec<Note>,
+}
+
+/// A query in the same code.
+pub(super) struct CodedQuery {
+    pieces: Vec<Piece>,
+    note: Note,
+    /// |u|.
+    length: f32,
+}
+
+impl Codes {
+    pub(super) fn new(length: usize) -> Self {
+        Self { pieces: Vec::new(), each: length.div_ceil(LANES), notes: Vec::new() }
+    }
+
+    /// Appends a row.
+    pub(super) fn push(&mut self, row: &[f32]) {
+        let note = code(row, &mut self.pieces);
+        self.notes.push(note);
+    }
+
+    /// What is known of each row.
+    pub(super) fn notes(&self) -> &[Note] {
+        &self.notes
+    }
+
+    /// ⟨q, p⟩ for the rows from `first` on, as many as `products` takes.
+    pub(super) fn products(&self, query: &CodedQuery, first: usize, products: &mut [i32]) {
+        products_of_rows(&self.pieces[first * self.each..], &query.pieces, products);
+    }
+}
+
+impl CodedQuery {
+    pub(super) fn new(query: &[f32]) -> Self {
+        let mut pieces = Vec::with_capacity(query.len().div_ceil(LANES));
+        let note = code(query, &mut pieces);
+        Self { pieces, note, length: note.square.sqrt() }
+    }
+
+    /// Most that ⟨x, u⟩ can be, in exact numbers or summed up in floats.
+    pub(super) fn most(&self, row: &Note, product: i32) -> f32 {
+        let about = row.scale * self.note.scale * product as f32;
+        let off = row.coded * self.note.rest + row.rest * self.length;
+        about + off + ROUNDING * (row.coded + row.rest) * self.length
+    }
+
+    /// Least that |x − u|² can be.
+    pub(super) fn least_squared_distance(&self, row: &Note, product: i32) -> f32 {
+        let squares = row.square + self.note.square;
+        squares - 2.0 * self.most(row, product) - ROUNDING * squares
+    }
+}
+
+/// Appends the code of a vector.
+fn code(vector: &[f32], pieces: &mut Vec<Piece>) -> Note {
+    let largest = vector.iter().fold(0.0f32, |most, value| most.max(value.abs()));
+    let scale = largest / 127.0;
+    let [mut coded, mut rest, mut square] = [0.0f32; 3];
+    for part in vector.chunks(LANES) {
+        let mut piece = Piece([0; LANES]);
+        for (to, value) in piece.0.iter_mut().zip(part) {
+            // A scale that underflows leaves nothing, and all of the value is rest.
+            let whole = if scale > 0.0 { (value / scale).round().clamp(-127.0, 127.0) } else { 0.0 };
+            *to = whole as i8;
+            coded += (scale * whole).powi(2);
+            rest += (value - scale * whole).powi(2);
+            square += value * value;
+        }
+        pieces.push(piece);
+    }
+    // Lengths may be short of the truth by rounding; never by so much.
+    let length = |squares: f32| squares.sqrt() * (1.0 + ROUNDING);
+    Note { scale, coded: length(coded), rest: length(rest), square }
+}
+
+/// The sum of the products of each row's numbers with the query's.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+fn products_of_rows(rows: &[Piece], query: &[Piece], products: &mut [i32]) {
+    for (row, product) in rows.chunks_exact(query.len()).zip(products) {
+        let mut sum = 0;
+        for (a, b) in row.iter().zip(query) {
+            // 16-bit products of neighbours are what processors add up in one instruction.
+            sum += a.0.iter().zip(&b.0).map(|(a, b)| i32::from(i16::from(*a) * i16::from(*b))).sum::<i32>();
+        }
+        *product = sum;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn dot(a: &[f32], b: &[f32]) -> f64 {
+        a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+    }
+
+    proptest! {
+        #[test]
+        fn bounds_hold(pairs in prop::collection::vec((-5f32..5.0, -3f32..3.0), 1..200), power in -12i32..12) {
+            let (row, query): (Vec<f32>, Vec<f32>) = pairs.into_iter().map(|(a, b)| (a * 10f32.powi(power), b)).unzip();
+            let mut codes = Codes::new(row.len());
+            codes.push(&row);
+            let coded = CodedQuery::new(&query);
+            let mut products = [0];
+            codes.products(&coded, 0, &mut products);
+            let (exact, most) = (dot(&row, &query), coded.most(&codes.notes()[0], products[0]));
+            prop_assert!(f64::from(most) >= exact, "{most} is less than {exact}");
+            let away: f64 = row.iter().zip(&query).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();
+            let least = coded.least_squared_distance(&codes.notes()[0], products[0]);
+            prop_assert!(f64::from(least) <= away, "{least} is more than {away}");
+        }
+    }
+
+    #[test]
+    fn bounds_are_near() {
+        let mut random = 1u32;
+        let mut number = || {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            random as f32 / u32::MAX as f32 - 0.5
+        };
+        let mut unit = || {
+            let vector: Vec<f32> = (0..128).map(|_| number()).collect();
+            let length = dot(&vector, &vector).sqrt() as f32;
+            vector.into_iter().map(|value| value / length).collect::<Vec<f32>>()
+        };
+        let (row, query) = (unit(), unit());
+        let mut codes = Codes::new(128);
+        codes.push(&row);
+        let coded = CodedQuery::new(&query);
+        let mut products = [0];
+        codes.products(&coded, 0, &mut products);
+        let off = f64::from(coded.most(&codes.notes()[0], products[0])) - dot(&row, &query);
+        assert!((0.0..0.02).contains(&off), "{off}");
+    }
+}
