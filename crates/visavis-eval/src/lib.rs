@@ -18,5 +18,6 @@ pub mod padded;
 pub mod plots;
 pub mod protocol;
 mod random;
+pub mod similarity;
 pub mod speed;
 pub mod tables;

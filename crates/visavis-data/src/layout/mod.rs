@@ -8,6 +8,7 @@ mod field;
 pub mod genki4k;
 pub mod imdb_wiki;
 pub mod lap;
+pub mod lfw;
 mod list;
 mod matlab;
 pub mod mtfl;
@@ -41,11 +42,13 @@ pub enum Layout {
     Genki4k,
     /// CelebA: [`celeba`].
     CelebA,
+    /// LFW: [`lfw`].
+    Lfw,
 }
 
 impl Layout {
     /// All of them, in the order in which a help text lists them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Table,
         Self::Classes,
         Self::Mtfl,
@@ -55,6 +58,7 @@ impl Layout {
         Self::UtkFace,
         Self::Genki4k,
         Self::CelebA,
+        Self::Lfw,
     ];
 
     /// Its name on the command line.
@@ -70,6 +74,7 @@ impl Layout {
             Self::UtkFace => "utkface",
             Self::Genki4k => "genki4k",
             Self::CelebA => "celeba",
+            Self::Lfw => "lfw",
         }
     }
 
@@ -86,6 +91,7 @@ impl Layout {
             Self::UtkFace => "UTKFace: age_gender_race_time.jpg (age, gender, race)",
             Self::Genki4k => "GENKI-4K: labels.txt and files/ (smile)",
             Self::CelebA => "CelebA: list_attr_celeba.txt … (gender, smile, glasses, identity, keypoints)",
+            Self::Lfw => "LFW: Name_Surname_0001.jpg (identity)",
         }
     }
 }
@@ -117,6 +123,7 @@ pub fn read(layout: Layout, path: &Path) -> Result<DataSet, DataError> {
         Layout::UtkFace => utkface::read(path),
         Layout::Genki4k => genki4k::read(path),
         Layout::CelebA => celeba::read(path),
+        Layout::Lfw => lfw::read(path),
     }
 }
 

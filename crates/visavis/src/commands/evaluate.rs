@@ -9,6 +9,7 @@ mod keypoints;
 mod machine;
 mod main_face;
 mod sheet;
+mod similarity;
 mod speed;
 mod tables;
 
@@ -22,6 +23,7 @@ use clap::{Parser, Subcommand};
   visavis evaluate main-face --layout table --from mine --sheet missed.png
   visavis evaluate keypoints --data packs/mtfl --network mtcnn_onet,yunet_n --view labelled,detected
   visavis evaluate attributes --data packs/utkface --network faceapi_age_gender --groups
+  visavis evaluate similarity --data packs/lfw --pairs pairs.txt --network dlib_face_recognition --split all
   visavis evaluate speed --network yunet_n")]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -34,6 +36,7 @@ enum Command {
     MainFace(main_face::Args),
     Keypoints(keypoints::Args),
     Attributes(attributes::Args),
+    Similarity(similarity::Args),
     Speed(speed::Args),
     Tables(tables::Args),
 }
@@ -44,6 +47,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Command::MainFace(args) => main_face::run(args),
         Command::Keypoints(args) => keypoints::run(args),
         Command::Attributes(args) => attributes::run(args),
+        Command::Similarity(args) => similarity::run(args),
         Command::Speed(args) => speed::run(args),
         Command::Tables(args) => tables::run(args),
     }

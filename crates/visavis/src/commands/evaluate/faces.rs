@@ -12,6 +12,7 @@ use visavis_eval::plots::Plot;
 use visavis_eval::protocol::{AttributeNetworks, KeypointFinder, Progress, ProtocolError, ProtocolParams, View};
 use visavis_face::FaceDetector;
 use visavis_face::detect::DetectorParams;
+use visavis_image::{Picture, codec};
 use visavis_infer::{Manifest, Registry, Runtime, Task};
 use visavis_live::{Loader, RegistryLoader};
 
@@ -170,6 +171,13 @@ pub(super) fn write_plot(folder: &Path, name: &str, plot: &impl Plot) -> Result<
         std::fs::write(&path, bytes).with_context(|| format!("{} cannot be written", path.display()))?;
     }
     Ok(())
+}
+
+/// Writes a picture, PNG or JPEG by the file's ending.
+pub(super) fn write_picture(path: &Path, picture: &Picture) -> Result<()> {
+    let png = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png"));
+    let bytes = if png { codec::encode_png(picture)? } else { codec::encode_jpeg(picture, 90)? };
+    std::fs::write(path, bytes).with_context(|| format!("{} cannot be written", path.display()))
 }
 
 /// What is to be known of the faces of a view beyond their number.

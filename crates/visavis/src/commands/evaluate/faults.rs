@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use visavis_data::boxes::{Label, LabelledImage};
 use visavis_eval::detection::{FalseAlarm, Miss, faults};
 use visavis_eval::fault_sheet::{FaultSheet, Mark};
-use visavis_image::{Rect, codec};
+use visavis_image::Rect;
 
 use super::detection::Run;
 use super::detectors::PictureSet;
+use super::faces::write_picture;
 
 /// Crops in a row: 1,600 pixels, a screen.
 const COLUMNS: u32 = 8;
@@ -37,9 +38,7 @@ pub(super) fn write_sheet(path: &Path, set: &PictureSet, run: &Run, count: usize
         add(&mut sheet, set, run, image, (alarm.detection.rect, Mark::Detected), alarm_caption(alarm))?;
     }
     let sheet = sheet.draw();
-    let png = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png"));
-    let bytes = if png { codec::encode_png(&sheet)? } else { codec::encode_jpeg(&sheet, 90)? };
-    std::fs::write(path, bytes).with_context(|| format!("{} cannot be written", path.display()))
+    write_picture(path, &sheet)
 }
 
 fn miss_caption(miss: &Miss, rect: &Rect) -> String {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Parser;
 use serde::Serialize;
 use visavis_data::layout::{self, Layout};
@@ -13,10 +13,10 @@ use visavis_eval::bootstrap::{Bootstrap, Estimate};
 use visavis_eval::fault_sheet::{FaultSheet, Mark};
 use visavis_eval::groups::Grouping;
 use visavis_face::Face;
-use visavis_image::{Rect, codec};
+use visavis_image::Rect;
 
 use super::detectors::SizedDetector;
-use super::faces::progress_bar;
+use super::faces::{progress_bar, write_picture};
 use super::sheet::Sheet;
 use crate::commands::gallery::read_picture;
 use crate::options::{EngineArgs, NetworkArgs, complain, parse_size, say, say_json};
@@ -170,8 +170,5 @@ fn write_sheet(path: &Path, args: &Args, set: &DataSet, name: &str, found: &[Opt
         let subject = sample.rect.unwrap_or(middle);
         sheet.add(&picture, (subject, Mark::Labelled), &[], [format!("{width:.0}×{height:.0}"), sample.file.clone()]);
     }
-    let png = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png"));
-    let drawn = sheet.draw();
-    let bytes = if png { codec::encode_png(&drawn)? } else { codec::encode_jpeg(&drawn, 90)? };
-    std::fs::write(path, bytes).with_context(|| format!("{} cannot be written", path.display()))
+    write_picture(path, &sheet.draw())
 }

@@ -1,0 +1,261 @@
+//! `visavis evaluate similarity`: whether embeddings tell who is who.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use clap::Parser;
+use serde::Serialize;
+use visavis_data::layout::lfw::{FacePair, pairs, stem};
+use visavis_data::pack::{Pack, PackedFace};
+use visavis_eval::bootstrap::Bootstrap;
+use visavis_eval::protocol::{AttributeAnswer, View, ViewAnswers};
+use visavis_eval::similarity::{
+    self, Embedded, Identification, OpenSet, Pair, Verification, answers, identification, open_set, verification,
+};
+use visavis_image::draw::{Colour, TextPainter, Weight, outline, paste_rounded};
+use visavis_image::{Picture, Rect, Similarity, warp_into};
+use visavis_infer::manifest::{HeadDecode, Metric};
+use visavis_infer::{Manifest, Task};
+
+use super::attributes::measure;
+use super::faces::{FaceArgs, Networks, note, write_picture};
+use super::sheet::Sheet;
+use crate::options::{EngineArgs, complain, say_json};
+
+/// Whether embeddings tell who is who
+///
+/// On packs whose faces have identities. Identification: a third of each person's photos ask, the others are the gallery.
+/// Among strangers: a third of the people are left out of the gallery. Verification: the pairs of a list, each fold at the
+/// threshold that is best on the others. Every network sees the very same faces.
+#[derive(Parser)]
+#[command(after_help = "Examples:
+  visavis evaluate similarity --data packs/celeba --network dlib_face_recognition --view detected,small
+  visavis evaluate similarity --data packs/lfw --split all --pairs lfw/pairs.txt --network dlib_face_recognition
+  visavis evaluate similarity --data packs/celebrities --split all --network dlib_face_recognition --sheet top5.png")]
+pub(super) struct Args {
+    /// The networks under test
+    #[arg(long, required = true, value_delimiter = ',', value_name = "NETWORK,…")]
+    network: Vec<String>,
+    /// What finds the keypoints by which faces are aligned, as live; without it the detector's are taken
+    #[arg(long, value_name = "NETWORK")]
+    keypoints: Option<String>,
+    #[command(flatten)]
+    faces: FaceArgs,
+    /// Pairs to verify: LFW's pairs.txt, or a CSV with the columns fold, a, b, same
+    #[arg(long, value_name = "FILE")]
+    pairs: Option<PathBuf>,
+    /// Share of strangers' queries that may be taken for somebody
+    #[arg(long, default_value_t = 0.01, value_name = "SHARE")]
+    fpir: f64,
+    /// Draw queries beside the five most similar photos of the gallery, PNG or JPEG by its ending; for one pack, view and
+    /// network
+    #[arg(long, value_name = "FILE")]
+    sheet: Option<PathBuf>,
+    /// Queries on the sheet: those that went wrong first
+    #[arg(long, default_value_t = 24, value_name = "N", requires = "sheet")]
+    sheet_count: usize,
+    #[command(flatten)]
+    engines: EngineArgs,
+    /// As JSON, for scripts
+    #[arg(long)]
+    json: bool,
+}
+
+/// The figures of one network under one view of one pack.
+#[derive(Serialize)]
+struct Row {
+    set: String,
+    fingerprint: String,
+    view: View,
+    network: String,
+    /// Faces of which there is no such view.
+    left_out: usize,
+    /// Faces that the view leaves as they are.
+    unchanged: usize,
+    identification: Option<Identification>,
+    open_set: Option<OpenSet>,
+    verification: Option<Verification>,
+}
+
+pub(super) fn run(args: &Args) -> Result<()> {
+    let networks = Networks::open(&args.engines)?;
+    networks.check(&args.network, &[Task::Similarity])?;
+    networks.check(args.keypoints.as_slice(), &[Task::Keypoints])?;
+    let one = args.network.len() == 1 && args.faces.data.len() == 1 && args.faces.view.len() == 1;
+    if args.sheet.is_some() && !one {
+        bail!("--sheet is for one pack, one view and one network");
+    }
+    let listed = args.pairs.as_deref().map(pairs).transpose()?;
+    let mut rows = Vec::new();
+    for pack in args.faces.packs()? {
+        let keypoints = args.keypoints.as_deref();
+        for answers in measure(&networks, &args.network, keypoints, &pack, &args.faces, args.engines.threads)? {
+            for (place, network) in args.network.iter().enumerate() {
+                let metric = metric(networks.manifest(network)?)?;
+                let (faces, packed) = embedded(&pack, &answers, place);
+                if let Some(path) = &args.sheet {
+                    write_sheet(path, args, metric, &pack, &faces, &packed)?;
+                }
+                let bootstrap = Bootstrap::default();
+                rows.push(Row {
+                    set: pack.info().name.clone(),
+                    fingerprint: pack.fingerprint().to_owned(),
+                    view: answers.view,
+                    network: network.clone(),
+                    left_out: answers.left_out,
+                    unchanged: answers.unchanged,
+                    identification: identification(metric, &faces, &bootstrap),
+                    open_set: open_set(metric, &faces, args.fpir, &bootstrap),
+                    verification: listed
+                        .as_deref()
+                        .and_then(|listed| verification(&measured(metric, &faces, listed), &bootstrap)),
+                });
+            }
+        }
+    }
+    if args.json { say_json(&rows) } else { print(&rows) }
+}
+
+fn metric(manifest: &Manifest) -> Result<Metric> {
+    match manifest.head(Task::Similarity).map(|(_, head)| &head.decode) {
+        Some(HeadDecode::Embedding { metric, .. }) => Ok(*metric),
+        _ => bail!("{} makes no embedding", manifest.name),
+    }
+}
+
+/// The faces that have both an identity and an embedding, and where they come from.
+fn embedded<'a>(
+    pack: &'a Pack,
+    answers: &'a ViewAnswers<AttributeAnswer>,
+    network: usize,
+) -> (Vec<Embedded<'a>>, Vec<usize>) {
+    let found = answers.of(network).filter_map(|(place, findings)| {
+        let face: &PackedFace = &pack.faces()[place];
+        let (identity, vector) = (face.identity.as_deref()?, findings.embedding.as_deref()?);
+        Some((Embedded { file: &face.file, identity, vector }, place))
+    });
+    found.unzip()
+}
+
+/// The pairs of a list of which both faces are there.
+fn measured(metric: Metric, faces: &[Embedded], listed: &[FacePair]) -> Vec<Pair> {
+    let by_name: HashMap<&str, &Embedded> = faces.iter().map(|face| (stem(face.file), face)).collect();
+    let both = |pair: &FacePair| {
+        let [a, b] = pair.faces.each_ref().map(|name| by_name.get(&**name));
+        let distance = similarity::distance(metric, a?.vector, b?.vector);
+        Some(Pair { distance, same: pair.same, fold: pair.fold })
+    };
+    let found: Vec<Pair> = listed.iter().filter_map(both).collect();
+    if found.len() < listed.len() {
+        complain(&format!("{} of {} pairs have a face that is not there", listed.len() - found.len(), listed.len()));
+    }
+    found
+}
+
+fn print(rows: &[Row]) -> Result<()> {
+    let mut sheet = Sheet::new(&["set", "view", "network", "figure", "n", "value", "note"]);
+    for row in rows {
+        let mut line = |figure: &str, n: usize, value: String, remark: String| {
+            sheet.row([
+                row.set.clone(),
+                row.view.to_string(),
+                row.network.clone(),
+                figure.to_owned(),
+                n.to_string(),
+                value,
+                remark,
+            ]);
+        };
+        let seen = note(row.left_out, row.unchanged);
+        if let Some(found) = &row.identification {
+            let gallery = format!("{} photos of {} people to choose from", found.gallery, found.people);
+            for (figure, value, remark) in [
+                ("rank-1, %", &found.rank_1, gallery),
+                ("rank-5, %", &found.rank_5, String::new()),
+                ("rank-10, %", &found.rank_10, String::new()),
+                ("mAP, %", &found.mean_average_precision, seen.clone()),
+            ] {
+                line(figure, value.n, value.times(100.0).text(1), remark);
+            }
+        }
+        if let Some(found) = &row.open_set {
+            let figure = format!("FNIR at FPIR {} %, %", found.fpir * 100.0);
+            let remark = format!("threshold {:.3}, by {} strangers", found.threshold, found.strangers);
+            line(&figure, found.fnir.n, found.fnir.times(100.0).text(1), remark);
+        }
+        if let Some(found) = &row.verification {
+            let remark = format!("best threshold {:.3}", found.threshold);
+            line("verification, %", found.accuracy.n, found.accuracy.times(100.0).text(2), remark);
+            for (rate, accepted) in found.accepted {
+                let share = accepted.map_or("–".to_owned(), |share| format!("{:.1}", share * 100.0));
+                line(&format!("TAR at FAR {} %, %", rate * 100.0), found.accuracy.n, share, String::new());
+            }
+        }
+    }
+    sheet.print()
+}
+
+/// Sides of a photo on the sheet in pixels.
+const SIDE: u32 = 128;
+const GAP: u32 = 8;
+const CAPTION: u32 = 20;
+const TOP: usize = 5;
+const GROUND: [u8; 3] = [24, 24, 28];
+const TEXT: Colour = Colour::new(235, 235, 235);
+const RIGHT: Colour = Colour::new(80, 230, 120);
+const WRONG: Colour = Colour::new(255, 90, 80);
+
+/// Two queries in a row, each with its five nearest: framed green where they show the same person.
+fn write_sheet(
+    path: &Path,
+    args: &Args,
+    metric: Metric,
+    pack: &Pack,
+    faces: &[Embedded],
+    packed: &[usize],
+) -> Result<()> {
+    let mut found = answers(metric, faces, TOP);
+    let wrong = |(query, order): &(usize, Vec<(f32, usize)>)| {
+        order.first().is_none_or(|(_, place)| faces[*place].identity != faces[*query].identity)
+    };
+    // Even distances through those that went right, all that went wrong before them.
+    found.sort_by_key(|answer| !wrong(answer));
+    let mistakes = found.iter().filter(|answer| wrong(answer)).count();
+    found.truncate(args.sheet_count.max(1));
+    let (cell, strip) = ([SIDE + GAP, SIDE + GAP + CAPTION], (TOP as u32 + 1) * (SIDE + GAP) + 2 * GAP);
+    let rows = found.len().div_ceil(2) as u32;
+    let mut sheet = Picture::filled(2 * strip, rows * cell[1] + GAP + CAPTION, GROUND);
+    let mut text = TextPainter::new();
+    let title = format!(
+        "{} on {}: {mistakes} queries went wrong, first; then some that went right",
+        args.network[0],
+        pack.info().name
+    );
+    text.draw(&mut sheet, GAP as f32, CAPTION as i32 - 5, &title, Weight::Bold, 13, TEXT);
+    for (at, (query, order)) in found.iter().enumerate() {
+        let (left, top) = ((at as u32 % 2) * strip + GAP, (at as u32 / 2) * cell[1] + GAP + CAPTION);
+        let shown = std::iter::once((None, *query)).chain(order.iter().map(|(away, place)| (Some(*away), *place)));
+        for (column, (away, place)) in shown.enumerate() {
+            let (face, photo) = (&pack.faces()[packed[place]], pack.picture(packed[place])?);
+            let mut small = Picture::new(SIDE, SIDE);
+            let square = face.rect.square().expanded(1.3);
+            let to_photo = Similarity::scale_then_shift(square.width / SIDE as f32, square.x, square.y);
+            warp_into(&photo, &to_photo, &mut small);
+            let x = left + column as u32 * cell[0] + if column > 0 { GAP } else { 0 };
+            paste_rounded(&mut sheet, &small, x as i32, top as i32, 0.0);
+            let caption = match away {
+                None => faces[place].identity.to_owned(),
+                Some(away) => {
+                    let same = faces[place].identity == faces[*query].identity;
+                    let frame = Rect::new(x as f32, top as f32, SIDE as f32, SIDE as f32);
+                    outline(&mut sheet, &frame, 3.0, if same { RIGHT } else { WRONG });
+                    format!("{away:.2} {}", faces[place].identity)
+                }
+            };
+            let caption = text.fitted(&caption, Weight::Regular, 12, SIDE as f32).into_owned();
+            text.draw(&mut sheet, x as f32, (top + SIDE) as i32 + 14, &caption, Weight::Regular, 12, TEXT);
+        }
+    }
+    write_picture(path, &sheet)
+}
