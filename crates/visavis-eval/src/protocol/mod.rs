@@ -15,7 +15,7 @@ use visavis_data::{DataError, Split, pack::Pack, pack::PackedFace};
 use visavis_face::{Detect, FaceError, Findings, Locate, Recognise};
 use visavis_image::{Landmarks, Picture, Rect};
 
-pub use walk::{Progress, attributes, keypoints};
+pub use walk::{Progress, attributes, embeddings, keypoints};
 
 /// Where faces come from: a pack, or what a test makes up.
 pub trait FaceSource: Sync {

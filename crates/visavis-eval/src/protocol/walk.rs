@@ -55,6 +55,20 @@ pub fn attributes(
     walk(source, params, &faces, make, progress, tell)
 }
 
+/// Runs networks that make embeddings over the faces of whom the set says who they are.
+///
+/// # Errors
+/// As [`attributes`].
+pub fn embeddings(
+    source: &dyn FaceSource,
+    params: &ProtocolParams,
+    make: Make<'_, AttributeNetworks>,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Vec<ViewAnswers<AttributeAnswer>>, ProtocolError> {
+    let faces = select(source.faces(), params, |face| face.identity.is_some())?;
+    walk(source, params, &faces, make, progress, tell)
+}
+
 /// How far a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {

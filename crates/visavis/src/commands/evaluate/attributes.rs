@@ -13,7 +13,7 @@ use visavis_eval::plots::{AgeMap, ConfusionMatrix};
 use visavis_eval::protocol::{self, AttributeAnswer, View, ViewAnswers};
 use visavis_infer::Task;
 
-use super::faces::{FaceArgs, Networks, explain, note, progress_bar, told, write_plot};
+use super::faces::{FaceArgs, Networks, note, watched, write_plot};
 use super::sheet::Sheet;
 use crate::options::{EngineArgs, say, say_json};
 
@@ -105,7 +105,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if args.json { say_json(&rows) } else { print(&rows) }
 }
 
-/// Runs the networks over a pack.
+/// Runs networks that tell age, gender or smile over a pack.
 pub(super) fn measure(
     networks: &Networks,
     names: &[String],
@@ -114,11 +114,8 @@ pub(super) fn measure(
     faces: &FaceArgs,
     threads: usize,
 ) -> Result<Vec<ViewAnswers<AttributeAnswer>>> {
-    let bar = progress_bar(0, "faces").with_message(pack.info().name.clone());
     let make = || networks.attributes(names, keypoints);
-    let answers = protocol::attributes(pack, &faces.params(threads), &make, &told(&bar));
-    bar.finish_and_clear();
-    answers.map_err(explain)
+    watched(pack, |progress| protocol::attributes(pack, &faces.params(threads), &make, progress))
 }
 
 /// The faces of one view and what one network said of them.

@@ -142,8 +142,22 @@ impl Networks {
     }
 }
 
+/// Runs networks over the faces of a pack behind a progress bar.
+pub(super) fn watched<A>(
+    pack: &Pack,
+    run: impl FnOnce(&(dyn Fn(Progress) + Sync)) -> Result<A, ProtocolError>,
+) -> Result<A> {
+    let bar = progress_bar(0, "faces").with_message(pack.info().name.clone());
+    let answers = run(&|progress| match progress {
+        Progress::Faces(count) => bar.set_length(count as u64),
+        Progress::Done => bar.inc(1),
+    });
+    bar.finish_and_clear();
+    answers.map_err(explain)
+}
+
 /// Says what to do about a run that failed.
-pub(super) fn explain(error: ProtocolError) -> anyhow::Error {
+fn explain(error: ProtocolError) -> anyhow::Error {
     let locator = matches!(error, ProtocolError::NoLocator { .. });
     let error = anyhow::Error::from(error);
     if locator { error.context("name a keypoint network with --keypoints NETWORK") } else { error }
@@ -153,14 +167,6 @@ pub(super) fn progress_bar(length: u64, things: &str) -> ProgressBar {
     let template = format!("{{bar:32}} {{pos}}/{{len}} {things}, {{per_sec}}, {{eta}} left {{msg}}");
     ProgressBar::new(length)
         .with_style(ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar()))
-}
-
-/// Passes progress on to a bar.
-pub(super) fn told(bar: &ProgressBar) -> impl Fn(Progress) + Sync + '_ {
-    |progress| match progress {
-        Progress::Faces(count) => bar.set_length(count as u64),
-        Progress::Done => bar.inc(1),
-    }
 }
 
 /// Writes a plot as NAME.svg and NAME.png.

@@ -13,7 +13,7 @@ use visavis_eval::plots::{CumulativeErrors, ErrorCurve};
 use visavis_eval::protocol::{self, KeypointAnswer, View, ViewAnswers};
 use visavis_infer::Task;
 
-use super::faces::{FaceArgs, Networks, explain, note, progress_bar, told, write_plot};
+use super::faces::{FaceArgs, Networks, note, watched, write_plot};
 use super::sheet::Sheet;
 use crate::options::{EngineArgs, say, say_json};
 
@@ -112,10 +112,8 @@ pub(super) fn measure(
     faces: &FaceArgs,
     threads: usize,
 ) -> Result<Vec<ViewAnswers<KeypointAnswer>>> {
-    let bar = progress_bar(0, "faces").with_message(pack.info().name.clone());
-    let answers = protocol::keypoints(pack, &faces.params(threads), &|| networks.finders(names), &told(&bar));
-    bar.finish_and_clear();
-    answers.map_err(explain)
+    let make = || networks.finders(names);
+    watched(pack, |progress| protocol::keypoints(pack, &faces.params(threads), &make, progress))
 }
 
 /// The faces of one view and what one network said of them.

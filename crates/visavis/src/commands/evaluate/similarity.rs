@@ -9,7 +9,7 @@ use serde::Serialize;
 use visavis_data::layout::lfw::{FacePair, pairs, stem};
 use visavis_data::pack::{Pack, PackedFace};
 use visavis_eval::bootstrap::Bootstrap;
-use visavis_eval::protocol::{AttributeAnswer, View, ViewAnswers};
+use visavis_eval::protocol::{self, AttributeAnswer, View, ViewAnswers};
 use visavis_eval::similarity::{
     self, Embedded, Identification, OpenSet, Pair, Verification, answers, identification, open_set, verification,
 };
@@ -18,8 +18,7 @@ use visavis_image::{Picture, Rect, Similarity, warp_into};
 use visavis_infer::manifest::{HeadDecode, Metric};
 use visavis_infer::{Manifest, Task};
 
-use super::attributes::measure;
-use super::faces::{FaceArgs, Networks, note, write_picture};
+use super::faces::{FaceArgs, Networks, note, watched, write_picture};
 use super::sheet::Sheet;
 use crate::options::{EngineArgs, complain, say_json};
 
@@ -90,7 +89,9 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let mut rows = Vec::new();
     for pack in args.faces.packs()? {
         let keypoints = args.keypoints.as_deref();
-        for answers in measure(&networks, &args.network, keypoints, &pack, &args.faces, args.engines.threads)? {
+        let make = || networks.attributes(&args.network, keypoints);
+        let params = args.faces.params(args.engines.threads);
+        for answers in watched(&pack, |progress| protocol::embeddings(&pack, &params, &make, progress))? {
             for (place, network) in args.network.iter().enumerate() {
                 let metric = metric(networks.manifest(network)?)?;
                 let (faces, packed) = embedded(&pack, &answers, place);
