@@ -287,3 +287,74 @@ fn table_one_measures_detectors_on_box_sets() {
     assert!(text.contains("ours: AP@0.5 (wider, n = 2)"), "{text}");
     assert!(text.contains("visavis evaluate tables --boxes wider/boxes.json"), "{text}");
 }
+
+#[test]
+fn harder_views_are_measured() {
+    let stage = Stage::new();
+    wider(&stage);
+    stage.succeeds(&["data", "boxes", "--layout", "wider", "--from", "wider", "--out", "wider/boxes.json"]);
+    let ap = |view: &[&str]| {
+        let found = lines(&stage.succeeds(&evaluate(&[view, &["--json"]].concat())));
+        assert_eq!(found[0]["view"], view.get(1).map_or(Value::Null, |view| Value::from(*view)));
+        found[0]["figures"]["all"]["ap50"].as_f64().unwrap()
+    };
+    // A bright cell is bright no more in the dark.
+    assert!(ap(&[]) > 0.2 && ap(&["--view", "dark"]) == 0.0);
+}
+
+#[test]
+fn the_main_faces_of_a_set_are_counted_by_kind() {
+    let stage = Stage::new();
+    labelled(&stage);
+    let words = with_models(&["evaluate", "main-face", "--layout", "table", "--from", "set"]);
+    let rows = json(&stage, &[&words[..], &["--sheet", "missed.png"]].concat());
+    let row = |by: &str, group: &str| {
+        let found = rows.as_array().unwrap().iter().find(|row| row["by"] == by && row["group"] == group).unwrap();
+        (found["found"]["n"].as_u64().unwrap(), found["missed"].as_u64().unwrap())
+    };
+    // The sixth picture, of a man, shows nothing bright.
+    assert_eq!((row("", "all"), row("gender", "male"), row("gender", "female")), ((6, 1), (3, 1), (3, 0)));
+    assert!(codec::decode(&stage.read("missed.png"), codec::MAX_PIXELS).is_ok());
+    assert!(stage.succeeds(&words).contains("gender: male"));
+    let said = stage.fails(&[&words[..], &["--within", "elsewhere"]].concat());
+    assert!(said.contains("no picture begins with `elsewhere`"), "{said}");
+}
+
+#[test]
+fn who_is_who_is_measured_and_looked_at() {
+    let stage = Stage::new();
+    std::fs::create_dir(stage.path("lfw")).unwrap();
+    std::fs::create_dir(stage.path("packs")).unwrap();
+    for (person, [r, g, b]) in [("Ada", [255, 210, 190]), ("Bob", [190, 255, 210]), ("Eve", [210, 190, 255])] {
+        for number in 1..=4u8 {
+            stage.picture(&format!("lfw/{person}_000{number}.png"), &[(1, 1)], [r, g - number, b]);
+        }
+    }
+    stage.write(
+        "pairs.csv",
+        b"fold,a,b,same\n1,Ada_0001.png,Ada_0002.png,1\n1,Ada_0001.png,Bob_0001.png,0\n2,Bob_0003.png,Bob_0004.png,1\n\
+          2,Ada_0003.png,Bob_0003.png,0\n2,Eve_0001.png,Sam_0001.png,0\n",
+    );
+    let pack = ["data", "pack", "--layout", "lfw", "--from", "lfw", "--out", "packs/lfw"];
+    stage.succeeds(&with_models(&pack));
+    let words =
+        ["evaluate", "similarity", "--data", "packs/lfw", "--split", "all", "--view", "labelled", "--network", "face"];
+    let words = [&words[..], &["--models", "models"]].concat();
+    let rows = json(&stage, &[&words[..], &["--pairs", "pairs.csv", "--sheet", "top.png"]].concat());
+    let found = &rows[0]["identification"];
+    // Two of each four ask.
+    assert_eq!(
+        (&found["rank_1"]["n"], &found["gallery"], &found["people"]),
+        (&6.into(), &6.into(), &3.into()),
+        "{rows}"
+    );
+    assert_eq!((&found["rank_1"]["value"], &found["mean_average_precision"]["value"]), (&1.0.into(), &1.0.into()));
+    let verification = &rows[0]["verification"];
+    assert_eq!((&verification["accuracy"]["n"], &verification["accuracy"]["value"]), (&4.into(), &1.0.into()));
+    let sheet = codec::decode(&stage.read("top.png"), codec::MAX_PIXELS).unwrap();
+    assert!(sheet.pixels().chunks_exact(3).any(|pixel| pixel == [80, 230, 120]), "something right is framed green");
+    let told = stage.succeeds(&[&words[..], &["--pairs", "pairs.csv"]].concat());
+    assert!(told.contains("rank-1, %") && told.contains("verification, %"), "{told}");
+    let said = stage.fails(&[&words[..], &["--network", "bright"]].concat());
+    assert!(said.contains("bright does not do similarity"), "{said}");
+}
