@@ -10,6 +10,7 @@ mod error;
 pub mod export;
 pub mod feed;
 pub mod forest;
+mod identities;
 mod loss;
 pub mod network;
 mod numbers;

@@ -36,6 +36,9 @@ pub struct Recipe {
     /// How answers are judged.
     #[serde(default)]
     pub loss: LossParams,
+    /// People are told apart, for an embedding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identities: Option<IdentityParams>,
     /// One after the other, each from where the last one ended.
     #[serde(rename = "stage")]
     pub stages: Vec<Stage>,
@@ -341,6 +344,44 @@ impl Default for LossParams {
     }
 }
 
+/// How people are told apart while an embedding is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct IdentityParams {
+    /// Training photos from which on a person has a class.
+    pub least: usize,
+    /// By how much a person's own class is harder to reach.
+    pub margin: Margin,
+    /// What cosines are multiplied by before the softmax.
+    pub scale: f32,
+    /// Weight of the cross-entropy.
+    pub weight: f32,
+}
+
+impl Default for IdentityParams {
+    fn default() -> Self {
+        Self { least: 2, margin: Margin::Cosine { by: 0.2 }, scale: 24.0, weight: 1.0 }
+    }
+}
+
+/// A margin between a person and all others.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Margin {
+    /// None: categorical cross-entropy.
+    None,
+    /// Taken from the cosine (CosFace).
+    Cosine {
+        /// So much.
+        by: f32,
+    },
+    /// Added to the angle (ArcFace).
+    Angle {
+        /// So much, in radians.
+        by: f32,
+    },
+}
+
 /// What the 101 classes are to say of a labelled age.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
@@ -565,6 +606,20 @@ impl Recipe {
         }
         if self.stages.is_empty() {
             return wrong("there is no [[stage]]".into());
+        }
+        if let Some(identities) = &self.identities {
+            let embeds =
+                matches!(&self.network, NetworkRecipe::Face { tasks, .. } if tasks.contains(&FaceTask::Similarity));
+            if !embeds {
+                return wrong("[identities] is for networks with the task `similarity`".into());
+            }
+            let by = match identities.margin {
+                Margin::None => 0.0,
+                Margin::Cosine { by } | Margin::Angle { by } => by,
+            };
+            if identities.least == 0 || identities.scale <= 0.0 || !(0.0..=1.0).contains(&by) {
+                return wrong("[identities]: `least` is 1 or more, `scale` above 0, a margin from 0 to 1".into());
+            }
         }
         for (number, stage) in (1..).zip(&self.stages) {
             let (of_scenes, kind) = match self.network {

@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use visavis_data::pack::Pack;
+use visavis_eval::bootstrap::Bootstrap;
+use visavis_eval::similarity::{Embedded, identification};
+use visavis_infer::manifest::Metric;
 
 use crate::TrainError;
 use crate::feed::{FeedParams, Pick, Targets, batches};
@@ -20,16 +23,17 @@ struct Sum {
 }
 
 /// Figures by name: `age_mae` in years, `gender_error`, `smile_error` as shares, `similarity_distance` as 1 − cosine to
-/// the teacher, `keypoint_error` as a share of the distance between the eyes, what a detector's average precision (at an
+/// the teacher, `missed_rank_1` as a share of the photos, `keypoint_error` as a share of the distance between the eyes, what a detector's average precision (at an
 /// overlap of 0.5, `missed_ap50`) and recall lack of one; with `.SET` behind for one set.
 pub type Figures = BTreeMap<String, f64>;
 
 /// What each figure is divided by before they are averaged to a score: a step of one in each is about as hard to gain.
-const UNITS: [(&str, f64); 6] = [
+const UNITS: [(&str, f64); 7] = [
     ("age_mae", 5.0),
     ("gender_error", 0.07),
     ("smile_error", 0.07),
     ("similarity_distance", 0.3),
+    ("missed_rank_1", 0.3),
     ("keypoint_error", 0.04),
     ("missed_ap50", 0.2),
 ];
@@ -42,7 +46,7 @@ pub fn score(figures: &Figures) -> f64 {
     parts.iter().sum::<f64>() / parts.len().max(1) as f64
 }
 
-/// Runs the network as it would be exported over `picks`.
+/// Runs the network as it would be exported over `picks`; with `who`, also looks whether embeddings tell who is who.
 ///
 /// # Errors
 /// [`TrainError::Data`] if a crop is damaged.
@@ -53,15 +57,17 @@ pub fn validate(
     picks: Vec<Pick>,
     answers: &[Arc<Vec<Answers>>],
     params: &FeedParams,
-    device: &Device,
+    who: bool,
 ) -> Result<Figures, TrainError> {
+    let device = &Device::flex();
     let mut sums: BTreeMap<String, Sum> = BTreeMap::new();
+    let mut people: Vec<(Pick, Vec<f32>)> = Vec::new();
     for batch in batches(packs, picks, 0, params) {
         let batch = batch?;
         let count = batch.targets.len();
         let shape = [3, count, batch.side, batch.side];
         let pictures = Tensor::<4>::from_data(TensorData::new(batch.pictures, shape), device);
-        let (outputs, _) = Pass::new(parameters, device, Mode::Infer).run(network, pictures);
+        let outputs = Pass::new(parameters, device, Mode::Infer).run(network, pictures);
         for (head, output) in network.heads.iter().zip(outputs) {
             let rows = match head.name.as_str() {
                 "age" => expected_age(output),
@@ -71,6 +77,9 @@ pub fn validate(
             let columns = rows.dims()[1];
             let values: Vec<f32> = rows.into_data().try_into_vec().map_err(TrainError::weights)?;
             for ((row, target), pick) in values.chunks_exact(columns).zip(&batch.targets).zip(&batch.picks) {
+                if who && head.name == "similarity" && packs[pick.pack].faces()[pick.face].identity.is_some() {
+                    people.push((*pick, row.to_vec()));
+                }
                 let taught = answers[pick.pack].iter().find_map(|answers| answers.row(&head.name, pick.face));
                 if let Some((name, value)) = figure(&head.name, row, target, taught) {
                     let set = &packs[pick.pack].faces()[pick.face].set;
@@ -83,7 +92,27 @@ pub fn validate(
             }
         }
     }
-    Ok(sums.into_iter().map(|(name, sum)| (name, sum.total / sum.count as f64)).collect())
+    let mut figures: Figures = sums.into_iter().map(|(name, sum)| (name, sum.total / sum.count as f64)).collect();
+    figures.extend(missed_rank_1(packs, &people).map(|missed| ("missed_rank_1".to_owned(), missed)));
+    Ok(figures)
+}
+
+/// Share of the validation photos whose nearest other one shows somebody else, people of each set among themselves.
+fn missed_rank_1(packs: &[Arc<Pack>], people: &[(Pick, Vec<f32>)]) -> Option<f64> {
+    let names: Vec<String> = people
+        .iter()
+        .map(|(pick, _)| {
+            let face = &packs[pick.pack].faces()[pick.face];
+            format!("{} {}", face.set, face.identity.as_deref().unwrap_or_default())
+        })
+        .collect();
+    let faces = people.iter().zip(&names).map(|((pick, vector), identity)| Embedded {
+        file: &packs[pick.pack].faces()[pick.face].file,
+        identity,
+        vector,
+    });
+    let faces: Vec<Embedded> = faces.collect();
+    Some(1.0 - identification(Metric::Cosine, &faces, &Bootstrap::default())?.rank_1.value)
 }
 
 fn figure(head: &str, row: &[f32], target: &Targets, taught: Option<&[f32]>) -> Option<(&'static str, f32)> {

@@ -75,6 +75,7 @@ fn recipe(folder: &Path, network: NetworkRecipe, epochs: usize) -> Recipe {
             ..SceneParams::default()
         },
         loss: LossParams::default(),
+        identities: None,
         stages: vec![Stage {
             epochs,
             batch: 8,

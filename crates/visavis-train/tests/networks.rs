@@ -132,7 +132,7 @@ fn heads_have_the_shapes_of_the_paper() {
     for backbone in Backbone::ALL.into_iter().filter(|backbone| *backbone != Backbone::EfficientNetB7) {
         let (network, parameters) = face_network(backbone, 32, &plan(&FaceTask::ALL), 1);
         let picture = Tensor::<4>::random([3, 2, 32, 32], Distribution::Default, &device);
-        let (outputs, _) = Pass::new(&parameters, &device, Mode::Infer).run(&network, picture);
+        let outputs = Pass::new(&parameters, &device, Mode::Infer).run(&network, picture);
         let shapes: Vec<[usize; 2]> = outputs.iter().map(|output| output.dims()).collect();
         assert_eq!(shapes, [[2, AGE_CLASSES], [2, 2], [2, 2], [2, 16]], "{backbone}");
     }
@@ -149,7 +149,7 @@ fn onet_points_to_five_places() {
     let (network, parameters) = onet(1);
     let device = Device::flex();
     let picture = Tensor::<4>::random([3, 2, 48, 48], Distribution::Default, &device);
-    let (outputs, _) = Pass::new(&parameters, &device, Mode::Infer).run(&network, picture);
+    let outputs = Pass::new(&parameters, &device, Mode::Infer).run(&network, picture);
     assert_eq!((network.heads[0].name.as_str(), outputs[0].dims()), (POINTS, [2, 10]));
 }
 
@@ -165,11 +165,11 @@ fn gradients_are_slopes() {
         let pixels: Vec<f32> = (0..3 * 8 * 64 * 64).map(|_| 4.0 * random.f32() - 2.0).collect();
         let picture = Tensor::<4>::from_data(TensorData::new(pixels, [3, 8, 64, 64]), &device);
         let loss = |parameters: &Parameters| {
-            let (outputs, trace) =
-                Pass::new(parameters, &device, Mode::Train { seed: 1 }).run(&network, picture.clone());
+            let mut pass = Pass::new(parameters, &device, Mode::Train { seed: 1 });
+            let outputs = pass.run(&network, picture.clone());
             let sum = outputs.iter().map(|output| output.clone().sin().mean()).reduce(|a, b| a + b).unwrap();
             let value = sum.clone().into_data().try_into_vec::<f32>().unwrap()[0];
-            (value, trace.gradients(&sum))
+            (value, pass.end().gradients(&sum))
         };
         let (_, gradients) = loss(&parameters);
         // Tensor by tensor, one of every few, so that a small gradient that is wrong cannot hide behind a large one. Along

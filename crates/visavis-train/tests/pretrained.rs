@@ -79,7 +79,7 @@ fn input(backbone: Backbone, photo: &Path) -> Tensor<4> {
 }
 
 fn best_class(network: &Network, parameters: &Parameters, picture: Tensor<4>) -> (usize, f32) {
-    let (outputs, _) = Pass::new(parameters, &Device::flex(), Mode::Infer).run(network, picture);
+    let outputs = Pass::new(parameters, &Device::flex(), Mode::Infer).run(network, picture);
     let shares: Vec<f32> = shares(outputs[0].clone()).into_data().try_into_vec().unwrap();
     let best = (0..1000).max_by(|a, b| shares[*a].total_cmp(&shares[*b])).unwrap();
     (best, shares[best])

@@ -14,7 +14,8 @@ use visavis_image::{Landmarks, Picture, Point, Rect, codec, face_template};
 use visavis_train::TrainError;
 use visavis_train::network::FaceTask;
 use visavis_train::recipe::{
-    AgeTarget, AugmentParams, LossParams, NetworkRecipe, OptimiserParams, Recipe, SceneParams, Schedule, Source, Stage,
+    AgeTarget, AugmentParams, IdentityParams, LossParams, Margin, NetworkRecipe, OptimiserParams, Recipe, SceneParams,
+    Schedule, Source, Stage,
 };
 use visavis_train::teacher::Answers;
 use visavis_train::trainer::{EpochReport, Observer, StepReport, TrainOptions, Trained, train};
@@ -43,7 +44,8 @@ fn draw(random: &mut fastrand::Rng) -> (Picture, PackedFace) {
     let face = PackedFace {
         set: "drawn".into(),
         file: String::new(),
-        identity: None,
+        // People of one gender and about one age look alike.
+        identity: Some(format!("{female} {}", age / 18)),
         split: Split::Train,
         labels: Labels {
             age: Some(f32::from(age)),
@@ -104,6 +106,7 @@ fn recipe(network: NetworkRecipe, data: Source, epochs: usize, rate: f64) -> Rec
         augment: AugmentParams { small: 0.0, jpeg: 0.0, erase: 0.0, grey: 0.0, ..AugmentParams::default() },
         scenes: SceneParams::default(),
         loss: LossParams { age_target: AgeTarget::Distribution { deviation: 4.0 }, ..LossParams::default() },
+        identities: None,
         stages: vec![Stage {
             epochs,
             batch: 16,
@@ -180,6 +183,33 @@ fn a_multitask_network_learns_what_is_drawn() {
     assert!(notes.epochs[0].loss > notes.epochs[11].loss);
     let steps = std::fs::read_to_string(folder.path().join("run/steps.csv")).unwrap();
     assert!(steps.starts_with("step,stage,rate,") && steps.lines().count() == 1 + 12 * 20 / 20, "{steps}");
+}
+
+#[test]
+fn an_embedding_learns_to_tell_people_apart() {
+    let folder = TempDir::new().unwrap();
+    pack(&folder.path().join("pack"), 384, 96);
+    let network = NetworkRecipe::Face {
+        backbone: "mobilenetv1@0.25".into(),
+        side: 48,
+        tasks: vec![FaceTask::Similarity],
+        embedding: 8,
+        dropout: 0.0,
+    };
+    for margin in [Margin::None, Margin::Cosine { by: 0.1 }, Margin::Angle { by: 0.1 }] {
+        let augment =
+            AugmentParams { brightness: 4.0, contrast: 0.02, saturation: 0.02, ..face_recipe(&folder, 1).augment };
+        let identities = Some(IdentityParams { least: 4, margin, scale: 10.0, weight: 1.0 });
+        let recipe = Recipe { identities, augment, ..recipe(network.clone(), source(&folder), 8, 8e-3) };
+        let mut notes = Notes::default();
+        let trained = run(&recipe, &folder.path().join(format!("{margin:?}")), false, &mut notes).unwrap();
+        // A dozen people: a guess would miss nine of ten.
+        assert!(trained.figures["missed_rank_1"] <= 0.4, "{margin:?}: {:?}", notes.epochs);
+    }
+    let nobody = Some(IdentityParams { least: 1000, ..IdentityParams::default() });
+    let recipe = Recipe { identities: nobody, ..recipe(network, source(&folder), 1, 8e-3) };
+    let error = run(&recipe, &folder.path().join("nobody"), false, &mut Notes::default()).unwrap_err();
+    assert!(error.to_string().contains("0 people have 1000 training photos"), "{error}");
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn trained(
     let device = Device::flex();
     let shape: [usize; 4] = std::array::from_fn(|axis| pictures.shape[axis]);
     let input = BurnTensor::<4>::from_data(TensorData::new(pictures.data.clone(), shape), &device).swap_dims(0, 1);
-    let (outputs, _) = Pass::new(parameters, &device, Mode::Infer).run(network, input);
+    let outputs = Pass::new(parameters, &device, Mode::Infer).run(network, input);
     let ended = network.heads.iter().zip(outputs).map(|(head, output)| {
         let ended = if head.layers.last() == Some(&Layer::Softmax) { shares(output) } else { output };
         Ok((head.name.clone(), ended.into_data().try_into_vec::<f32>().map_err(TrainError::weights)?))

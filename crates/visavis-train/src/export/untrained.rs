@@ -62,6 +62,7 @@ fn write(name: String, what: &str, network: NetworkRecipe, folder: &Path) -> Res
         augment: AugmentParams::default(),
         scenes: SceneParams::default(),
         loss: LossParams::default(),
+        identities: None,
         stages: Vec::new(),
     };
     let (network, parameters) = recipe.network.build(recipe.seed)?;

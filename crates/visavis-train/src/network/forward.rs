@@ -61,11 +61,14 @@ impl<'a> Pass<'a> {
     }
 
     /// The outputs of the heads, each `[N, F]`, for pictures `[3, N, side, side]`; classes as raw scores.
-    pub fn run(mut self, network: &Network, pictures: Tensor<4>) -> (Vec<Tensor<2>>, Trace<'a>) {
+    pub fn run(&mut self, network: &Network, pictures: Tensor<4>) -> Vec<Tensor<2>> {
         let features = self.sequence(&network.body, Value::Planes(pictures));
-        let outputs =
-            network.heads.iter().map(|head| self.sequence(&head.layers, features.clone()).features()).collect();
-        (outputs, Trace { pass: self })
+        network.heads.iter().map(|head| self.sequence(&head.layers, features.clone()).features()).collect()
+    }
+
+    /// A parameter with two axes, which takes part in the pass.
+    pub(crate) fn matrix(&mut self, id: ParameterId) -> Tensor<2> {
+        self.two(id)
     }
 
     /// Scores `[N, A, 1]` and offsets `[N, A, 4]` of a detector's anchors, for pictures `[3, N, H, W]` of any size, and the

@@ -11,8 +11,9 @@ use visavis_data::pack::Pack;
 use super::{Batches, Judged, Place, Problem, TrainOptions};
 use crate::TrainError;
 use crate::feed::{Batch, FeedParams, Pick, Purpose, Sampler, Targets, batches};
+use crate::identities::{Identities, identity_loss};
 use crate::loss::judge;
-use crate::network::{Network, Parameters, Pass};
+use crate::network::{FaceTask, Network, Parameters, Pass};
 use crate::recipe::{AugmentParams, NetworkRecipe, Recipe, Source, Stage};
 use crate::run_folder::RunFolder;
 use crate::teacher::{Answers, Lesson};
@@ -24,6 +25,8 @@ pub(super) struct Faces<'a> {
     network: &'a Network,
     options: &'a TrainOptions<'a>,
     packs: BTreeMap<PathBuf, (Arc<Pack>, Arc<Vec<Answers>>)>,
+    /// People who are told apart.
+    identities: Option<Identities>,
 }
 
 /// A stage's faces.
@@ -38,8 +41,29 @@ pub(super) struct StageData {
 }
 
 impl<'a> Faces<'a> {
-    pub(super) fn new(recipe: &'a Recipe, network: &'a Network, options: &'a TrainOptions<'a>) -> Self {
-        Self { recipe, network, options, packs: BTreeMap::new() }
+    pub(super) fn new(
+        recipe: &'a Recipe,
+        network: &'a Network,
+        options: &'a TrainOptions<'a>,
+        identities: Option<Identities>,
+    ) -> Self {
+        Self { recipe, network, options, packs: BTreeMap::new(), identities }
+    }
+
+    /// What it costs to take people of a batch for others.
+    fn taken_for_others(
+        &self,
+        data: &StageData,
+        picks: &[Pick],
+        outputs: &[Tensor<2>],
+        pass: &mut Pass<'_>,
+        device: &Device,
+    ) -> Option<Tensor<1>> {
+        let (identities, params) = (self.identities.as_ref()?, self.recipe.identities.as_ref()?);
+        let head = self.network.heads.iter().position(|head| head.name == FaceTask::Similarity.to_string())?;
+        let class = |pick: &Pick| identities.class(&data.packs[pick.pack].faces()[pick.face]);
+        let classes: Vec<Option<usize>> = picks.iter().map(class).collect();
+        identity_loss(outputs[head].clone(), pass.matrix(identities.weight), &classes, params, device)
     }
 
     /// What the teachers say of a batch.
@@ -127,18 +151,25 @@ impl Problem for Faces<'_> {
         batch.targets.len()
     }
 
-    fn judge(&self, data: &StageData, batch: Batch, pass: Pass<'_>, device: &Device) -> Option<Judged> {
+    fn judge(&self, data: &StageData, batch: Batch, mut pass: Pass<'_>, device: &Device) -> Option<Judged> {
         let shape = [3, batch.targets.len(), batch.side, batch.side];
         let pictures = Tensor::<4>::from_data(TensorData::new(batch.pictures, shape), device);
         let lessons = self.lessons(data, &batch.picks, &batch.targets);
-        let (outputs, trace) = pass.run(self.network, pictures);
-        let loss = judge(&self.network.heads, &outputs, &batch.targets, &lessons, &self.recipe.loss, device)?;
-        Some(Judged::new(&loss.total, loss.parts, &trace))
+        let outputs = pass.run(self.network, pictures);
+        let loss = judge(&self.network.heads, &outputs, &batch.targets, &lessons, &self.recipe.loss, device);
+        let (mut total, mut parts) = loss.map_or((None, Vec::new()), |loss| (Some(loss.total), loss.parts));
+        if let Some(part) = self.taken_for_others(data, &batch.picks, &outputs, &mut pass, device) {
+            let weight = self.recipe.identities.as_ref().map_or(1.0, |params| params.weight);
+            parts.push(("identities".into(), part.clone()));
+            total = Some(total.map_or_else(|| part.clone() * weight, |total| total + part.clone() * weight));
+        }
+        Some(Judged::new(&total?, parts, &pass.end()))
     }
 
     fn validate(&self, data: &StageData, stage: &Stage, weights: &Parameters) -> Result<Figures, TrainError> {
         let params = self.feed_params(stage, None, 0);
         let picks = data.validation.all();
-        validate(self.network, weights, &data.packs, picks, &data.answers, &params, &Device::flex())
+        let who = self.recipe.identities.is_some();
+        validate(self.network, weights, &data.packs, picks, &data.answers, &params, who)
     }
 }

@@ -16,9 +16,10 @@ use visavis_data::pack::Pack;
 use crate::TrainError;
 use crate::checkpoint::{Checkpoint, Position};
 use crate::feed::mix;
+use crate::identities::Identities;
 use crate::network::{Mode, Network, Norm, Parameters, Pass, Trace, load_pretrained};
 use crate::optimiser::{Optimiser, follow};
-use crate::recipe::{Recipe, SceneSource, Stage, TeacherRecipe};
+use crate::recipe::{NetworkRecipe, Recipe, SceneSource, Stage, TeacherRecipe};
 use crate::run_folder::RunFolder;
 use crate::schedule::Progress;
 use crate::teacher::Answers;
@@ -110,6 +111,13 @@ pub struct Trained {
 pub fn train(recipe: &Recipe, options: &TrainOptions, observer: &mut dyn Observer) -> Result<Trained, TrainError> {
     recipe.validate()?;
     let (network, mut parameters) = recipe.network.build(recipe.seed)?;
+    // Before anything is written: what it needs may be missing.
+    let identities = match (&recipe.identities, &recipe.network) {
+        (Some(params), NetworkRecipe::Face { embedding, .. }) => {
+            Some(Identities::new(recipe, params, *embedding, &mut parameters)?)
+        }
+        _ => None,
+    };
     let folder = RunFolder::open(&options.folder, recipe, options.resume)?;
     let resumed = match folder.checkpoint().filter(|_| options.resume) {
         Some(path) => {
@@ -147,7 +155,7 @@ pub fn train(recipe: &Recipe, options: &TrainOptions, observer: &mut dyn Observe
     let mut run = Run { recipe, options, folder: &folder, observer };
     match recipe.network.detector_size() {
         Some(size) => run.all(scenes::Scenes::new(recipe, &network, options, size), &mut state)?,
-        None => run.all(faces::Faces::new(recipe, &network, options), &mut state)?,
+        None => run.all(faces::Faces::new(recipe, &network, options, identities), &mut state)?,
     }
     let (parameters, figures) = folder.best(&state.parameters)?;
     Ok(Trained { network, parameters, figures })
