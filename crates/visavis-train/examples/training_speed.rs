@@ -57,7 +57,9 @@ fn ours(backbone: Backbone, device: &Device) {
     let plan = HeadPlan { tasks: vec![FaceTask::Gender], embedding: 1, dropout: 0.0 };
     let (network, parameters) = face_network(backbone, SIDE, &plan, 1);
     let pictures = Tensor::<4>::random([3, PICTURES, SIDE, SIDE], Distribution::Default, device);
-    let (outputs, trace) = Pass::new(&parameters, device, Mode::Train { seed: 1 }).run(&network, pictures);
+    let mut pass = Pass::new(&parameters, device, Mode::Train { seed: 1 });
+    let outputs = pass.run(&network, pictures);
+    let trace = pass.end();
     let gradients = trace.gradients(&outputs[0].clone().powf_scalar(2.0).mean());
     assert!(gradients.iter().any(Option::is_some));
 }
