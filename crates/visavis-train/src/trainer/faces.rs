@@ -66,6 +66,38 @@ impl<'a> Faces<'a> {
         identity_loss(outputs[head].clone(), pass.matrix(identities.weight), &classes, params, device)
     }
 
+    /// Opens a pack that is not open yet, and asks the teachers about it if they were not asked yet.
+    fn load(&mut self, folder: &RunFolder, source: &Source) -> Result<(), TrainError> {
+        if self.packs.contains_key(&source.pack) {
+            return Ok(());
+        }
+        let pack = Pack::open(&source.pack)?;
+        folder.note_data(&source.pack, pack.faces().len(), pack.fingerprint())?;
+        let mut taught = Vec::new();
+        for teacher in &self.recipe.teachers {
+            let path = folder.answers_path(&teacher.network, &pack);
+            if !path.is_file() {
+                (self.options.teach)(teacher, &pack)?.write(&path)?;
+            }
+            taught.push(Answers::read(&path)?);
+        }
+        self.packs.insert(source.pack.clone(), (Arc::new(pack), Arc::new(taught)));
+        Ok(())
+    }
+
+    /// Sees the embeddings of the teachers that ask for it from their mean.
+    fn centre(&mut self) {
+        let task = FaceTask::Similarity.to_string();
+        for (place, _) in self.recipe.teachers.iter().enumerate().filter(|(_, teacher)| teacher.centre) {
+            let (mut sums, mut count) = (Vec::new(), 0);
+            self.packs.values().for_each(|(_, answers)| answers[place].add_to(&task, &mut sums, &mut count));
+            let middle: Vec<f32> = sums.iter().map(|sum| (sum / count.max(1) as f64) as f32).collect();
+            for (_, answers) in self.packs.values_mut() {
+                Arc::make_mut(answers)[place].centre(&task, &middle);
+            }
+        }
+    }
+
     /// What the teachers say of a batch.
     fn lessons(&self, data: &StageData, picks: &[Pick], targets: &[Targets]) -> Vec<Lesson> {
         let mut lessons = Vec::new();
@@ -109,20 +141,17 @@ impl Problem for Faces<'_> {
 
     fn open(&mut self, folder: &RunFolder, stage: &Stage) -> Result<StageData, TrainError> {
         let (mut packs, mut answers) = (Vec::new(), Vec::new());
+        let first = self.packs.is_empty();
+        let centred = self.recipe.teachers.iter().any(|teacher| teacher.centre);
+        // A mean over all faces of the run is the same in every stage, also in one that a run goes on with.
+        let stages = if centred { &self.recipe.stages[..] } else { std::slice::from_ref(stage) };
+        for source in stages.iter().flat_map(|stage| &stage.data) {
+            self.load(folder, source)?;
+        }
+        if first && centred {
+            self.centre();
+        }
         for source in &stage.data {
-            if !self.packs.contains_key(&source.pack) {
-                let pack = Pack::open(&source.pack)?;
-                folder.note_data(&source.pack, pack.faces().len(), pack.fingerprint())?;
-                let mut taught = Vec::new();
-                for teacher in &self.recipe.teachers {
-                    let path = folder.answers_path(&teacher.network, &pack);
-                    if !path.is_file() {
-                        (self.options.teach)(teacher, &pack)?.write(&path)?;
-                    }
-                    taught.push(Answers::read(&path)?);
-                }
-                self.packs.insert(source.pack.clone(), (Arc::new(pack), Arc::new(taught)));
-            }
             let (pack, taught) = &self.packs[&source.pack];
             packs.push(pack.clone());
             answers.push(taught.clone());
