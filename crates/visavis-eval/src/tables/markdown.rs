@@ -1,7 +1,7 @@
 //! Tables as Markdown.
 
-use super::paper::{PaperAttributes, TABLE_II, TABLE_IV, TABLE_V};
-use super::{AttributeFigures, Cell, KeypointFigures, MULTITASK, Tables, same_network};
+use super::paper::{PaperAttributes, TABLE_II, TABLE_III, TABLE_IV, TABLE_V};
+use super::{AttributeFigures, Cell, KeypointFigures, MULTITASK, SimilarityFigures, Tables, same_network};
 use crate::bootstrap::Estimate;
 
 /// Where there is nothing to say.
@@ -42,6 +42,7 @@ pub(super) fn document(tables: &Tables) -> String {
              what was reached there, not on the faces and the machine here.\n";
     text += &super::detectors::section(tables);
     text += &keypoints(tables);
+    text += &similarity(tables);
     text += &attributes("Table IV: stages", tables, &TABLE_IV, |figures| !figures.network.starts_with(MULTITASK));
     text += &attributes("Table V: backbones of the multitask network", tables, &TABLE_V, |figures| {
         figures.network.starts_with(MULTITASK)
@@ -90,6 +91,39 @@ fn keypoints(tables: &Tables) -> String {
         }
     }
     format!("\n## Table II: keypoints\n\n{}", sheet.text)
+}
+
+fn similarity(tables: &Tables) -> String {
+    let name = set_and_count(&tables.sets.similarity, tables.similarity.iter().map(|figures| &figures.rank_1));
+    let mut header = vec!["backbone".to_owned(), "network".to_owned()];
+    for figure in ["mAP", "rank-1", "rank-5"] {
+        header.extend([format!("paper: {figure}"), format!("ours: {figure}{name}")]);
+    }
+    header.extend(tables.engines.iter().map(|engine| format!("ours: {engine}, 1/s")));
+    let mut sheet = Sheet::new(&header);
+    let mut row = |label: &str, paper: Option<[f64; 3]>, network: &str, figures: Option<&SimilarityFigures>| {
+        let mut cells = vec![label.to_owned(), format!("`{network}`")];
+        let ours = figures.map(|figures| [figures.mean_average_precision, figures.rank_1, figures.rank_5]);
+        for place in 0..3 {
+            cells.push(number(paper.map(|paper| paper[place]), 3));
+            cells.push(cell(ours.map(|ours| ours[place]), 1.0, 3));
+        }
+        cells.extend(speeds(tables, figures.map(|figures| &figures.speeds[..])));
+        sheet.row(&cells);
+    };
+    for paper in &TABLE_III {
+        let figures = tables.similarity.iter().find(|figures| same_network(&figures.network, paper.network));
+        row(paper.label, Some(paper.found), figures.map_or(paper.network, |figures| &figures.network), figures);
+    }
+    for figures in &tables.similarity {
+        if !TABLE_III.iter().any(|paper| same_network(&figures.network, paper.network)) {
+            row("not in the paper", None, &figures.network, Some(figures));
+        }
+    }
+    let explained = "The paper does not say how it parted CelebA into queries and gallery. Here a third of the photos of \
+                     each person ask, the others are the gallery, with the people of whom there is one photo; nobody of \
+                     them was trained on.";
+    format!("\n## Table III: who resembles whom\n\n{explained}\n\n{}", sheet.text)
 }
 
 fn attributes(

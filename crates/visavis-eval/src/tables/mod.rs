@@ -1,8 +1,8 @@
-//! Tables I, II, IV and V of the paper as Markdown, our figures beside the paper's.
+//! Tables I to V of the paper as Markdown, our figures beside the paper's.
 //!
 //! Which network of ours fills which row goes by its name ([`same_network`]): `faster_rcnn_resnet101`, `ssd_mobilenetv1`,
 //! `ssd_mobilenetv1_quarter`, `ssdlite_mobilenetv2`, `ssdlite_mobilenetv2_quarter`, `kazemi_forest`, `onet`,
-//! `age_mobilenetv1`, `gender_mobilenetv1`, `smile_mobilenetv1`, `multitask_BACKBONE`.
+//! `similarity_BACKBONE`, `age_mobilenetv1`, `gender_mobilenetv1`, `smile_mobilenetv1`, `multitask_BACKBONE`.
 
 mod detectors;
 mod markdown;
@@ -34,6 +34,12 @@ pub fn expected_networks() -> Vec<(&'static str, bool)> {
 #[must_use]
 pub fn expected_detectors() -> Vec<&'static str> {
     paper::TABLE_I.iter().map(|family| family.network).collect()
+}
+
+/// The networks of ours that make embeddings and that Table III waits for.
+#[must_use]
+pub fn expected_embeddings() -> Vec<&'static str> {
+    paper::TABLE_III.iter().map(|row| row.network).collect()
 }
 
 /// Whether two names mean one network: letters and digits agree, so `multitask_efficientnet_b0` is
@@ -114,6 +120,21 @@ pub struct AttributeFigures {
     pub speeds: Vec<Option<Estimate>>,
 }
 
+/// What was measured of a network that makes embeddings.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct SimilarityFigures {
+    /// Its name.
+    pub network: String,
+    /// Mean average precision, 0 to 1.
+    pub mean_average_precision: Cell,
+    /// Share of the queries whose nearest photo shows the same person.
+    pub rank_1: Cell,
+    /// The same among the nearest five.
+    pub rank_5: Cell,
+    /// Frames per second, an entry for each of [`Tables::engines`].
+    pub speeds: Vec<Option<Estimate>>,
+}
+
 /// One figure of one network under several views.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RobustnessRow {
@@ -138,6 +159,8 @@ pub struct SetNames {
     pub gender: Option<String>,
     /// Smile.
     pub smile: Option<String>,
+    /// Who is who.
+    pub similarity: Option<String>,
 }
 
 /// Everything that goes into the tables.
@@ -161,6 +184,8 @@ pub struct Tables {
     pub view: Option<View>,
     /// Keypoint networks: those that fill rows of the paper, then any others.
     pub keypoints: Vec<KeypointFigures>,
+    /// Networks that make embeddings: those that fill rows of the paper, then any others.
+    pub similarity: Vec<SimilarityFigures>,
     /// Networks that tell age, gender or smile: those that fill rows of the paper, then any others.
     pub attributes: Vec<AttributeFigures>,
     /// The views of `robustness`.

@@ -1,4 +1,4 @@
-//! What the paper's Tables I, II, IV and V say ("Real-time facial analysis", the paper that this project builds on).
+//! What the paper's Tables I to V say ("Real-time facial analysis", the paper that this project builds on).
 
 /// A family of detectors of Table I.
 pub(super) struct PaperDetector {
@@ -83,6 +83,22 @@ pub(super) struct PaperKeypoints {
     /// Frames per second on the paper's CPU.
     pub(super) cpu: f64,
 }
+
+/// A row of Table III: shares on CelebA.
+pub(super) struct PaperSimilarity {
+    /// What the paper calls it.
+    pub(super) label: &'static str,
+    /// The network of ours that does the same.
+    pub(super) network: &'static str,
+    /// Mean average precision, then the shares found at rank 1 and within rank 5.
+    pub(super) found: [f64; 3],
+}
+
+pub(super) const TABLE_III: [PaperSimilarity; 3] = [
+    PaperSimilarity { label: "MobileNet", network: "similarity_mobilenetv1", found: [0.782, 0.940, 0.970] },
+    PaperSimilarity { label: "VGG16", network: "similarity_vgg16", found: [0.813, 0.952, 0.973] },
+    PaperSimilarity { label: "ResNet50", network: "similarity_resnet50", found: [0.822, 0.953, 0.973] },
+];
 
 /// A row of Table IV or V. Ages in years, accuracies in per cent.
 pub(super) struct PaperAttributes {

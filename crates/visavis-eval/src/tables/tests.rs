@@ -29,6 +29,7 @@ fn tables() -> Tables {
             age: Some("a".into()),
             gender: Some("a".into()),
             smile: Some("b".into()),
+            similarity: Some("c".into()),
         },
         box_sets: vec!["wider, n = 1293".into(), "c, validation, n = 77".into()],
         box_note: Some("Only faces of 16 px and more at the input are asked for. ".into()),
@@ -69,6 +70,22 @@ fn tables() -> Tables {
                 network: "someone_else".into(),
                 interocular: measured(0.05, 0.002, 978),
                 ..KeypointFigures::default()
+            },
+        ],
+        similarity: vec![
+            SimilarityFigures {
+                network: "similarity_mobilenetv1".into(),
+                mean_average_precision: measured(0.7, 0.02, 308),
+                rank_1: measured(0.74, 0.05, 308),
+                rank_5: measured(0.87, 0.04, 308),
+                speeds: speeds(140.0, None),
+            },
+            SimilarityFigures {
+                network: "similarity_resnet50".into(),
+                mean_average_precision: Cell::NotTrained,
+                rank_1: Cell::NotTrained,
+                rank_5: Cell::NotTrained,
+                speeds: speeds(9.0, Some(30.0)),
             },
         ],
         attributes: vec![

@@ -17,7 +17,7 @@ use visavis_infer::{Manifest, Runtime, Task};
 pub use card::ModelCard;
 pub use check::{Check, MOST_DIFFERENCE, check};
 pub use graph::{INPUT, Precision, onnx};
-pub use untrained::{write_untrained, write_untrained_detectors};
+pub use untrained::{write_untrained, write_untrained_detectors, write_untrained_embedding};
 
 use crate::TrainError;
 use crate::checkpoint::write_aside;

@@ -14,12 +14,30 @@ use crate::recipe::{AugmentParams, LossParams, NetworkRecipe, Recipe, SceneParam
 /// # Errors
 /// [`TrainError::File`], [`TrainError::Recipe`].
 pub fn write_untrained(backbone: Backbone, side: usize, folder: &Path) -> Result<PathBuf, TrainError> {
-    let name = format!("multitask_{}", backbone.to_string().replace(['@', '.'], "_"));
+    write_face("multitask", &[FaceTask::Age, FaceTask::Gender, FaceTask::Smile], backbone, side, folder)
+}
+
+/// Writes `similarity_BACKBONE.onnx` and its manifest into `folder`: an embedding of 128 numbers at random weights.
+///
+/// # Errors
+/// [`TrainError::File`], [`TrainError::Recipe`].
+pub fn write_untrained_embedding(backbone: Backbone, side: usize, folder: &Path) -> Result<PathBuf, TrainError> {
+    write_face("similarity", &[FaceTask::Similarity], backbone, side, folder)
+}
+
+fn write_face(
+    kind: &str,
+    tasks: &[FaceTask],
+    backbone: Backbone,
+    side: usize,
+    folder: &Path,
+) -> Result<PathBuf, TrainError> {
+    let name = format!("{kind}_{}", backbone.to_string().replace(['@', '.'], "_"));
     let network = NetworkRecipe::Face {
         backbone: backbone.to_string(),
         side,
-        tasks: vec![FaceTask::Age, FaceTask::Gender, FaceTask::Smile],
-        embedding: 1,
+        tasks: tasks.to_vec(),
+        embedding: 128,
         dropout: 0.0,
     };
     write(name, &backbone.to_string(), network, folder)

@@ -9,7 +9,7 @@ use serde::Serialize;
 use visavis_data::layout::lfw::{FacePair, pairs, stem};
 use visavis_data::pack::{Pack, PackedFace};
 use visavis_eval::bootstrap::Bootstrap;
-use visavis_eval::protocol::{self, AttributeAnswer, View, ViewAnswers};
+use visavis_eval::protocol::{self, AttributeAnswer, ProtocolParams, View, ViewAnswers};
 use visavis_eval::similarity::{
     self, Embedded, Identification, OpenSet, Pair, Verification, answers, identification, open_set, verification,
 };
@@ -116,6 +116,23 @@ pub(super) fn run(args: &Args) -> Result<()> {
         }
     }
     if args.json { say_json(&rows) } else { print(&rows) }
+}
+
+/// How well each of the networks tells who is who, under the first view of `params`.
+pub(super) fn identifications(
+    networks: &Networks,
+    names: &[String],
+    keypoints: Option<&str>,
+    pack: &Pack,
+    params: &ProtocolParams,
+) -> Result<Vec<Option<Identification>>> {
+    let make = || networks.attributes(names, keypoints);
+    let views = watched(pack, |progress| protocol::embeddings(pack, params, &make, progress))?;
+    let of = |(place, network): (usize, &String)| {
+        let metric = metric(networks.manifest(network)?)?;
+        Ok(views.first().and_then(|view| identification(metric, &embedded(pack, view, place).0, &Bootstrap::default())))
+    };
+    names.iter().enumerate().map(of).collect()
 }
 
 fn metric(manifest: &Manifest) -> Result<Metric> {

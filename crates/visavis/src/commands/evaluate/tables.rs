@@ -1,4 +1,4 @@
-//! `visavis evaluate tables`: the paper's Tables I, II, IV and V with our figures beside them.
+//! `visavis evaluate tables`: the paper's Tables I to V with our figures beside them.
 
 mod detectors;
 
@@ -13,8 +13,8 @@ use visavis_eval::keypoints::{self, KeypointReport};
 use visavis_eval::protocol::{ProtocolParams, View};
 use visavis_eval::speed::{NetworkSpeed, SpeedParams, network};
 use visavis_eval::tables::{
-    AttributeFigures, Cell, KeypointFigures, MULTITASK, RobustnessRow, SetNames, Tables, expected_networks,
-    same_network,
+    AttributeFigures, Cell, KeypointFigures, MULTITASK, RobustnessRow, SetNames, SimilarityFigures, Tables,
+    expected_embeddings, expected_networks, same_network,
 };
 use visavis_infer::manifest::FileKind;
 use visavis_infer::{EngineOptions, Registry, Task};
@@ -24,15 +24,16 @@ use super::attributes::{Answers as AttributeAnswers, TASKS, measure as measure_a
 use super::faces::{FaceArgs, Networks, SplitArg, progress_bar};
 use super::keypoints::{Answers as KeypointAnswers, measure as measure_keypoints};
 use super::machine;
+use super::similarity::identifications;
 use super::speed::{TimingArgs, time_locator};
 use crate::options::{EngineArgs, complain, say};
 
-/// The paper's Tables I, II, IV and V as Markdown, our figures beside the paper's
+/// The paper's Tables I to V as Markdown, our figures beside the paper's
 ///
 /// A network fills a row by its name: faster_rcnn_resnet101, ssd_mobilenetv1, ssd_mobilenetv1_quarter,
-/// ssdlite_mobilenetv2, ssdlite_mobilenetv2_quarter, kazemi_forest, onet, age_mobilenetv1, gender_mobilenetv1, smile_mobilenetv1,
-/// multitask_BACKBONE. Detectors are measured on box sets, and yunet_n and ultraface_rfb_320 beside ours where they are on
-/// a shelf. Each of age, gender, smile and keypoints is measured on the first pack given that labels it, so the
+/// ssdlite_mobilenetv2, ssdlite_mobilenetv2_quarter, kazemi_forest, onet, similarity_BACKBONE, age_mobilenetv1,
+/// gender_mobilenetv1, smile_mobilenetv1, multitask_BACKBONE. Detectors are measured on box sets, and yunet_n and ultraface_rfb_320 beside ours where they are on
+/// a shelf. Each of age, gender, smile, identity and keypoints is measured on the first pack given that labels it, so the
 /// order of the packs counts; speeds with every engine that there is.
 #[derive(Parser)]
 #[command(after_help = "Examples:
@@ -149,12 +150,13 @@ struct Candidates {
     detectors: Vec<Candidate>,
     keypoints: Vec<Candidate>,
     attributes: Vec<Candidate>,
+    similarity: Vec<Candidate>,
 }
 
 impl Candidates {
     fn find(args: &Args, registry: &Registry, untrained: Option<&Registry>) -> Result<Self> {
         let detectors = detectors::candidates(&args.peers, registry, untrained)?;
-        let mut found = Self { detectors, keypoints: Vec::new(), attributes: Vec::new() };
+        let mut found = Self { detectors, keypoints: Vec::new(), attributes: Vec::new(), similarity: Vec::new() };
         for (wanted, keypoints) in expected_networks() {
             let trained = named(registry, wanted).map(|name| Candidate { name, trained: true });
             let random =
@@ -164,6 +166,11 @@ impl Candidates {
             } else {
                 found.attributes.extend(trained.or_else(random));
             }
+        }
+        for wanted in expected_embeddings() {
+            let random = || untrained.and_then(|shelf| named(shelf, wanted)).map(|name| (name, false));
+            let found_one = named(registry, wanted).map(|name| (name, true)).or_else(random);
+            found.similarity.extend(found_one.map(|(name, trained)| Candidate { name, trained }));
         }
         // Backbones that the paper does not have.
         for (shelf, trained) in [(Some(registry), true), (untrained, false)] {
@@ -177,8 +184,13 @@ impl Candidates {
         }
         for peer in &args.peers {
             let tasks = &registry.get(peer)?.manifest.tasks;
-            let does = [tasks.contains(&Task::Keypoints), TASKS.iter().any(|task| tasks.contains(task))];
-            for (list, does) in [&mut found.keypoints, &mut found.attributes].into_iter().zip(does) {
+            let does = [
+                tasks.contains(&Task::Keypoints),
+                TASKS.iter().any(|task| tasks.contains(task)),
+                tasks.contains(&Task::Similarity),
+            ];
+            let lists = [&mut found.keypoints, &mut found.attributes, &mut found.similarity];
+            for (list, does) in lists.into_iter().zip(does) {
                 // Some peers have a row already.
                 if does && !list.iter().any(|candidate| candidate.name == *peer) {
                     list.push(Candidate { name: peer.clone(), trained: true });
@@ -279,7 +291,8 @@ fn accuracies(
         first_with(packs, |face| face.labels.smile.is_some()),
     ];
     let [age, gender, smile] = labelled.map(name);
-    tables.sets = SetNames { keypoints: tables.sets.keypoints.take(), age, gender, smile };
+    tables.sets = SetNames { age, gender, smile, ..std::mem::take(&mut tables.sets) };
+    similarities(tables, candidates, networks, args, packs)?;
     let names = trained(&candidates.attributes);
     for (place, pack) in packs.iter().enumerate() {
         let used = labelled.map(|first| first == Some(place));
@@ -294,6 +307,43 @@ fn accuracies(
                 .map(|cases| attributes::evaluate(&cases, &Bootstrap::default()))
                 .collect();
             put_attributes(tables, network, &pack.info().name, &reports, used);
+        }
+    }
+    Ok(())
+}
+
+/// Who is who, on the first pack that knows.
+fn similarities(
+    tables: &mut Tables,
+    candidates: &Candidates,
+    networks: &Networks,
+    args: &Args,
+    packs: &[Pack],
+) -> Result<()> {
+    for candidate in &candidates.similarity {
+        let cell = if candidate.trained { Cell::Nothing } else { Cell::NotTrained };
+        tables.similarity.push(SimilarityFigures {
+            network: candidate.name.clone(),
+            mean_average_precision: cell,
+            rank_1: cell,
+            rank_5: cell,
+            speeds: Vec::new(),
+        });
+    }
+    let Some(place) = first_with(packs, |face| face.identity.is_some()) else { return Ok(()) };
+    let names: Vec<String> =
+        candidates.similarity.iter().filter(|one| one.trained).map(|one| one.name.clone()).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    tables.sets.similarity = Some(packs[place].info().name.clone());
+    let params = ProtocolParams { views: vec![args.view[0]], ..args.faces().params(1) };
+    let found = identifications(networks, &names, args.keypoints.as_deref(), &packs[place], &params)?;
+    for (network, found) in names.iter().zip(found) {
+        for figures in tables.similarity.iter_mut().filter(|figures| figures.network == *network) {
+            figures.mean_average_precision = measured(found.as_ref().map(|found| found.mean_average_precision));
+            figures.rank_1 = measured(found.as_ref().map(|found| found.rank_1));
+            figures.rank_5 = measured(found.as_ref().map(|found| found.rank_5));
         }
     }
     Ok(())
@@ -371,21 +421,23 @@ fn speeds(
 ) -> Result<()> {
     let params: SpeedParams = timing.params()?;
     let engines: Vec<EngineOptions> = timing.engines(&loader.runtime);
-    let bar =
-        progress_bar((engines.len() * (candidates.keypoints.len() + candidates.attributes.len())) as u64, "timed");
+    let networks = candidates.keypoints.len() + candidates.attributes.len() + candidates.similarity.len();
+    let bar = progress_bar((engines.len() * networks) as u64, "timed");
     for options in &engines {
         let mut placement: Option<String> = None;
         let mut note = |timed: &NetworkSpeed| {
             let threads = format!("{} thread{}", timed.threads, if timed.threads == 1 { "" } else { "s" });
             placement.get_or_insert_with(|| format!("{}, {}, {threads}", timed.engine, timed.device));
         };
-        for (candidate, figures) in candidates.attributes.iter().zip(&mut tables.attributes) {
+        let attributes = candidates.attributes.iter().zip(tables.attributes.iter_mut().map(|all| &mut all.speeds));
+        let similarity = candidates.similarity.iter().zip(tables.similarity.iter_mut().map(|all| &mut all.speeds));
+        for (candidate, speeds) in attributes.chain(similarity) {
             bar.set_message(candidate.name.clone());
             let shelf = if candidate.trained { Some(&loader.registry) } else { untrained };
             let entry = shelf.context("a network without a shelf")?.get(&candidate.name)?;
             let timed = network(entry, &loader.runtime, options, &params)?;
             note(&timed);
-            figures.speeds.push(Some(timed.speed.per_second));
+            speeds.push(Some(timed.speed.per_second));
             bar.inc(1);
         }
         for (candidate, figures) in candidates.keypoints.iter().zip(&mut tables.keypoints) {

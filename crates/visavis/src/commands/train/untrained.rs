@@ -4,15 +4,15 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Parser;
-use visavis_train::export::{write_untrained, write_untrained_detectors};
+use visavis_train::export::{write_untrained, write_untrained_detectors, write_untrained_embedding};
 use visavis_train::network::Backbone;
 
 use crate::options::say;
 
 /// Write networks with random weights: their speed is that of trained ones
 ///
-/// Multitask networks on every backbone, and the single-shot detectors. `visavis evaluate tables --untrained DIR` measures them
-/// for the rows of what nobody trained.
+/// Multitask networks on every backbone, the detectors, and the paper's embeddings. `visavis evaluate tables --untrained DIR`
+/// measures them for the rows of what nobody trained.
 #[derive(Parser)]
 #[command(after_help = "Example:
   visavis train untrained --out untrained && visavis evaluate tables --untrained untrained")]
@@ -28,6 +28,9 @@ pub(super) struct Args {
     side: usize,
 }
 
+/// What the paper's Table III compares, and one that is less slow.
+const EMBEDDINGS: [Backbone; 4] = [Backbone::MobileNetV1(1.0), Backbone::Vgg16, Backbone::ResNet50, Backbone::ResNet18];
+
 pub(super) fn run(args: &Args) -> Result<()> {
     let all = if args.backbone.is_empty() { &Backbone::ALL[..] } else { &args.backbone };
     for backbone in all {
@@ -36,6 +39,9 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if args.backbone.is_empty() {
         for path in write_untrained_detectors(&args.out)? {
             say(&path.display().to_string())?;
+        }
+        for backbone in EMBEDDINGS {
+            say(&write_untrained_embedding(backbone, args.side, &args.out)?.display().to_string())?;
         }
     }
     Ok(())
