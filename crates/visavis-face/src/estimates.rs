@@ -6,7 +6,8 @@ use std::sync::Arc;
 use visavis_infer::Task;
 
 use crate::Findings;
-use crate::gallery::{Match, PersonId, PhotoId};
+use crate::gallery::Match;
+use crate::resemblance::Resemblance;
 
 /// How single looks become a steady answer. The defaults are those of the demo that came with the paper.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,21 +28,6 @@ impl Default for EstimatesParams {
     fn default() -> Self {
         Self { age_weight: 0.05, gender_weight: 0.2, smile_weight: 0.6, resemblance_window: 15, steady_after: 20 }
     }
-}
-
-/// Whom a face resembles most.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Resemblance {
-    /// Name of the person in the gallery.
-    pub name: Arc<str>,
-    /// The person's number in the gallery.
-    pub person: PersonId,
-    /// The photo that was nearest at the last look that found this person.
-    pub photo: PhotoId,
-    /// 0 to 1, mean over the looks that found this person.
-    pub similarity: f32,
-    /// Whether most of those looks were near enough to be the same person.
-    pub same_person: bool,
 }
 
 /// A mean that forgets: plain at first, exponential with a fixed weight later.
@@ -72,14 +58,15 @@ pub struct Estimates {
     female: Average,
     smile: Average,
     smile_threshold: f32,
-    looks: VecDeque<Option<Match>>,
+    /// Of each look the nearest people of the gallery, nearest first.
+    looks: VecDeque<Vec<Match>>,
     similarity_looks: u32,
     distribution: Option<Box<[f32]>>,
 }
 
 impl Estimates {
-    /// Takes in one look. `nearest` is the best match in the gallery, where the look had an embedding.
-    pub fn absorb(&mut self, findings: &Findings, nearest: Option<&Match>, params: &EstimatesParams) {
+    /// Takes in one look. `nearest` are the best matches in the gallery, best first, where the look had an embedding.
+    pub fn absorb(&mut self, findings: &Findings, nearest: Vec<Match>, params: &EstimatesParams) {
         if let Some(age) = &findings.age {
             self.age.absorb(age.years, params.age_weight);
             self.distribution.clone_from(&age.distribution);
@@ -93,7 +80,7 @@ impl Estimates {
         }
         if findings.embedding.is_some() {
             self.similarity_looks = self.similarity_looks.saturating_add(1);
-            self.looks.push_back(nearest.cloned());
+            self.looks.push_back(nearest);
             while self.looks.len() > params.resemblance_window.max(1) {
                 self.looks.pop_front();
             }
@@ -130,29 +117,37 @@ impl Estimates {
         self.smile().map(|share| share >= self.smile_threshold)
     }
 
-    /// Whom the face resembles: the person whom most of the last looks found; of equals, the nearer one.
+    /// Whom the face resembles, best first: who came first in most of the last looks; of equals, the nearer one.
     #[must_use]
-    pub fn resemblance(&self) -> Option<Resemblance> {
-        let mut best: Option<(usize, f32, &Match)> = None;
+    pub fn resemblances(&self) -> Vec<Resemblance> {
+        let mut people: Vec<(usize, Resemblance)> = Vec::new();
         for candidate in self.looks.iter().flatten() {
-            let of_person = || self.looks.iter().flatten().filter(|look| look.person == candidate.person);
-            let (votes, sum) = of_person().fold((0, 0.0), |(votes, sum), look| (votes + 1, sum + look.similarity));
-            let mean = sum / votes as f32;
-            // Later looks replace earlier ones of the same person, so that the photo is the latest nearest one.
-            if best.is_none_or(|(most, nearest, _)| votes > most || (votes == most && mean >= nearest)) {
-                best = Some((votes, mean, candidate));
+            if people.iter().any(|(_, known)| known.person == candidate.person) {
+                continue;
             }
+            let (mut votes, mut seen, mut near, mut sum, mut photo) = (0, 0, 0, 0.0, candidate.photo);
+            for look in &self.looks {
+                let Some(place) = look.iter().position(|found| found.person == candidate.person) else { continue };
+                votes += usize::from(place == 0);
+                seen += 1;
+                near += usize::from(look[place].same_person);
+                sum += look[place].similarity;
+                // The latest look that found them.
+                photo = look[place].photo;
+            }
+            people.push((
+                votes,
+                Resemblance {
+                    name: Arc::clone(&candidate.name),
+                    person: candidate.person,
+                    photo,
+                    similarity: sum / seen as f32,
+                    same_person: near * 2 > seen,
+                },
+            ));
         }
-        best.map(|(votes, similarity, nearest)| {
-            let near = self.looks.iter().flatten().filter(|l| l.person == nearest.person && l.same_person).count();
-            Resemblance {
-                name: Arc::clone(&nearest.name),
-                person: nearest.person,
-                photo: nearest.photo,
-                similarity,
-                same_person: near * 2 > votes,
-            }
-        })
+        people.sort_by(|(a, first), (b, second)| b.cmp(a).then(second.similarity.total_cmp(&first.similarity)));
+        people.into_iter().map(|(_, resemblance)| resemblance).collect()
     }
 
     /// How often the face was looked at for `task`.
@@ -189,6 +184,7 @@ impl Estimates {
 mod tests {
     use super::*;
     use crate::findings::{Age, Smile};
+    use crate::gallery::{PersonId, PhotoId};
 
     fn look(years: f32) -> Findings {
         Findings { age: Some(Age { years, distribution: None }), ..Findings::default() }
@@ -210,21 +206,21 @@ mod tests {
         let params = EstimatesParams::default();
         let mut estimates = Estimates::default();
         for years in [20.0, 30.0, 40.0] {
-            estimates.absorb(&look(years), None, &params);
+            estimates.absorb(&look(years), Vec::new(), &params);
         }
         assert!((estimates.age().unwrap() - 30.0).abs() < 1e-4);
         for _ in 0..17 {
-            estimates.absorb(&look(30.0), None, &params);
+            estimates.absorb(&look(30.0), Vec::new(), &params);
         }
         let before = estimates.age().unwrap();
-        estimates.absorb(&look(50.0), None, &params);
+        estimates.absorb(&look(50.0), Vec::new(), &params);
         assert!((estimates.age().unwrap() - (0.95 * before + 0.05 * 50.0)).abs() < 1e-4);
     }
 
     #[test]
     fn a_number_that_is_none_changes_nothing() {
         let mut estimates = Estimates::default();
-        estimates.absorb(&look(f32::NAN), None, &EstimatesParams::default());
+        estimates.absorb(&look(f32::NAN), Vec::new(), &EstimatesParams::default());
         assert_eq!(estimates.age(), None);
     }
 
@@ -234,10 +230,10 @@ mod tests {
         let mut estimates = Estimates::default();
         let smile = |share| Findings { smile: Some(Smile { share, threshold: 0.5 }), ..Findings::default() };
         for _ in 0..10 {
-            estimates.absorb(&smile(0.02), None, &params);
+            estimates.absorb(&smile(0.02), Vec::new(), &params);
         }
         assert_eq!(estimates.is_smiling(), Some(false));
-        estimates.absorb(&smile(0.98), None, &params);
+        estimates.absorb(&smile(0.98), Vec::new(), &params);
         assert_eq!(estimates.is_smiling(), Some(true));
     }
 
@@ -247,19 +243,23 @@ mod tests {
         let mut estimates = Estimates::default();
         let seen = Findings { embedding: Some(vec![]), ..Findings::default() };
         for (person, similarity) in [(1, 0.4), (2, 0.7), (1, 0.5)] {
-            estimates.absorb(&seen, Some(&found(person, similarity)), &params);
+            estimates.absorb(&seen, vec![found(person, similarity)], &params);
         }
-        let resemblance = estimates.resemblance().unwrap();
+        let resemblance = estimates.resemblances()[0].clone();
         assert_eq!((resemblance.person, resemblance.same_person), (PersonId(1), false));
         assert!((resemblance.similarity - 0.45).abs() < 1e-6);
-        estimates.absorb(&seen, Some(&found(2, 0.8)), &params);
-        assert_eq!(estimates.resemblance().unwrap().person, PersonId(2));
+        estimates.absorb(&seen, vec![found(2, 0.8)], &params);
+        assert_eq!(estimates.resemblances()[0].clone().person, PersonId(2));
+        // Who never came first stands behind those who did, however near.
+        estimates.absorb(&seen, vec![found(2, 0.8), found(3, 0.79)], &params);
+        let people: Vec<i64> = estimates.resemblances().iter().map(|found| found.person.0).collect();
+        assert_eq!(people, [2, 1, 3]);
         // The window moves on.
         for _ in 0..5 {
-            estimates.absorb(&seen, None, &params);
+            estimates.absorb(&seen, Vec::new(), &params);
         }
-        assert_eq!(estimates.resemblance(), None);
-        assert_eq!(estimates.looks(Task::Similarity), 9);
+        assert_eq!(estimates.resemblances(), []);
+        assert_eq!(estimates.looks(Task::Similarity), 10);
         estimates.reset(Task::Similarity);
         assert_eq!(estimates.looks(Task::Similarity), 0);
     }

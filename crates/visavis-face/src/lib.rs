@@ -12,14 +12,16 @@ pub mod gallery;
 mod input;
 mod keypoints;
 mod recognise;
+mod resemblance;
 mod track;
 
 pub use detect::{Detect, Face, FaceDetector};
 pub use enrol::{Enrolled, Enroller};
-pub use estimates::{Estimates, EstimatesParams, Resemblance};
+pub use estimates::{Estimates, EstimatesParams};
 pub use findings::{Age, Findings, Smile};
 pub use keypoints::{KeypointNetwork, Locate, load_locator};
 pub use recognise::{FaceNetwork, FaceView, Recognise};
+pub use resemblance::{Resemblance, tell_apart};
 pub use track::{Track, TrackId, Tracker, TrackerParams};
 
 use visavis_infer::InferError;

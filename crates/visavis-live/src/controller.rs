@@ -14,7 +14,7 @@ use crate::board::{Job, Work, WorkFace};
 use crate::buffer::Pacing;
 use crate::pipeline::{Outcome, Shared};
 use crate::recognition::Answer;
-use crate::scene::{Scene, SceneFace};
+use crate::scene::{Scene, SceneFace, tell_apart};
 use crate::statistics::CONTROLLER;
 
 /// What the other threads tell the controller.
@@ -125,12 +125,13 @@ impl Controller {
         self.tracker.forget(at);
         let params = self.tracker.params();
         let shown = self.tracker.tracks().iter().filter(|track| track.is_shown(params));
-        let faces: Vec<SceneFace> = shown
+        let mut faces: Vec<SceneFace> = shown
             .map(|track| {
                 let place = (track.rect_at(at, params), track.landmarks_at(at, params), track.score);
                 SceneFace::new(track.id, place, self.seen.contains(&track.id), self.estimates.get(&track.id))
             })
             .collect();
+        tell_apart(&mut faces, &self.estimates);
         shared.statistics.in_view(at, faces.iter().map(|face| face.track));
         self.publish(shared, Scene { frame, faces });
     }
@@ -186,7 +187,7 @@ impl Controller {
         if findings.smile.is_some() {
             shared.statistics.expression(track);
         }
-        self.estimates.entry(track).or_default().absorb(&findings, nearest.as_ref(), &shared.params.estimates);
+        self.estimates.entry(track).or_default().absorb(&findings, nearest, &shared.params.estimates);
     }
 
     /// Every frame: an answer waits until those of all earlier frames are in, so that a run repeats to the byte.
@@ -211,6 +212,7 @@ impl Controller {
                 let place = (face.rect, face.landmarks, face.score);
                 *face = SceneFace::new(face.track, place, face.detected, self.estimates.get(&face.track));
             }
+            tell_apart(&mut done.faces, &self.estimates);
             self.forget_estimates();
             let seq = done.frame.seq;
             self.publish(shared, Scene { frame: done.frame, faces: done.faces });

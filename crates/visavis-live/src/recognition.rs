@@ -16,8 +16,11 @@ use crate::panic::caught;
 use crate::pipeline::Shared;
 use crate::statistics::KEYPOINTS;
 
-/// One answer: what the network said, and whom the gallery has nearest.
-pub(crate) type Answer = (Findings, Option<Match>);
+/// One answer: what the network said, and whom the gallery has nearest, best first.
+pub(crate) type Answer = (Findings, Vec<Match>);
+
+/// People of the gallery that a look is compared with: a second and a third for where another face has the first.
+const NEAREST: usize = 3;
 
 /// The networks of one worker: its own, so that nothing is locked while they run.
 #[derive(Default)]
@@ -108,9 +111,9 @@ impl Bench {
             .map(|findings| {
                 let nearest = match (gallery, &findings.embedding) {
                     (Some(gallery), Some(embedding)) => {
-                        gallery.search(embedding, 1).map_err(|error| error.to_string())?.into_iter().next()
+                        gallery.search(embedding, NEAREST).map_err(|error| error.to_string())?
                     }
-                    _ => None,
+                    _ => Vec::new(),
                 };
                 Ok((findings, nearest))
             })

@@ -1,5 +1,7 @@
 //! What is shown for one frame: an immutable snapshot.
 
+use std::collections::HashMap;
+
 use visavis_face::{Estimates, Resemblance, TrackId};
 use visavis_image::{Frame, Landmarks, Rect};
 
@@ -38,7 +40,7 @@ pub struct SceneFace {
 }
 
 impl SceneFace {
-    /// A face with the estimates that there are.
+    /// A face with the estimates that there are; whom it resembles is said of all faces of a frame at once.
     pub(crate) fn new(
         track: TrackId,
         (rect, landmarks, score): (Rect, Option<Landmarks>, f32),
@@ -55,7 +57,16 @@ impl SceneFace {
             female: estimates.and_then(Estimates::female),
             smile: estimates.and_then(Estimates::smile),
             smiling: estimates.and_then(Estimates::is_smiling),
-            resembles: estimates.and_then(Estimates::resemblance),
+            resembles: None,
         }
+    }
+}
+
+/// Says of the faces of a frame whom they resemble, each somebody else where there are enough.
+pub(crate) fn tell_apart(faces: &mut [SceneFace], estimates: &HashMap<TrackId, Estimates>) {
+    let wishes: Vec<Vec<Resemblance>> =
+        faces.iter().map(|face| estimates.get(&face.track).map_or_else(Vec::new, Estimates::resemblances)).collect();
+    for (face, resembles) in faces.iter_mut().zip(visavis_face::tell_apart(&wishes)) {
+        face.resembles = resembles;
     }
 }
