@@ -24,6 +24,7 @@ macro_rules! model {
 
 /// The networks of this build, each with a model card in `models/`.
 pub static EMBEDDED: &[EmbeddedModel] = &[
+    model!("ssd_mobilenetv1_quarter", "ssd_mobilenetv1_quarter.onnx"),
     model!("ssdlite_mobilenetv2", "ssdlite_mobilenetv2.onnx"),
     model!("kazemi_forest", "kazemi_forest.forest"),
     model!("onet", "onet.onnx"),

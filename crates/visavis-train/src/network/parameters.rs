@@ -70,19 +70,6 @@ impl Parameters {
         &mut self.list
     }
 
-    /// Becomes the mean of itself and `others`, which are laid out alike. Runs that began with the same weights lie in one
-    /// valley, whose middle is good at what each of them is good at (Wortsman et al., CVPR 2022).
-    pub fn mean_with(&mut self, others: &[Self]) {
-        let count = (others.len() + 1) as f32;
-        for (at, parameter) in self.list.iter_mut().enumerate() {
-            for other in others {
-                let values = &other.list[at].value;
-                parameter.value.iter_mut().zip(values).for_each(|(value, other)| *value += other);
-            }
-            parameter.value.iter_mut().for_each(|value| *value /= count);
-        }
-    }
-
     /// How many numbers training learns: statistics do not count.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -163,24 +150,4 @@ pub struct Taken {
     pub misfits: Vec<String>,
     /// Tensors of the file that the network does not have.
     pub unused: Vec<String>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_mean_is_number_by_number() {
-        let of = |value: Vec<f32>| {
-            let mut parameters = Parameters::default();
-            let shape = vec![value.len()];
-            parameters.push(Parameter { name: "a".into(), shape, role: Role::Weight, value });
-            parameters
-        };
-        let mut mean = of(vec![1.0, 2.0]);
-        mean.mean_with(&[of(vec![3.0, -2.0]), of(vec![5.0, 3.0])]);
-        assert_eq!(mean.all()[0].value, [3.0, 1.0]);
-        mean.mean_with(&[]);
-        assert_eq!(mean.all()[0].value, [3.0, 1.0]);
-    }
 }

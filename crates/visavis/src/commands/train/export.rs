@@ -1,6 +1,6 @@
 //! `visavis train export`: an ONNX file, a manifest and a model card of a finished run.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -23,10 +23,6 @@ pub(super) struct Args {
     /// Folder of the run
     #[arg(long, value_name = "DIR")]
     run: PathBuf,
-    /// Take the mean of the weights and those of another run of the same network that began alike: often good at what each
-    /// of them is good at; may be given more than once
-    #[arg(long, value_name = "DIR")]
-    mean_with: Vec<PathBuf>,
     /// Folder to write to
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -59,13 +55,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<()> {
     let mut recipe = Recipe::read(&args.run.join("recipe.toml"))?;
     let (mut network, mut parameters) = recipe.network.build(recipe.seed)?;
-    let others = args.mean_with.iter().map(|run| {
-        let mut other = parameters.clone();
-        take_best(&mut other, run).map(|()| other)
-    });
-    let others = others.collect::<Result<Vec<Parameters>>>()?;
-    take_best(&mut parameters, &args.run)?;
-    parameters.mean_with(&others);
+    take_best(&mut parameters, args)?;
     network.heads.retain(|head| !args.without.contains(&head.name));
     if let NetworkRecipe::Face { tasks, .. } = &mut recipe.network {
         tasks.retain(|task| !args.without.contains(&task.to_string()));
@@ -83,19 +73,12 @@ pub(super) fn run(args: &Args) -> Result<()> {
         .as_ref()
         .map(|path| std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display())));
     let name = &recipe.name;
-    let (mut train, mut mean) = (vec![name.clone()], String::new());
-    for other in &args.mean_with {
-        let other = Recipe::read(&other.join("recipe.toml"))?.name;
-        mean += &format!(" --mean-with runs/{other}");
-        train.insert(0, other);
-    }
-    let train =
-        train.iter().map(|name| format!("visavis train network --recipe recipes/{name}.toml --out runs/{name}"));
-    let half = if args.half { " --half" } else { "" };
-    let export_command = format!("visavis train export --run runs/{name}{mean} --out models{half}");
     let card = ModelCard {
         data: args.about.clone(),
-        commands: train.chain([export_command]).collect(),
+        commands: vec![
+            format!("visavis train network --recipe recipes/{name}.toml --out runs/{name}"),
+            format!("visavis train export --run runs/{name} --out models{}", if args.half { " --half" } else { "" }),
+        ],
         figures: figures.collect::<Result<_>>()?,
         groups: groups.transpose()?,
         limits: args.limit.clone(),
@@ -111,10 +94,11 @@ pub(super) fn run(args: &Args) -> Result<()> {
     say(&format!("{}\n{}", written.manifest.display(), written.card.display()))
 }
 
-fn take_best(parameters: &mut Parameters, run: &Path) -> Result<()> {
-    let best = run.join("best.safetensors");
-    let taken =
-        parameters.take_from_file(&best).with_context(|| format!("{} has no finished epoch yet", run.display()))?;
+fn take_best(parameters: &mut Parameters, args: &Args) -> Result<()> {
+    let best = args.run.join("best.safetensors");
+    let taken = parameters
+        .take_from_file(&best)
+        .with_context(|| format!("{} has no finished epoch yet", args.run.display()))?;
     if let Some(missing) = taken.missing.first() {
         anyhow::bail!("{} lacks `{missing}`: it belongs to another recipe", best.display());
     }
