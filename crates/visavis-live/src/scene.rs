@@ -66,6 +66,10 @@ impl SceneFace {
 pub(crate) fn tell_apart(faces: &mut [SceneFace], estimates: &HashMap<TrackId, Estimates>) {
     let wishes: Vec<Vec<Resemblance>> =
         faces.iter().map(|face| estimates.get(&face.track).map_or_else(Vec::new, Estimates::resemblances)).collect();
+    // Without a gallery there is nothing to be told.
+    if wishes.iter().all(Vec::is_empty) {
+        return;
+    }
     for (face, resembles) in faces.iter_mut().zip(visavis_face::tell_apart(&wishes)) {
         face.resembles = resembles;
     }

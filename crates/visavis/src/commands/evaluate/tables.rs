@@ -245,6 +245,11 @@ fn first_with(packs: &[Pack], labelled: impl Fn(&PackedFace) -> bool) -> Option<
     packs.iter().position(|pack| pack.faces().iter().filter(validation).any(&labelled))
 }
 
+/// The names of those whose weights are not random.
+fn trained(list: &[Candidate]) -> Vec<String> {
+    list.iter().filter(|candidate| candidate.trained).map(|candidate| candidate.name.clone()).collect()
+}
+
 fn accuracies(
     tables: &mut Tables,
     candidates: &Candidates,
@@ -254,9 +259,6 @@ fn accuracies(
 ) -> Result<()> {
     let faces = args.faces();
     let name = |pack: Option<usize>| pack.map(|place| packs[place].info().name.clone());
-    let trained = |list: &[Candidate]| -> Vec<String> {
-        list.iter().filter(|candidate| candidate.trained).map(|candidate| candidate.name.clone()).collect()
-    };
     for candidate in &candidates.keypoints {
         tables.keypoints.push(KeypointFigures { network: candidate.name.clone(), ..KeypointFigures::default() });
     }
@@ -331,8 +333,7 @@ fn similarities(
         });
     }
     let Some(place) = first_with(packs, |face| face.identity.is_some()) else { return Ok(()) };
-    let names: Vec<String> =
-        candidates.similarity.iter().filter(|one| one.trained).map(|one| one.name.clone()).collect();
+    let names = trained(&candidates.similarity);
     if names.is_empty() {
         return Ok(());
     }
