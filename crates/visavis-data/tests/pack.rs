@@ -6,7 +6,9 @@ use std::fs;
 use std::path::Path;
 
 use proptest::prelude::*;
-use visavis_data::pack::{DetectedFace, Pack, PackParams, PackReport, PackWriter, PackedFace, Packer, Summary};
+use visavis_data::pack::{
+    DetectedFace, Mixer, Pack, PackParams, PackReport, PackWriter, PackedFace, Packer, Summary, usual_box,
+};
 use visavis_data::{DataError, DataSet, Gender, Labels, Sample, Split, SplitRule};
 use visavis_face::{Detect, Face, FaceError};
 use visavis_image::{Landmarks, Picture, Point, Rect, codec, face_template};
@@ -246,6 +248,46 @@ fn a_folder_that_is_no_pack_is_not_replaced() {
     fs::write(folder.path().join("letter.txt"), "dear").unwrap();
     let error = PackWriter::new(folder.path(), "set", "detector", PackParams::default()).unwrap_err();
     assert!(error.to_string().contains("something that is no pack is there"), "{error}");
+}
+
+#[test]
+fn mixtures_are_of_two_faces_that_train() {
+    let folder = tempfile::tempdir().unwrap();
+    // Faces of one colour each, so that a mixture's colour says whose it is.
+    let colours = [("a", [250, 0, 0]), ("b", [0, 250, 0]), ("c", [0, 0, 250]), ("not/d", [250; 3])];
+    let landmarks = face_template(40);
+    let source = folder.path().join("pack");
+    let mut writer =
+        PackWriter::new(&source, "set", "by hand", PackParams { side: 40, ..PackParams::default() }).unwrap();
+    for (file, colour) in colours {
+        let split = if file == "c" { Split::Validation } else { Split::Train };
+        let jpeg = codec::encode_jpeg(&Picture::filled(40, 40, colour), 95).unwrap();
+        writer.push(&PackedFace { landmarks: Some(landmarks), detected: None, split, ..face(file) }, &jpeg).unwrap();
+    }
+    writer.finish().unwrap();
+    let packs = [Pack::open(&source).unwrap()];
+    let params = PackParams { side: 40, ..PackParams::default() };
+    let mixed = |seed: u64, threads: usize, out: &str| {
+        let mixer = Mixer { faces: 9, seed, except: vec!["not/".into()], params, threads };
+        let mut calls = 0;
+        let info = mixer.mix(&packs, "mixed", &folder.path().join(out), || calls += 1).unwrap();
+        assert_eq!((info.faces, calls), (9, 9));
+        Pack::open(&folder.path().join(out)).unwrap()
+    };
+    let pack = mixed(1, 2, "mixed");
+    for (number, face) in pack.faces().iter().enumerate() {
+        assert!(face.split == Split::Train && face.identity.is_none() && face.set == "mixed");
+        // The middle of the crop is skin of both: 30 to 70 hundredths of each, and nothing of the others.
+        let [red, green, blue] = pack.picture(number).unwrap().pixel(20, 20);
+        assert!((70..=180).contains(&red) && (70..=180).contains(&green) && blue < 12, "{red} {green} {blue}");
+        let rect = usual_box(&face.landmarks.unwrap()).unwrap();
+        assert!((rect.centre().x - 20.0).abs() < 0.5 && (rect.height - 20.0).abs() < 0.5, "{rect:?}");
+    }
+    assert_eq!(pack.fingerprint(), mixed(1, 1, "again").fingerprint());
+    assert_ne!(pack.fingerprint(), mixed(2, 2, "other").fingerprint());
+    let alone = Mixer { faces: 1, seed: 1, except: vec!["a".into(), "not/".into()], params, threads: 1 };
+    let refused = alone.mix(&packs, "x", &folder.path().join("x"), || ()).unwrap_err();
+    assert!(refused.to_string().contains("nothing to mix"), "{refused}");
 }
 
 #[test]

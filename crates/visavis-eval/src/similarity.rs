@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
+use visavis_face::gallery::distance;
 use visavis_infer::manifest::Metric;
 
 use crate::bootstrap::{Bootstrap, Estimate};
@@ -75,16 +76,6 @@ pub struct Pair {
     pub same: bool,
     /// Which fold it is in.
     pub fold: u32,
-}
-
-/// How far apart two embeddings are: as the gallery has it.
-#[must_use]
-pub fn distance(metric: Metric, a: &[f32], b: &[f32]) -> f32 {
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
-    match metric {
-        Metric::Euclidean => a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f32>().sqrt(),
-        Metric::Cosine => 1.0 - dot(a, b) / (dot(a, a) * dot(b, b)).sqrt().max(f32::MIN_POSITIVE),
-    }
 }
 
 /// Who asks and who is in the gallery, by places among the faces. People with one photo are in the gallery only.

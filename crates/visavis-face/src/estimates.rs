@@ -198,6 +198,7 @@ mod tests {
             distance: 1.0 - similarity,
             similarity,
             same_person: similarity > 0.5,
+            watched: false,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
-use visavis_face::gallery::Snapshot;
+use visavis_face::gallery::Gallery;
 use visavis_face::{Detect, Locate, Recognise};
 use visavis_infer::Task;
 
@@ -106,8 +106,8 @@ pub(crate) struct Lineup {
     pub(crate) generation: u64,
     pub(crate) lanes: Vec<Arc<Lane>>,
     pub(crate) locator: Option<Arc<Locator>>,
-    /// The vectors that embeddings are compared with; immutable, so that nothing is locked while they are searched.
-    pub(crate) gallery: Option<Arc<Snapshot>>,
+    /// Whom embeddings are compared with.
+    pub(crate) gallery: Option<Arc<dyn Gallery>>,
 }
 
 impl Lineup {

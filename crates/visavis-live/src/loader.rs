@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use visavis_face::detect::DetectorParams;
-use visavis_face::gallery::{EmbeddingId, GalleryFile, Snapshot};
+use visavis_face::gallery::{EmbeddingId, FileGallery, Gallery};
 use visavis_face::{Detect, FaceDetector, FaceNetwork, FaceView, Locate, Recognise, load_locator};
 use visavis_image::{Picture, Rect};
 use visavis_infer::manifest::HeadDecode;
@@ -36,7 +36,7 @@ pub trait Loader: Send + Sync {
     ///
     /// # Errors
     /// [`LiveError::Gallery`] if the gallery was made by another network.
-    fn gallery(&self, model: &str) -> Result<Option<Arc<Snapshot>>, LiveError>;
+    fn gallery(&self, model: &str) -> Result<Option<Arc<dyn Gallery>>, LiveError>;
 }
 
 /// Loads from the registry, each stage with an engine and a device of its own.
@@ -53,7 +53,7 @@ pub struct RegistryLoader {
     pub detector: DetectorParams,
     /// The gallery file.
     pub gallery: Option<PathBuf>,
-    loaded: Mutex<Option<(String, Arc<Snapshot>)>>,
+    loaded: Mutex<Option<(String, Arc<dyn Gallery>)>>,
 }
 
 impl RegistryLoader {
@@ -119,15 +119,14 @@ impl Loader for RegistryLoader {
         Ok(Box::new(network))
     }
 
-    fn gallery(&self, model: &str) -> Result<Option<Arc<Snapshot>>, LiveError> {
+    fn gallery(&self, model: &str) -> Result<Option<Arc<dyn Gallery>>, LiveError> {
         let Some(path) = &self.gallery else { return Ok(None) };
         let mut loaded = self.loaded.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some((_, snapshot)) = loaded.as_ref().filter(|(name, _)| name == model) {
-            return Ok(Some(Arc::clone(snapshot)));
+        if let Some((_, gallery)) = loaded.as_ref().filter(|(name, _)| name == model) {
+            return Ok(Some(Arc::clone(gallery)));
         }
-        let file = GalleryFile::open(path, Some(&self.embedding_id(model)?))?;
-        let snapshot = Arc::new(file.snapshot()?);
-        *loaded = Some((model.to_owned(), Arc::clone(&snapshot)));
-        Ok(Some(snapshot))
+        let gallery: Arc<dyn Gallery> = Arc::new(FileGallery::open(path, &self.embedding_id(model)?)?);
+        *loaded = Some((model.to_owned(), Arc::clone(&gallery)));
+        Ok(Some(gallery))
     }
 }

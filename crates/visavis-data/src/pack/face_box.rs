@@ -10,7 +10,7 @@ use super::PackedFace;
 ///
 /// Medians over the 10,000 faces of MTFL as YuNet sees them, the face taken for symmetric; `visavis data show` prints them
 /// for any pack with labelled keypoints.
-const USUAL_BOX: [f32; 4] = [0.5, 0.419, 0.704, 0.944];
+pub(super) const USUAL_BOX: [f32; 4] = [0.5, 0.419, 0.704, 0.944];
 
 /// The upright box that a detector would usually draw around a face with these keypoints.
 ///

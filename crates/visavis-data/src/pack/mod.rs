@@ -5,6 +5,7 @@
 //! crop in `faces.bin` as `[offset, length]`.
 
 mod face_box;
+mod mixer;
 mod packer;
 mod reader;
 mod sheet;
@@ -12,6 +13,7 @@ mod summary;
 mod writer;
 
 pub use face_box::{BoxFit, usual_box};
+pub use mixer::Mixer;
 pub use packer::{PackReport, Packer, Unreadable, belonging};
 pub use reader::Pack;
 pub use sheet::contact_sheet;

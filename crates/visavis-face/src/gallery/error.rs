@@ -145,6 +145,14 @@ pub enum GalleryError {
         /// Why not.
         reason: &'static str,
     },
+    /// Somebody else has this name.
+    #[error("the gallery {} has a {name:?} already: take another name, or join the two", path.display())]
+    NameTaken {
+        /// The file.
+        path: PathBuf,
+        /// The name.
+        name: String,
+    },
     /// Nobody has this name.
     #[error("nobody in the gallery {} is named {name:?}{}", path.display(), did_you_mean(path, near))]
     UnknownPerson {

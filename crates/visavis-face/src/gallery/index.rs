@@ -34,6 +34,7 @@ pub struct Snapshot {
     codes: Codes,
     /// `[photos]`.
     photos: Vec<PhotoId>,
+    last_photo: Option<PhotoId>,
     /// By rising id.
     people: Vec<Person>,
 }
@@ -42,6 +43,7 @@ pub struct Snapshot {
 struct Person {
     id: PersonId,
     name: Arc<str>,
+    watched: bool,
     rows: Range<usize>,
 }
 
@@ -60,6 +62,8 @@ pub struct Match {
     pub similarity: f32,
     /// Whether the distance is at or below the network's threshold for one person.
     pub same_person: bool,
+    /// Whether an alarm is to ring when they are seen.
+    pub watched: bool,
 }
 
 impl Snapshot {
@@ -73,7 +77,15 @@ impl Snapshot {
         }
         let pieces = embedding.length.div_ceil(LANES);
         let codes = Codes::new(embedding.length);
-        Ok(Self { embedding, rows: Vec::new(), pieces, codes, photos: Vec::new(), people: Vec::new() })
+        Ok(Self {
+            embedding,
+            rows: Vec::new(),
+            pieces,
+            codes,
+            photos: Vec::new(),
+            last_photo: None,
+            people: Vec::new(),
+        })
     }
 
     /// Appends a photo. People come by rising id, and all photos of a person one after the other by rising id.
@@ -81,6 +93,7 @@ impl Snapshot {
         &mut self,
         person: PersonId,
         name: &str,
+        watched: bool,
         photo: PhotoId,
         vector: &[f32],
     ) -> Result<(), VectorFault> {
@@ -98,11 +111,12 @@ impl Snapshot {
         self.codes.push(&vector);
         let row = self.photos.len();
         self.photos.push(photo);
+        self.last_photo = self.last_photo.max(Some(photo));
         match self.people.last_mut() {
             Some(last) if last.id == person => last.rows.end = row + 1,
             last => {
                 debug_assert!(last.is_none_or(|last| last.id < person), "people come by rising id");
-                self.people.push(Person { id: person, name: name.into(), rows: row..row + 1 });
+                self.people.push(Person { id: person, name: name.into(), watched, rows: row..row + 1 });
             }
         }
         Ok(())
@@ -123,6 +137,11 @@ impl Snapshot {
         self.photos.len()
     }
 
+    /// The highest number of a photo here.
+    pub(super) fn last_photo(&self) -> Option<PhotoId> {
+        self.last_photo
+    }
+
     /// The name of a person, if the person was there at this snapshot's moment.
     pub fn name(&self, person: PersonId) -> Option<&Arc<str>> {
         let found = self.people.binary_search_by_key(&person, |p| p.id).ok()?;
@@ -139,6 +158,16 @@ impl Snapshot {
     /// [`GalleryError::Query`] where the query has another length than the gallery's vectors, holds a number that is
     /// not finite, or has no direction (all zeros) and the metric is cosine.
     pub fn search(&self, query: &[f32], k: usize) -> Result<Vec<Match>, GalleryError> {
+        self.search_among(query, k, |_| true)
+    }
+
+    /// The same, as though photos that are not to be kept were not there.
+    pub(super) fn search_among(
+        &self,
+        query: &[f32],
+        k: usize,
+        keep: impl Fn(PhotoId) -> bool,
+    ) -> Result<Vec<Match>, GalleryError> {
         check_vector(query, &self.embedding)
             .map_err(|fault| GalleryError::Query { network: self.embedding.name.clone(), fault })?;
         let (length, coded) = (length(query), CodedQuery::new(query));
@@ -149,7 +178,7 @@ impl Snapshot {
         Ok(match self.embedding.metric {
             Metric::Euclidean => {
                 let least = |note: &Note, product| coded.least_squared_distance(note, product);
-                self.nearest(k, &coded, least, |row| query.squared_distance(row), f32::sqrt)
+                self.nearest(k, &coded, keep, least, |row| query.squared_distance(row), f32::sqrt)
             }
             Metric::Cosine => {
                 // The rows have length one; dividing by the query's length does the rest. Rounding may leave the
@@ -157,7 +186,7 @@ impl Snapshot {
                 let scale = 1.0 / length;
                 let least = |note: &Note, product| -coded.most(note, product);
                 let distance = |minus_dot: f32| (1.0 + minus_dot * scale).clamp(0.0, 2.0);
-                self.nearest(k, &coded, least, |row| -query.dot(row), distance)
+                self.nearest(k, &coded, keep, least, |row| -query.dot(row), distance)
             }
         })
     }
@@ -168,6 +197,7 @@ impl Snapshot {
         &self,
         k: usize,
         coded: &CodedQuery,
+        keep: impl Fn(PhotoId) -> bool,
         least: impl Fn(&Note, i32) -> f32,
         far: impl Fn(&[Piece]) -> f32,
         distance: impl Fn(f32) -> f32,
@@ -187,7 +217,7 @@ impl Snapshot {
             for (row, (note, product)) in (first..).zip(notes.iter().zip(products)) {
                 // A bound that is no number rules nothing out.
                 let ruled_out = least(note, *product) > best.bar();
-                if !ruled_out {
+                if !ruled_out && keep(self.photos[row]) {
                     let far = far(&self.rows[row * self.pieces..(row + 1) * self.pieces]);
                     if far < nearest.0 {
                         nearest = (far, row);
@@ -214,6 +244,7 @@ impl Snapshot {
             distance,
             similarity: self.similarity(distance),
             same_person: distance <= self.embedding.same_person,
+            watched: person.watched,
         }
     }
 
@@ -297,6 +328,19 @@ impl Query<'_> {
             width /= 2;
         }
         sums[0]
+    }
+}
+
+/// How far two vectors are from one another: the euclidean distance, or 1 − cosine.
+#[must_use]
+pub fn distance(metric: Metric, a: &[f32], b: &[f32]) -> f32 {
+    let pairs = || a.iter().zip(b);
+    match metric {
+        Metric::Euclidean => pairs().map(|(a, b)| (a - b) * (a - b)).sum::<f32>().sqrt(),
+        Metric::Cosine => {
+            let dot: f32 = pairs().map(|(a, b)| a * b).sum();
+            (1.0 - dot / (length(a) * length(b)).max(f32::MIN_POSITIVE)).clamp(0.0, 2.0)
+        }
     }
 }
 

@@ -1,14 +1,17 @@
 //! The gallery: people, each with one or more photos, in one SQLite file, and the snapshot that recognition searches.
 //!
 //! [`GalleryFile`] is the file: every change is one transaction. [`GalleryBuilder`] makes a whole file aside and puts it
-//! in place at the end. [`Snapshot`] is what recognition reads: all vectors in memory, immutable, shared by `Arc`, so a
-//! search takes no lock and never waits for the disk. [`photos_in`] finds out who is on which photo of a folder.
+//! in place at the end. [`Snapshot`] is a gallery at one moment: all vectors in memory, immutable, shared by `Arc`, so a
+//! search never waits for the disk. [`Gallery`] is what live asks and changes; [`FileGallery`] is one over a file.
+//! [`photos_in`] finds out who is on which photo of a folder.
 //!
 //! Vectors of different networks do not compare, so a gallery belongs to one network, its [`EmbeddingId`].
 
 mod builder;
+mod edit;
 mod error;
 mod index;
+mod live;
 mod name;
 mod people;
 mod schema;
@@ -16,7 +19,8 @@ mod store;
 
 pub use builder::GalleryBuilder;
 pub use error::{GalleryError, VectorFault};
-pub use index::{Match, Snapshot};
+pub use index::{Match, Snapshot, distance};
+pub use live::FileGallery;
 pub use people::{PhotoSource, photos_in};
 pub use store::{Added, GalleryFile, NewPhoto, PersonSummary, Removed};
 
@@ -44,6 +48,94 @@ pub struct EmbeddingId {
     /// Same person at or nearer than this distance; above 0. A reading of the vectors, not part of them: a gallery
     /// opened for a network takes that network's threshold in place of the stored one.
     pub same_person: f32,
+}
+
+/// A gallery that is searched while it changes, wherever it lies: one machine's file, or a database that several share.
+///
+/// Everything may be called from any thread. A change that was answered with `Ok` lasts. Searches see it at once in this
+/// process, and elsewhere after a [`Gallery::refresh`] there.
+pub trait Gallery: Send + Sync {
+    /// The network whose vectors these are.
+    fn embedding(&self) -> &EmbeddingId;
+
+    /// The `k` people nearest to `query`, each at the nearest of their photos; nearest first. Nobody of whom it was denied
+    /// that they look like this.
+    ///
+    /// # Errors
+    /// [`GalleryError::Query`] for a query that cannot be compared; a database also fails where it is not reached.
+    fn search(&self, query: &[f32], k: usize) -> Result<Vec<Match>, GalleryError>;
+
+    /// Everybody, by name.
+    ///
+    /// # Errors
+    /// The failures of the store.
+    fn people(&self) -> Result<Vec<PersonSummary>, GalleryError>;
+
+    /// See [`GalleryFile::portrait`].
+    ///
+    /// # Errors
+    /// The failures of the store.
+    fn portrait(&self, person: PersonId) -> Result<Option<Vec<u8>>, GalleryError>;
+
+    /// See [`GalleryFile::add`].
+    ///
+    /// # Errors
+    /// As [`GalleryFile::add`].
+    fn add(&self, person: &str, photos: &[NewPhoto]) -> Result<Added, GalleryError>;
+
+    /// See [`GalleryFile::remove_person`].
+    ///
+    /// # Errors
+    /// As [`GalleryFile::remove_person`].
+    fn remove_person(&self, name: &str) -> Result<Removed, GalleryError>;
+
+    /// See [`GalleryFile::watch`].
+    ///
+    /// # Errors
+    /// As [`GalleryFile::watch`].
+    fn watch(&self, name: &str, watched: bool) -> Result<PersonId, GalleryError>;
+
+    /// See [`GalleryFile::deny`].
+    ///
+    /// # Errors
+    /// As [`GalleryFile::deny`].
+    fn deny(&self, person: PersonId, vector: &[f32]) -> Result<(), GalleryError>;
+
+    /// See [`GalleryFile::merge`].
+    ///
+    /// # Errors
+    /// The failures of the store.
+    fn merge(&self, from: PersonId, into: PersonId) -> Result<(), GalleryError>;
+
+    /// See [`GalleryFile::meet`].
+    ///
+    /// # Errors
+    /// As [`GalleryFile::meet`].
+    fn meet(&self, photo: &NewPhoto, at: i64) -> Result<PersonId, GalleryError>;
+
+    /// See [`GalleryFile::add_to`].
+    ///
+    /// # Errors
+    /// As [`GalleryFile::add_to`].
+    fn add_to(&self, person: PersonId, photo: &NewPhoto) -> Result<bool, GalleryError>;
+
+    /// See [`GalleryFile::seen`].
+    ///
+    /// # Errors
+    /// The failures of the store.
+    fn seen(&self, person: PersonId, at: i64, new: bool) -> Result<(), GalleryError>;
+
+    /// See [`GalleryFile::forget_met_before`].
+    ///
+    /// # Errors
+    /// The failures of the store.
+    fn forget_met_before(&self, before: i64) -> Result<usize, GalleryError>;
+
+    /// Looks for what others have changed; whether there was anything.
+    ///
+    /// # Errors
+    /// The failures of the store.
+    fn refresh(&self) -> Result<bool, GalleryError>;
 }
 
 impl EmbeddingId {

@@ -43,6 +43,38 @@ const STEPS: &[&str] = &["
         thumbnail BLOB,
         UNIQUE (person, sha256)
     ) STRICT;
+", "
+    -- changes: counts the transactions that changed anything; what was changed carries the number. A program that knows
+    -- the gallery as of one number reads what came after. token: tells this file from any other.
+    ALTER TABLE meta ADD COLUMN changes INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE meta ADD COLUMN token BLOB;
+    UPDATE meta SET token = randomblob(16);
+
+    -- watched: an alarm rings when they are seen. met: nobody added them, they were seen and are forgotten again after a
+    -- time. seen: visits; last_seen: seconds since 1970.
+    ALTER TABLE person ADD COLUMN watched INTEGER NOT NULL DEFAULT 0 CHECK (watched IN (0, 1));
+    ALTER TABLE person ADD COLUMN met INTEGER NOT NULL DEFAULT 0 CHECK (met IN (0, 1));
+    ALTER TABLE person ADD COLUMN seen INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE person ADD COLUMN last_seen INTEGER;
+    ALTER TABLE person ADD COLUMN changed INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX person_changed ON person (changed);
+
+    ALTER TABLE photo ADD COLUMN changed INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX photo_changed ON photo (changed);
+
+    -- Photos that went: numbers only.
+    CREATE TABLE removal (
+        photo   INTEGER PRIMARY KEY,
+        changed INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX removal_changed ON removal (changed);
+
+    -- A face that somebody said is not this person.
+    CREATE TABLE denial (
+        id     INTEGER PRIMARY KEY AUTOINCREMENT,
+        person INTEGER NOT NULL REFERENCES person (id) ON DELETE CASCADE,
+        vector BLOB    NOT NULL
+    ) STRICT;
 "];
 
 /// The format that this program writes.
@@ -106,6 +138,7 @@ pub(super) fn initialise(connection: &mut Connection, embedding: &EmbeddingId) -
         "INSERT INTO meta (id, network, fingerprint, length, metric, same_person) VALUES (1, ?1, ?2, ?3, ?4, ?5)",
         params![embedding.name, embedding.fingerprint, embedding.length as i64, metric, embedding.same_person],
     )?;
+    change.execute("UPDATE meta SET token = randomblob(16)", [])?;
     change.commit()
 }
 

@@ -4,9 +4,9 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::{EmbeddingId, GalleryError, PersonId, PhotoId, Snapshot, check_vector, name, schema};
+use super::{EmbeddingId, GalleryError, PersonId, PhotoId, Snapshot, VectorFault, check_vector, name, schema};
 
 /// A gallery file, open for reading and changing. Several programs may have one open: readers never wait, and of two
 /// that change it one waits for the other, at most five seconds.
@@ -15,7 +15,7 @@ use super::{EmbeddingId, GalleryError, PersonId, PhotoId, Snapshot, check_vector
 /// program has closed it.
 #[derive(Debug)]
 pub struct GalleryFile {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     pub(super) connection: Connection,
     embedding: EmbeddingId,
 }
@@ -63,6 +63,14 @@ pub struct PersonSummary {
     pub name: String,
     /// Number of photos.
     pub photos: usize,
+    /// Whether an alarm is to ring when they are seen.
+    pub watched: bool,
+    /// Whether nobody added them: they were seen, and are forgotten again after a time.
+    pub met: bool,
+    /// How often they were seen, visits long.
+    pub seen: usize,
+    /// When last, in seconds since 1970.
+    pub last_seen: Option<i64>,
 }
 
 impl GalleryFile {
@@ -297,12 +305,20 @@ impl GalleryFile {
 
     fn summaries(&self, which: &str, params: impl rusqlite::Params) -> rusqlite::Result<Vec<PersonSummary>> {
         let sql = format!(
-            "SELECT person.id, person.name, count(photo.id)
+            "SELECT person.id, person.name, count(photo.id), person.watched, person.met, person.seen, person.last_seen
              FROM person LEFT JOIN photo ON photo.person = person.id GROUP BY person.id {which}"
         );
         let mut statement = self.connection.prepare_cached(&sql)?;
         let rows = statement.query_map(params, |row| {
-            Ok(PersonSummary { id: PersonId(row.get(0)?), name: row.get(1)?, photos: row.get::<_, u32>(2)? as usize })
+            Ok(PersonSummary {
+                id: PersonId(row.get(0)?),
+                name: row.get(1)?,
+                photos: row.get::<_, u32>(2)? as usize,
+                watched: row.get(3)?,
+                met: row.get(4)?,
+                seen: row.get::<_, u32>(5)? as usize,
+                last_seen: row.get(6)?,
+            })
         })?;
         rows.collect()
     }
@@ -336,38 +352,71 @@ impl GalleryFile {
     /// # Errors
     /// [`GalleryError::Damaged`] where a vector is unusable, and the failures of the file.
     pub fn snapshot(&self) -> Result<Snapshot, GalleryError> {
-        let failed = GalleryError::sqlite(&self.path, "reading vectors");
         let mut snapshot = Snapshot::empty(self.embedding.clone())?;
         // One statement sees one state of the file, whatever others change meanwhile.
-        let sql = "SELECT person.id, person.name, photo.id, photo.vector
+        let sql = "SELECT person.id, person.name, person.watched, photo.id, photo.vector
                    FROM person JOIN photo ON photo.person = person.id ORDER BY person.id, photo.id";
+        self.each_photo(sql, [], |photo| {
+            let PhotoRow { person, name, watched, photo, vector } = photo;
+            snapshot.push(person, name, watched, photo, vector)
+        })?;
+        Ok(snapshot)
+    }
+
+    /// Goes through the photos that a statement gives.
+    pub(super) fn each_photo(
+        &self,
+        sql: &str,
+        params: impl rusqlite::Params,
+        mut take: impl FnMut(PhotoRow<'_>) -> Result<(), VectorFault>,
+    ) -> Result<(), GalleryError> {
+        let failed = GalleryError::sqlite(&self.path, "reading vectors");
         let mut statement = self.connection.prepare_cached(sql).map_err(&failed)?;
-        let mut rows = statement.query([]).map_err(&failed)?;
+        let mut rows = statement.query(params).map_err(&failed)?;
         let mut vector = Vec::with_capacity(self.embedding.length);
         while let Some(row) = rows.next().map_err(&failed)? {
-            let photo: i64 = row.get(2).map_err(&failed)?;
+            let photo: i64 = row.get(3).map_err(&failed)?;
             let damaged = |reason: String| GalleryError::Damaged {
                 path: self.path.clone(),
                 reason: format!("photo {photo}: {reason}"),
             };
-            let read = || Ok((row.get(0)?, row.get_ref(1)?.as_str()?, row.get_ref(3)?.as_blob()?));
-            let (person, name, bytes) = read().map_err(|error: rusqlite::Error| damaged(error.to_string()))?;
-            let (numbers, rest) = bytes.as_chunks::<4>();
-            if !rest.is_empty() {
-                return Err(damaged(format!("a vector of {} bytes", bytes.len())));
-            }
-            vector.clear();
-            vector.extend(numbers.iter().map(|number| f32::from_le_bytes(*number)));
-            snapshot
-                .push(PersonId(person), name, PhotoId(photo), &vector)
-                .map_err(|fault| damaged(format!("its vector is unusable: {fault}")))?;
+            let read = || Ok((row.get(0)?, row.get_ref(1)?.as_str()?, row.get(2)?, row.get_ref(4)?.as_blob()?));
+            let (person, name, watched, bytes) = read().map_err(|error: rusqlite::Error| damaged(error.to_string()))?;
+            floats(bytes, &mut vector).map_err(&damaged)?;
+            let taken = PhotoRow { person: PersonId(person), name, watched, photo: PhotoId(photo), vector: &vector };
+            take(taken).map_err(|fault| damaged(format!("its vector is unusable: {fault}")))?;
         }
-        Ok(snapshot)
+        Ok(())
     }
 }
 
+/// A photo as the file has it: `person.id, person.name, person.watched, photo.id, photo.vector`.
+pub(super) struct PhotoRow<'a> {
+    pub(super) person: PersonId,
+    pub(super) name: &'a str,
+    pub(super) watched: bool,
+    pub(super) photo: PhotoId,
+    pub(super) vector: &'a [f32],
+}
+
+/// The little-endian numbers of a stored vector.
+pub(super) fn floats(bytes: &[u8], vector: &mut Vec<f32>) -> Result<(), String> {
+    let (numbers, rest) = bytes.as_chunks::<4>();
+    if !rest.is_empty() {
+        return Err(format!("a vector of {} bytes", bytes.len()));
+    }
+    vector.clear();
+    vector.extend(numbers.iter().map(|number| f32::from_le_bytes(*number)));
+    Ok(())
+}
+
+/// A vector as it is stored.
+pub(super) fn bytes_of(vector: &[f32]) -> Vec<u8> {
+    vector.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
 impl NewPhoto {
-    fn check(&self, embedding: &EmbeddingId) -> Result<(), String> {
+    pub(super) fn check(&self, embedding: &EmbeddingId) -> Result<(), String> {
         check_vector(&self.vector, embedding).map_err(|fault| format!("its vector is unusable: {fault}"))?;
         if self.thumbnail.as_ref().is_some_and(|jpeg| !jpeg.starts_with(&[0xFF, 0xD8, 0xFF])) {
             return Err("its thumbnail is not a JPEG".into());
@@ -384,31 +433,63 @@ impl NewPhoto {
     }
 }
 
-fn add(connection: &mut Connection, name: &str, photos: &[NewPhoto]) -> rusqlite::Result<Added> {
+/// Begins a change, with its number.
+pub(super) fn change(connection: &mut Connection) -> rusqlite::Result<(Transaction<'_>, i64)> {
     let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    change.execute("INSERT INTO person (name) VALUES (?1) ON CONFLICT (name) DO NOTHING", [name])?;
-    let person: i64 = change.query_row("SELECT id FROM person WHERE name = ?1", [name], |row| row.get(0))?;
-    let mut added = 0;
-    {
-        let mut insert = change.prepare_cached(
-            "INSERT INTO photo (person, source, sha256, score, vector, thumbnail) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-             ON CONFLICT (person, sha256) DO NOTHING",
-        )?;
-        for photo in photos {
-            let vector: Vec<u8> = photo.vector.iter().flat_map(|x| x.to_le_bytes()).collect();
-            let hash = photo.sha256.as_ref().map(<[u8; 32]>::as_slice);
-            added += insert.execute(params![person, photo.file_name(), hash, photo.score, vector, photo.thumbnail])?;
-        }
-    }
+    let number = change.query_row("UPDATE meta SET changes = changes + 1 RETURNING changes", [], |row| row.get(0))?;
+    Ok((change, number))
+}
+
+fn add(connection: &mut Connection, name: &str, photos: &[NewPhoto]) -> rusqlite::Result<Added> {
+    let (change, number) = change(connection)?;
+    // Whoever is added by hand is not somebody that was merely met any more.
+    let person: i64 = change.query_row(
+        "INSERT INTO person (name, changed) VALUES (?1, ?2)
+         ON CONFLICT (name) DO UPDATE SET met = 0, changed = excluded.changed RETURNING id",
+        params![name, number],
+        |row| row.get(0),
+    )?;
+    let photos = insert_photos(&change, PersonId(person), photos, number)?;
     change.commit()?;
-    Ok(Added { person: PersonId(person), photos: added })
+    Ok(Added { person: PersonId(person), photos })
+}
+
+/// Adds the photos that the person has not yet, and counts them.
+pub(super) fn insert_photos(
+    change: &Transaction<'_>,
+    person: PersonId,
+    photos: &[NewPhoto],
+    number: i64,
+) -> rusqlite::Result<usize> {
+    let mut insert = change.prepare_cached(
+        "INSERT INTO photo (person, source, sha256, score, vector, thumbnail, changed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT (person, sha256) DO NOTHING",
+    )?;
+    let mut added = 0;
+    for photo in photos {
+        let hash = photo.sha256.as_ref().map(<[u8; 32]>::as_slice);
+        let vector = bytes_of(&photo.vector);
+        added +=
+            insert.execute(params![person.0, photo.file_name(), hash, photo.score, vector, photo.thumbnail, number])?;
+    }
+    Ok(added)
 }
 
 fn remove(connection: &mut Connection, person: PersonId) -> rusqlite::Result<usize> {
-    let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let (change, number) = change(connection)?;
+    let photos = delete_person(&change, person, number)?;
+    change.commit()?;
+    Ok(photos)
+}
+
+/// Deletes a person with everything of theirs, and counts the photos.
+pub(super) fn delete_person(change: &Transaction<'_>, person: PersonId, number: i64) -> rusqlite::Result<usize> {
+    change.execute(
+        "INSERT OR REPLACE INTO removal (photo, changed) SELECT id, ?2 FROM photo WHERE person = ?1",
+        params![person.0, number],
+    )?;
     let photos = change.execute("DELETE FROM photo WHERE person = ?1", [person.0])?;
     change.execute("DELETE FROM person WHERE id = ?1", [person.0])?;
-    change.commit()?;
     Ok(photos)
 }
 

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use visavis_face::gallery::Snapshot;
+use visavis_face::gallery::Gallery;
 use visavis_face::{Age, Detect, Face, FaceError, FaceView, Findings, Locate, Recognise};
 use visavis_image::{Picture, Rect};
 use visavis_infer::{InferError, Placement, Task};
@@ -212,7 +212,7 @@ impl Loader for Shelf {
         }))
     }
 
-    fn gallery(&self, _: &str) -> Result<Option<Arc<Snapshot>>, LiveError> {
+    fn gallery(&self, _: &str) -> Result<Option<Arc<dyn Gallery>>, LiveError> {
         Ok(None)
     }
 }

@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use visavis_data::layout::classes::{self, ClassRule};
 use visavis_data::layout::{self, Layout};
-use visavis_data::pack::{BoxFit, Pack, PackParams, PackReport, Packer, Summary, contact_sheet};
+use visavis_data::pack::{BoxFit, Mixer, Pack, PackParams, PackReport, Packer, Summary, contact_sheet};
 use visavis_data::{DataSet, SplitRule};
 use visavis_face::Detect;
 use visavis_face::detect::{DetectorParams, PointedDetector};
@@ -63,7 +63,31 @@ enum Command {
         #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
         columns: u32,
     },
+    Mix(MixArgs),
     Boxes(boxes::Args),
+}
+
+/// Lay faces of packs over one another, two and two, into a pack of faces of nobody: for a network that imitates another
+/// one's embeddings to learn from
+#[derive(Parser)]
+#[command(after_help = "Example:
+  visavis data mix packs/utkface packs/mtfl --except images/lfw_5590 --faces 40000 --out packs/mixed")]
+struct MixArgs {
+    /// The packs; only their faces to train with are mixed
+    #[arg(required = true, value_name = "PACK")]
+    packs: Vec<PathBuf>,
+    /// Leave faces out whose file in their set begins so; may be given more than once
+    #[arg(long, value_name = "PREFIX")]
+    except: Vec<String>,
+    /// How many mixtures
+    #[arg(long, default_value_t = 10_000, value_name = "N")]
+    faces: usize,
+    /// The same number gives the same mixtures
+    #[arg(long, default_value_t = 1, value_name = "NUMBER")]
+    seed: u64,
+    /// The pack to make; one that is there is replaced when the new one is complete
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
 }
 
 /// Cut the faces of a set out, once and for all: with box, keypoints, labels, and the side of the split they stand on
@@ -138,6 +162,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Command::Pack(args) => pack(args),
         Command::Show { pack, verify, json } => show(pack, *verify, *json),
         Command::Sheet { pack, out, count, columns } => sheet(pack, out, *count, *columns),
+        Command::Mix(args) => mix(args),
         Command::Boxes(args) => boxes::run(args),
     }
 }
@@ -179,10 +204,7 @@ fn pack(args: &PackArgs) -> Result<()> {
         split: SplitRule { validation_percent: args.validation_percent },
         ..PackParams::default()
     };
-    let bar = ProgressBar::new(set.samples.len() as u64).with_style(
-        ProgressStyle::with_template("{bar:32} {pos}/{len} pictures, {per_sec}, {eta} left")
-            .unwrap_or_else(|_| ProgressStyle::default_bar()),
-    );
+    let bar = bar(set.samples.len(), "pictures");
     let report = Packer { params }.pack(&set, &seen_by, &mut detectors, &args.out, || bar.inc(1))?;
     bar.finish_and_clear();
     let seconds = started.elapsed().as_secs_f64();
@@ -194,6 +216,23 @@ fn pack(args: &PackArgs) -> Result<()> {
     }
     tell(&report, &set)?;
     say(&format!("{seen_by}, on {placement}, {workers} at once: {seconds:.0} s, pack in {}", args.out.display()))
+}
+
+fn bar(length: usize, of: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(&format!("{{bar:32}} {{pos}}/{{len}} {of}, {{per_sec}}, {{eta}} left"));
+    ProgressBar::new(length as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn mix(args: &MixArgs) -> Result<()> {
+    let packs = args.packs.iter().map(|pack| Ok(Pack::open(pack)?)).collect::<Result<Vec<_>>>()?;
+    let name = args.out.file_name().context("name a folder for the pack")?.to_string_lossy();
+    let params = PackParams::default();
+    let mixer =
+        Mixer { faces: args.faces, seed: args.seed, except: args.except.clone(), params, threads: cores().max(1) };
+    let bar = bar(args.faces, "mixtures");
+    let info = mixer.mix(&packs, &name, &args.out, || bar.inc(1))?;
+    bar.finish_and_clear();
+    say(&format!("{}: {} mixtures, pack in {}", info.name, info.faces, args.out.display()))
 }
 
 fn tell(report: &PackReport, set: &DataSet) -> Result<()> {

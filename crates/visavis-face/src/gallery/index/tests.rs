@@ -12,7 +12,7 @@ fn network(metric: Metric, length: usize, same_person: f32) -> EmbeddingId {
 fn snapshot(embedding: EmbeddingId, photos: &[(i64, Vec<f32>)]) -> Snapshot {
     let mut snapshot = Snapshot::empty(embedding).unwrap();
     for ((person, vector), photo) in photos.iter().zip(1..) {
-        snapshot.push(PersonId(*person), &format!("Person {person}"), PhotoId(photo), vector).unwrap();
+        snapshot.push(PersonId(*person), &format!("Person {person}"), false, PhotoId(photo), vector).unwrap();
     }
     snapshot
 }
@@ -204,7 +204,7 @@ proptest! {
         for metric in [Metric::Euclidean, Metric::Cosine] {
             let mut gallery = Snapshot::empty(network(metric, 5, 1.0)).unwrap();
             for (vector, id) in photos.iter().zip(1..) {
-                let taken = gallery.push(PersonId(id), "x", PhotoId(id), vector);
+                let taken = gallery.push(PersonId(id), "x", false, PhotoId(id), vector);
                 prop_assert!(taken.is_ok() || vector.iter().any(|x| !(1e-15..1e18).contains(&x.abs())));
             }
             if let Ok(found) = gallery.search(&query, 8) {

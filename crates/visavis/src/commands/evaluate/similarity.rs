@@ -11,7 +11,7 @@ use visavis_data::pack::{Pack, PackedFace};
 use visavis_eval::bootstrap::Bootstrap;
 use visavis_eval::protocol::{self, AttributeAnswer, ProtocolParams, View, ViewAnswers};
 use visavis_eval::similarity::{
-    self, Embedded, Identification, OpenSet, Pair, Verification, answers, identification, open_set, verification,
+    Embedded, Identification, OpenSet, Pair, Verification, answers, identification, open_set, verification,
 };
 use visavis_image::draw::{Colour, TextPainter, Weight, outline, paste_rounded};
 use visavis_image::{Picture, Rect, Similarity, warp_into};
@@ -161,7 +161,7 @@ fn measured(metric: Metric, faces: &[Embedded], listed: &[FacePair]) -> Vec<Pair
     let by_name: HashMap<&str, &Embedded> = faces.iter().map(|face| (stem(face.file), face)).collect();
     let both = |pair: &FacePair| {
         let [a, b] = pair.faces.each_ref().map(|name| by_name.get(&**name));
-        let distance = similarity::distance(metric, a?.vector, b?.vector);
+        let distance = visavis_face::gallery::distance(metric, a?.vector, b?.vector);
         Some(Pair { distance, same: pair.same, fold: pair.fold })
     };
     let found: Vec<Pair> = listed.iter().filter_map(both).collect();
