@@ -57,8 +57,9 @@ impl Enroller {
     }
 }
 
-/// A square JPEG around `rect`.
-fn thumbnail(picture: &Picture, rect: &Rect) -> Option<Vec<u8>> {
+/// The face `rect` with a little around it, as a square JPEG for a gallery; none where it cannot be made.
+#[must_use]
+pub fn thumbnail(picture: &Picture, rect: &Rect) -> Option<Vec<u8>> {
     let square = rect.expanded(THUMBNAIL_EXPANSION).square();
     let mut out = Picture::new(THUMBNAIL, THUMBNAIL);
     let scale = square.width / THUMBNAIL as f32;

@@ -14,9 +14,10 @@ mod keypoints;
 mod recognise;
 mod resemblance;
 mod track;
+pub mod visitors;
 
 pub use detect::{Detect, Face, FaceDetector};
-pub use enrol::{Enrolled, Enroller};
+pub use enrol::{Enrolled, Enroller, thumbnail};
 pub use estimates::{Estimates, EstimatesParams};
 pub use findings::{Age, Findings, Smile};
 pub use keypoints::{KeypointNetwork, Locate, load_locator};

@@ -1,7 +1,12 @@
 //! The one clock of a running pipeline, and a wait that a stop interrupts.
 
 use std::sync::{Condvar, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// What calendars and other programs count.
+pub(crate) fn seconds_since_1970() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+}
 
 /// Counts from the start of the pipeline.
 #[derive(Debug)]

@@ -1,8 +1,12 @@
 //! What happens besides frames: said on the screen and in the log, never silence.
 
 use std::fmt;
+use std::sync::Arc;
 
+use visavis_face::gallery::PersonId;
 use visavis_infer::{Placement, Task};
+
+use crate::{Alarm, Cause};
 
 /// Something that the people in front of the program should know.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,6 +64,30 @@ pub enum Event {
         /// How often it failed in a row.
         failures: u32,
     },
+    /// Somebody is there of whom an alarm tells.
+    Alarm(Arc<Alarm>),
+    /// The last alarm was about somebody else; that face rings no more for this person.
+    Denied {
+        /// Who it was not.
+        person: PersonId,
+    },
+    /// Somebody new was added to the gallery.
+    Met {
+        /// Who.
+        person: PersonId,
+    },
+    /// Two people of the gallery were one.
+    Joined {
+        /// Who is gone.
+        from: PersonId,
+        /// Who has their photos now.
+        into: PersonId,
+    },
+    /// People who were merely seen, and not for long, were forgotten.
+    Forgot {
+        /// How many.
+        people: usize,
+    },
     /// The source has no more frames.
     SourceEnded,
     /// The source broke.
@@ -73,7 +101,14 @@ impl Event {
     /// Whether it is bad news.
     #[must_use]
     pub fn is_failure(&self) -> bool {
-        !matches!(self, Self::Running { .. } | Self::Loading { .. } | Self::Switched { .. } | Self::SourceEnded)
+        matches!(
+            self,
+            Self::SwitchFailed { .. }
+                | Self::StageFailed { .. }
+                | Self::StageRestarted { .. }
+                | Self::GaveUp { .. }
+                | Self::SourceFailed { .. }
+        )
     }
 }
 
@@ -92,6 +127,16 @@ impl fmt::Display for Event {
             Self::GaveUp { model, failures } => {
                 write!(f, "{model} failed {failures} times in a row and was taken out: switch to another network")
             }
+            Self::Alarm(alarm) => match &alarm.cause {
+                Cause::Watched { name, similarity, .. } => {
+                    write!(f, "ALARM: {name} ({:.0} %), face #{}", similarity * 100.0, alarm.track)
+                }
+                Cause::Unknown => write!(f, "ALARM: somebody unknown, face #{}", alarm.track),
+            },
+            Self::Denied { person } => write!(f, "gallery: that was not person {}, and rings no more", person.0),
+            Self::Met { person } => write!(f, "gallery: somebody new is person {}", person.0),
+            Self::Joined { from, into } => write!(f, "gallery: person {} was person {}", from.0, into.0),
+            Self::Forgot { people } => write!(f, "gallery: {people} not seen for long forgotten"),
             Self::SourceEnded => write!(f, "the source has ended"),
             Self::SourceFailed { reason } => write!(f, "the source broke: {reason}"),
         }

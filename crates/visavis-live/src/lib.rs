@@ -4,6 +4,7 @@
 //! frame not yet looked at, recognition workers take jobs by priority, a controller owns the tracks and publishes a
 //! [`Scene`] for every frame, a loader brings up networks beside the running ones. Nothing here knows HTTP or terminals.
 
+mod alarm;
 mod board;
 mod buffer;
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod controller;
 mod detection;
 mod event;
 mod grabber;
+mod keeper;
 mod lineup;
 mod loader;
 mod panic;
@@ -24,8 +26,10 @@ mod statistics;
 mod subscription;
 mod sync;
 
+pub use alarm::{AlarmParams, Cause};
 pub use buffer::Pacing;
 pub use event::Event;
+pub use keeper::{Alarm, GrowthParams};
 pub use lineup::Choice;
 pub use loader::{Loader, RegistryLoader};
 pub use pipeline::{Outcome, Pipeline, PipelineParams, Prepared};

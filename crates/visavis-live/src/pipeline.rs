@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
@@ -11,11 +11,13 @@ use visavis_image::Frame;
 use visavis_infer::Task;
 use visavis_video::{Pace, Source};
 
+use crate::alarm::AlarmParams;
 use crate::board::Board;
 use crate::buffer::{FrameBuffer, Pacing};
 use crate::clock::Clock;
 use crate::controller::{Controller, Message};
 use crate::grabber::Grabber;
+use crate::keeper::{self, GrowthParams, Note};
 use crate::lineup::{Choice, DetectorSlot, Lane, Lineup, Locator, Pool, RECOGNITION};
 use crate::panic::caught;
 use crate::statistics::{Statistics, StatisticsReport};
@@ -43,6 +45,10 @@ pub struct PipelineParams {
     pub estimates: EstimatesParams,
     /// Sharing recognition out.
     pub schedule: ScheduleParams,
+    /// Alarms, if any, while live.
+    pub alarm: Option<AlarmParams>,
+    /// Everyone seen is added to the gallery, if at all, while live.
+    pub growth: Option<GrowthParams>,
 }
 
 impl Default for PipelineParams {
@@ -57,6 +63,8 @@ impl Default for PipelineParams {
             tracker: TrackerParams::default(),
             estimates: EstimatesParams::default(),
             schedule: ScheduleParams::default(),
+            alarm: None,
+            growth: None,
         }
     }
 }
@@ -84,6 +92,8 @@ pub(crate) struct Shared {
     detector: Mutex<Arc<DetectorSlot>>,
     events: Sender<Event>,
     requests: Sender<Request>,
+    /// The keeper, where there is one.
+    keeper: Option<SyncSender<Note>>,
     failures: AtomicU32,
 }
 
@@ -103,6 +113,13 @@ impl Shared {
     /// The detector now in use.
     pub(crate) fn detector(&self) -> Arc<DetectorSlot> {
         Arc::clone(&self.detector.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
+    }
+
+    /// Tells the keeper, unless it has more to do than it can: newer looks come.
+    pub(crate) fn note(&self, note: impl FnOnce() -> Note) {
+        if let Some(keeper) = &self.keeper {
+            let _ = keeper.try_send(note());
+        }
     }
 
     /// Asks the loader to take a network out that fails again and again.
@@ -160,6 +177,8 @@ impl Prepared {
         let (events_in, events) = mpsc::channel();
         let (requests, requests_out) = mpsc::channel();
         let (messages, messages_out) = mpsc::channel();
+        let kept = self.params.pacing == Pacing::Live && (self.params.alarm.is_some() || self.params.growth.is_some());
+        let (keeper, notes) = kept.then(|| mpsc::sync_channel(keeper::WAITING)).unzip();
         let shared = Arc::new(Shared {
             clock: self.clock,
             statistics: self.statistics,
@@ -170,12 +189,13 @@ impl Prepared {
             detector: Mutex::new(Arc::new(self.detector)),
             events: events_in,
             requests,
+            keeper,
             failures: AtomicU32::new(0),
             params: self.params,
         });
         self.running.into_iter().for_each(|event| shared.tell(event));
         let mut pipeline = Pipeline { shared, messages, events: Some(events), threads: Vec::new(), controller: None };
-        let started = pipeline.spawn_all(source, stills, messages_out, requests_out);
+        let started = pipeline.spawn_all(source, stills, messages_out, requests_out, notes);
         match started {
             Ok(()) => Ok(pipeline),
             // Dropping stops and joins whatever runs.
@@ -200,6 +220,7 @@ impl Pipeline {
         stills: bool,
         messages_out: Receiver<Message>,
         requests_out: Receiver<Request>,
+        notes: Option<Receiver<Note>>,
     ) -> Result<(), LiveError> {
         let controller = Controller::new(&self.shared, stills);
         let shared = Arc::clone(&self.shared);
@@ -216,6 +237,10 @@ impl Pipeline {
         let loader = Arc::clone(&self.shared);
         let (choice, messages) = (self.shared.params.choice.clone(), self.messages.clone());
         self.threads.push(spawn("loader", move || serve(&loader, choice, &requests_out, &messages))?);
+        if let Some(notes) = notes {
+            let shared = Arc::clone(&self.shared);
+            self.threads.push(spawn("gallery", move || keeper::run(&shared, &notes))?);
+        }
         for number in 1..=self.shared.params.workers.max(1) {
             let (shared, messages) = (Arc::clone(&self.shared), self.messages.clone());
             self.threads.push(spawn(&format!("recognition-{number}"), move || recognition::run(&shared, &messages))?);
@@ -241,6 +266,11 @@ impl Pipeline {
     /// Asks for another network (`None`: none) for a task. Returns at once; what comes of it is an [`Event`].
     pub fn switch(&self, task: Task, model: Option<String>) {
         let _ = self.shared.requests.send(Request::Switch { task, model });
+    }
+
+    /// Says that the last alarm was about somebody else: that face is not to be taken for this person again.
+    pub fn not_this_person(&self) {
+        self.shared.note(|| Note::NotThisPerson);
     }
 
     /// Everything measured so far.
@@ -299,6 +329,10 @@ impl Shared {
         self.buffer.abort();
         self.board.close();
         let _ = self.requests.send(Request::Stop);
+        if let Some(keeper) = &self.keeper {
+            // A full queue is emptied sooner or later, and the keeper then finds this.
+            let _ = keeper.send(Note::Stop);
+        }
         for channel in &self.channels {
             channel.close();
         }

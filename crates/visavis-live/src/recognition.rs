@@ -7,10 +7,12 @@ use std::time::Instant;
 
 use visavis_face::gallery::Match;
 use visavis_face::{FaceView, Findings, Locate, Recognise};
+use visavis_infer::Task;
 
 use crate::Event;
 use crate::board::{Job, Next};
 use crate::controller::Message;
+use crate::keeper::{Look, Note};
 use crate::lineup::Lineup;
 use crate::panic::caught;
 use crate::pipeline::Shared;
@@ -108,13 +110,23 @@ impl Bench {
         let gallery = self.lineup.gallery.as_deref();
         findings
             .into_iter()
-            .map(|findings| {
+            .zip(job.tracks())
+            .zip(views)
+            .map(|((findings, track), view)| {
                 let nearest = match (gallery, &findings.embedding) {
                     (Some(gallery), Some(embedding)) => {
                         gallery.search(embedding, NEAREST).map_err(|error| error.to_string())?
                     }
                     _ => Vec::new(),
                 };
+                if job.lane.tasks.contains(&Task::Similarity)
+                    && let Some(vector) = &findings.embedding
+                {
+                    shared.note(|| {
+                        let (frame, vector, nearest) = (job.work.frame.clone(), vector.clone(), nearest.clone());
+                        Note::Look(Box::new(Look { track, frame, view, vector, nearest }))
+                    });
+                }
                 Ok((findings, nearest))
             })
             .collect()

@@ -135,6 +135,16 @@ impl GalleryFile {
         Ok(there)
     }
 
+    /// Whether a person was merely met; false for who is not there.
+    ///
+    /// # Errors
+    /// The failures of the file.
+    pub fn is_met(&self, person: PersonId) -> Result<bool, GalleryError> {
+        let sql = "SELECT 1 FROM person WHERE id = ?1 AND met = 1";
+        let failed = GalleryError::sqlite(&self.path, "looking for a visitor");
+        self.connection.prepare_cached(sql).and_then(|mut found| found.exists([person.0])).map_err(failed)
+    }
+
     /// Notes that somebody is there, at `at` (seconds since 1970), and counts a visit if `new`.
     ///
     /// # Errors

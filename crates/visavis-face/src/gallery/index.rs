@@ -20,6 +20,12 @@ const LANES: usize = 16;
 #[repr(C, align(64))]
 struct Piece([f32; LANES]);
 
+/// Photos that are compared with one another to learn how near strangers come: two million pairs, some milliseconds.
+const COMPARED: usize = 2_000;
+
+/// Pairs that tell how rare something is.
+const LEAST_WITHIN: usize = 5;
+
 const NOTHING: Piece = Piece([0.0; LANES]);
 
 /// A gallery as it was at one moment: immutable, to be shared by `Arc` and searched without a lock.
@@ -246,6 +252,29 @@ impl Snapshot {
             same_person: distance <= self.embedding.same_person,
             watched: person.watched,
         }
+    }
+
+    /// The distance that photos of two different people are within in a `share` of pairs, over up to [`COMPARED`] photos
+    /// from all over the gallery; `None` where fewer than [`LEAST_WITHIN`] pairs would be within.
+    pub(super) fn strangers_within(&self, share: f64) -> Option<f32> {
+        let every = self.photos.len().div_ceil(COMPARED).max(1);
+        let sample: Vec<(usize, usize)> = (0..self.photos.len())
+            .step_by(every)
+            .map(|row| (row, self.people.partition_point(|person| person.rows.end <= row)))
+            .collect();
+        let numbers =
+            |row: usize| self.rows[row * self.pieces..(row + 1) * self.pieces].iter().flat_map(|piece| piece.0);
+        let rows: Vec<Vec<f32>> = sample.iter().map(|(row, _)| numbers(*row).collect()).collect();
+        let mut distances = Vec::new();
+        for (at, (_, person)) in sample.iter().enumerate() {
+            let others = sample[..at].iter().zip(&rows).filter(|((_, other), _)| other != person);
+            distances.extend(others.map(|(_, row)| self::distance(self.embedding.metric, &rows[at], row)));
+        }
+        let within = (share * distances.len() as f64) as usize;
+        if within < LEAST_WITHIN || within >= distances.len() {
+            return None;
+        }
+        Some(*distances.select_nth_unstable_by(within, f32::total_cmp).1)
     }
 
     /// A distance as a likeness from 1 to 0, straight between three points: distance 0 is 1, the same-person threshold

@@ -132,6 +132,14 @@ impl Gallery for FileGallery {
         self.change(|file| file.forget_met_before(before))
     }
 
+    fn is_met(&self, person: PersonId) -> Result<bool, GalleryError> {
+        self.file().is_met(person)
+    }
+
+    fn strangers_within(&self, share: f64) -> Result<Option<f32>, GalleryError> {
+        Ok(self.state().base.strangers_within(share))
+    }
+
     fn refresh(&self) -> Result<bool, GalleryError> {
         self.catch_up(&self.file())
     }

@@ -125,6 +125,44 @@ pub trait Gallery: Send + Sync {
     /// The failures of the store.
     fn seen(&self, person: PersonId, at: i64, new: bool) -> Result<(), GalleryError>;
 
+    /// As [`Gallery::add_to`], for somebody who was merely met; photos of others were chosen by hand.
+    ///
+    /// # Errors
+    /// As [`Gallery::add_to`].
+    fn add_photo_if_met(&self, person: PersonId, photo: &NewPhoto) -> Result<bool, GalleryError> {
+        if self.is_met(person)? { self.add_to(person, photo) } else { Ok(false) }
+    }
+
+    /// As [`Gallery::merge`], if `from` was merely met; whether they are one now.
+    ///
+    /// # Errors
+    /// The failures of the store.
+    fn merge_if_met(&self, from: PersonId, into: PersonId) -> Result<bool, GalleryError> {
+        let met = self.is_met(from)?;
+        if met {
+            self.merge(from, into)?;
+        }
+        Ok(met)
+    }
+
+    /// Whether a person was merely met; false for who is not there.
+    ///
+    /// # Errors
+    /// The failures of the store.
+    fn is_met(&self, person: PersonId) -> Result<bool, GalleryError> {
+        Ok(self.people()?.iter().any(|other| other.id == person && other.met))
+    }
+
+    /// The distance that photos of two different people are within in a `share` of all pairs; `None` where the gallery has
+    /// too few photos to tell, or does not tell at all.
+    ///
+    /// # Errors
+    /// The failures of the store.
+    fn strangers_within(&self, share: f64) -> Result<Option<f32>, GalleryError> {
+        let _ = share;
+        Ok(None)
+    }
+
     /// See [`GalleryFile::forget_met_before`].
     ///
     /// # Errors

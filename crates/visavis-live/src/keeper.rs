@@ -1,0 +1,295 @@
+//! The keeper thread: what looks at faces mean for the gallery and for alarms. It alone waits for the gallery's store, so that
+//! neither the picture nor recognition ever does.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use serde::Serialize;
+use visavis_face::gallery::{Gallery, GalleryError, Match, NewPhoto, PersonId};
+use visavis_face::visitors::{Deed, Quality, VisitorLook, VisitorParams, Visitors};
+use visavis_face::{FaceView, TrackId, thumbnail};
+use visavis_image::{Frame, Rect};
+
+use crate::Event;
+use crate::alarm::{AlarmParams, Cause, Watch};
+use crate::clock::seconds_since_1970;
+use crate::panic::caught;
+use crate::pipeline::Shared;
+
+/// How a gallery grows by itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GrowthParams {
+    /// Who is added.
+    pub visitors: VisitorParams,
+    /// Whoever was added so and was not seen for so long is forgotten.
+    pub keep: Duration,
+}
+
+impl Default for GrowthParams {
+    /// A month.
+    fn default() -> Self {
+        Self { visitors: VisitorParams::default(), keep: Duration::from_secs(30 * 24 * 3600) }
+    }
+}
+
+/// Somebody is there of whom an alarm tells.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Alarm {
+    /// Counts from 1 in a run.
+    pub number: u64,
+    /// Seconds since 1970.
+    pub time: i64,
+    /// The frame.
+    pub frame: u64,
+    /// The face.
+    pub track: TrackId,
+    /// Where it was: x, y, width, height in pixels.
+    #[serde(serialize_with = "numbers")]
+    pub rect: Rect,
+    /// Whom it is about.
+    #[serde(flatten)]
+    pub cause: Cause,
+    /// The face as JPEG, where alarms carry it.
+    #[serde(skip)]
+    pub crop: Option<Vec<u8>>,
+}
+
+fn numbers<S: serde::Serializer>(rect: &Rect, serializer: S) -> Result<S::Ok, S::Error> {
+    <[f32; 4]>::from(*rect).serialize(serializer)
+}
+
+/// What the keeper is told.
+pub(crate) enum Note {
+    /// A worker looked at a face.
+    Look(Box<Look>),
+    /// The last alarm was wrong.
+    NotThisPerson,
+    Stop,
+}
+
+/// A look at a face, with its embedding.
+pub(crate) struct Look {
+    pub(crate) track: TrackId,
+    pub(crate) frame: Frame,
+    pub(crate) view: FaceView,
+    pub(crate) vector: Vec<f32>,
+    pub(crate) nearest: Vec<Match>,
+}
+
+/// Looks that may wait; more are dropped, since newer ones come.
+pub(crate) const WAITING: usize = 64;
+
+/// How often changes that others made to the gallery are looked for.
+const REFRESHED_EVERY: Duration = Duration::from_millis(500);
+/// How often visitors long gone are looked for.
+const TIDIED_EVERY: Duration = Duration::from_secs(600);
+
+/// Runs until told to stop.
+pub(crate) fn run(shared: &Shared, notes: &Receiver<Note>) {
+    let mut keeper = Keeper::new(shared);
+    loop {
+        // Waits for work; the timeout is for what others change, of which nobody tells.
+        let note = match notes.recv_timeout(REFRESHED_EVERY) {
+            Ok(Note::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+            Ok(note) => Some(note),
+            Err(RecvTimeoutError::Timeout) => None,
+        };
+        let Some(gallery) = shared.board.lineup().gallery.clone() else { continue };
+        let result = caught(|| keeper.take(shared, gallery.as_ref(), note));
+        match result {
+            Ok(Ok(())) => keeper.failing = false,
+            Ok(Err(error)) => keeper.failed(shared, error.to_string()),
+            Err(panic) => {
+                shared.tell(Event::StageRestarted { stage: "gallery".into(), reason: panic });
+                keeper = Keeper::new(shared);
+            }
+        }
+    }
+}
+
+struct Keeper {
+    watch: Option<Watch>,
+    alarm_params: AlarmParams,
+    visitors: Option<Visitors>,
+    growth: GrowthParams,
+    /// The best look of each face that may be added.
+    portraits: HashMap<TrackId, (f32, NewPhoto)>,
+    /// The distance within which somebody watched rings; unknown until the gallery was looked at.
+    within: Option<f32>,
+    last_alarm: Option<(TrackId, PersonId, Vec<f32>)>,
+    alarms: u64,
+    refreshed: Option<Duration>,
+    tidied: Option<Duration>,
+    failing: bool,
+}
+
+impl Keeper {
+    fn new(shared: &Shared) -> Self {
+        let (alarm, growth) = (&shared.params.alarm, &shared.params.growth);
+        Self {
+            watch: alarm.clone().map(Watch::new),
+            alarm_params: alarm.clone().unwrap_or_default(),
+            visitors: growth.as_ref().map(|growth| Visitors::new(growth.visitors.clone())),
+            growth: growth.clone().unwrap_or_default(),
+            portraits: HashMap::new(),
+            within: None,
+            last_alarm: None,
+            alarms: 0,
+            refreshed: None,
+            tidied: None,
+            failing: false,
+        }
+    }
+
+    fn failed(&mut self, shared: &Shared, reason: String) {
+        // Once for each time that it begins to fail: a database that is down fails with every look.
+        if !self.failing {
+            shared.tell(Event::StageFailed { stage: "gallery".into(), reason });
+        }
+        self.failing = true;
+    }
+
+    fn take(&mut self, shared: &Shared, gallery: &dyn Gallery, note: Option<Note>) -> Result<(), GalleryError> {
+        self.look_after(shared, gallery)?;
+        match note {
+            Some(Note::Look(look)) => {
+                self.watch(shared, gallery, &look)?;
+                self.visitors(shared, gallery, look)
+            }
+            Some(Note::NotThisPerson) => self.not_this_person(shared, gallery),
+            Some(Note::Stop) | None => Ok(()),
+        }
+    }
+
+    /// What others changed, and who is long gone.
+    fn look_after(&mut self, shared: &Shared, gallery: &dyn Gallery) -> Result<(), GalleryError> {
+        let now = shared.clock.now();
+        let due = |last: Option<Duration>, every: Duration| last.is_none_or(|last| now >= last + every);
+        if due(self.refreshed, REFRESHED_EVERY) {
+            self.refreshed = Some(now);
+            if gallery.refresh()? {
+                self.within = None;
+            }
+        }
+        if self.visitors.is_some() && due(self.tidied, TIDIED_EVERY) {
+            self.tidied = Some(now);
+            let before = seconds_since_1970() - i64::try_from(self.growth.keep.as_secs()).unwrap_or(i64::MAX);
+            let people = gallery.forget_met_before(before)?;
+            if people > 0 {
+                shared.tell(Event::Forgot { people });
+            }
+        }
+        Ok(())
+    }
+
+    fn watch(&mut self, shared: &Shared, gallery: &dyn Gallery, look: &Look) -> Result<(), GalleryError> {
+        let Some(watch) = &mut self.watch else { return Ok(()) };
+        let within = match self.within {
+            Some(within) => within,
+            None => *self.within.insert(ringing_distance(gallery, self.alarm_params.false_alarms)?),
+        };
+        let Some(cause) = watch.look(shared.clock.now(), look.track, &look.nearest, within) else { return Ok(()) };
+        self.alarms += 1;
+        if let Cause::Watched { person, .. } = &cause {
+            self.last_alarm = Some((look.track, *person, look.vector.clone()));
+        }
+        let rect = look.view.rect;
+        shared.tell(Event::Alarm(Arc::new(Alarm {
+            number: self.alarms,
+            time: seconds_since_1970(),
+            frame: look.frame.seq,
+            track: look.track,
+            rect,
+            cause,
+            crop: if self.alarm_params.crops { thumbnail(&look.frame.picture, &rect) } else { None },
+        })));
+        Ok(())
+    }
+
+    fn not_this_person(&mut self, shared: &Shared, gallery: &dyn Gallery) -> Result<(), GalleryError> {
+        let Some((track, person, vector)) = self.last_alarm.take() else { return Ok(()) };
+        gallery.deny(person, &vector)?;
+        if let Some(watch) = &mut self.watch {
+            watch.void(track);
+        }
+        shared.tell(Event::Denied { person });
+        Ok(())
+    }
+
+    fn visitors(&mut self, shared: &Shared, gallery: &dyn Gallery, look: Box<Look>) -> Result<(), GalleryError> {
+        let Some(visitors) = &mut self.visitors else { return Ok(()) };
+        let at = shared.clock.now();
+        let quality = Quality::measure(&look.frame.picture, &look.view.rect, look.view.landmarks.as_ref());
+        let deeds = visitors.look(&VisitorLook {
+            track: look.track,
+            at,
+            quality,
+            vector: &look.vector,
+            nearest: &look.nearest,
+        });
+        let better = self.portraits.get(&look.track).is_none_or(|(score, _)| quality.score() > *score);
+        if better && quality.suffices(&self.growth.visitors) {
+            self.portraits.insert(look.track, (quality.score(), photo_of(&look, quality)));
+        }
+        let mut due: Vec<Deed> = deeds;
+        while let Some(deed) = due.pop() {
+            match deed {
+                Deed::Meet { track, vector } => {
+                    let nearest = gallery.search(&vector, 1)?;
+                    let person = match nearest.first().filter(|nearest| nearest.same_person) {
+                        Some(known) => known.person,
+                        None => {
+                            let Some((_, portrait)) = self.portraits.remove(&track) else { continue };
+                            let person = gallery.meet(&NewPhoto { vector, ..portrait }, seconds_since_1970())?;
+                            shared.tell(Event::Met { person });
+                            person
+                        }
+                    };
+                    if let Some(visitors) = &mut self.visitors {
+                        due.extend(visitors.settled(track, person, at));
+                    }
+                }
+                Deed::Seen { person, new } => gallery.seen(person, seconds_since_1970(), new)?,
+                Deed::AddPhoto { person } => {
+                    gallery.add_photo_if_met(person, &photo_of(&look, quality))?;
+                }
+                Deed::Merge { from, into } => {
+                    if gallery.merge_if_met(from, into)? {
+                        if let Some(visitors) = &mut self.visitors {
+                            visitors.forget(from);
+                        }
+                        shared.tell(Event::Joined { from, into });
+                    }
+                }
+            }
+        }
+        // As many as can be in view at once, and those who just left.
+        if self.portraits.len() > 256 {
+            self.portraits.clear();
+        }
+        Ok(())
+    }
+}
+
+fn photo_of(look: &Look, quality: Quality) -> NewPhoto {
+    NewPhoto {
+        source: format!("frame {}", look.frame.seq),
+        sha256: None,
+        vector: look.vector.clone(),
+        thumbnail: thumbnail(&look.frame.picture, &look.view.rect),
+        score: Some(quality.score()),
+    }
+}
+
+/// The distance within which somebody watched rings, for a wanted share of false alarms: so that among all photos of those
+/// who are watched together no more are taken for them.
+fn ringing_distance(gallery: &dyn Gallery, false_alarms: Option<f64>) -> Result<f32, GalleryError> {
+    let same_person = gallery.embedding().same_person;
+    let Some(share) = false_alarms else { return Ok(same_person) };
+    let people = gallery.people()?;
+    let photos: usize = people.iter().filter(|person| person.watched).map(|person| person.photos).sum();
+    let within = gallery.strangers_within(share / photos.max(1) as f64)?;
+    Ok(within.unwrap_or(same_person))
+}
