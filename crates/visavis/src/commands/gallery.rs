@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
@@ -21,6 +22,7 @@ use crate::session::Session;
 #[command(after_help = "Examples:
   visavis gallery build people/ --out people.gallery      one folder or one file name for each person
   visavis gallery search people.gallery unknown.jpg --top 5
+  visavis gallery watch people.gallery \"Ada Lovelace\"
   visavis gallery remove people.gallery \"Ada Lovelace\"")]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -68,6 +70,34 @@ enum Command {
         /// As JSON, for scripts
         #[arg(long)]
         json: bool,
+    },
+    /// Put a person on the watch list: `visavis live` rings when they are seen
+    Watch {
+        /// The gallery
+        file: PathBuf,
+        /// The person's name
+        name: String,
+        /// Take them off it
+        #[arg(long)]
+        off: bool,
+    },
+    /// Give a person another name, such as a visitor whom nobody had named
+    Rename {
+        /// The gallery
+        file: PathBuf,
+        /// The person's name
+        name: String,
+        /// The new name
+        to: String,
+    },
+    /// Join two people who are one
+    Merge {
+        /// The gallery
+        file: PathBuf,
+        /// Who goes
+        name: String,
+        /// Who stays, with the photos of both
+        into: String,
     },
     /// Remove a person with all photos and vectors
     Remove {
@@ -123,6 +153,20 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Command::Search { file, photo, top, engines, networks, json } => {
             let session = networks.session(engines)?;
             search(&session, file, photo, *top, *json)
+        }
+        Command::Watch { file, name, off } => {
+            GalleryFile::open(file, None)?.watch(name, !off)?;
+            say(&format!("{name} is {} watched", if *off { "not" } else { "now" }))
+        }
+        Command::Rename { file, name, to } => {
+            GalleryFile::open(file, None)?.rename(name, to)?;
+            say(&format!("{name} is {to} now"))
+        }
+        Command::Merge { file, name, into } => {
+            let mut gallery = GalleryFile::open(file, None)?;
+            let (from, to) = (gallery.find_person(name)?.id, gallery.find_person(into)?.id);
+            gallery.merge(from, to)?;
+            say(&format!("{name} is {into} now"))
         }
         Command::Remove { file, name } => {
             let removed = GalleryFile::open(file, None)?.remove_person(name)?;
@@ -208,14 +252,39 @@ fn list(file: &Path, json: bool) -> Result<()> {
     let gallery = GalleryFile::open(file, None)?;
     let people = gallery.people()?;
     if json {
-        let rows: Vec<_> =
-            people.iter().map(|p| serde_json::json!({ "id": p.id.0, "name": p.name, "photos": p.photos })).collect();
+        let rows: Vec<_> = people
+            .iter()
+            .map(|p| {
+                serde_json::json!({ "id": p.id.0, "name": p.name, "photos": p.photos, "watched": p.watched,
+                        "met": p.met, "seen": p.seen, "last_seen": p.last_seen })
+            })
+            .collect();
         return say_json(&serde_json::json!({ "network": gallery.embedding().name, "people": rows }));
     }
     for person in &people {
-        say(&format!("{:5}  {}", person.photos, person.name))?;
+        let watched = if person.watched { "  watched" } else { "" };
+        let seen = match (person.seen, person.last_seen) {
+            (0, _) | (_, None) => String::new(),
+            (1, Some(last)) => format!("  seen once, {}", ago(last)),
+            (visits, Some(last)) => format!("  seen {visits} times, last {}", ago(last)),
+        };
+        say(&format!("{:5}  {}{watched}{seen}", person.photos, person.name))?;
     }
     say(&format!("{} people, embeddings by {}", people.len(), gallery.embedding().name))
+}
+
+/// How long ago, in the largest unit that there is one of.
+fn ago(at: i64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let seconds = now.saturating_sub(u64::try_from(at).unwrap_or(0));
+    let units = [(86_400, "day"), (3_600, "hour"), (60, "minute")];
+    match units.into_iter().find(|(unit, _)| seconds >= *unit) {
+        Some((unit, name)) => {
+            let count = seconds / unit;
+            format!("{count} {name}{} ago", if count == 1 { "" } else { "s" })
+        }
+        None => "just now".into(),
+    }
 }
 
 fn search(session: &Session, file: &Path, photo: &Path, top: usize, json: bool) -> Result<()> {

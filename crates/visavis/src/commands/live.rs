@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufWriter, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::thread;
@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
+use visavis_face::gallery::GalleryFile;
 use visavis_infer::Task;
 use visavis_live::{Delivery, Event, Loader, Outcome, Pacing, Pipeline, PipelineParams, Prepared, Subscription};
 use visavis_video::{Mp4Writer, Pace, Source};
 
+use crate::alarms::{AlarmArgs, AlarmOutputs};
 use crate::annotate::Annotator;
 use crate::interrupt;
 use crate::options::{EngineArgs, NetworkArgs, SourceArgs, complain, cores};
@@ -23,14 +25,16 @@ use crate::session::Session;
 /// Watch a camera, a film or a picture, live
 ///
 /// A status line tells what is seen. While it runs, lines typed on standard input steer it:
-/// `switch TASK NETWORK` (or `none`), `networks`, `quit`.
+/// `switch TASK NETWORK` (or `none`), `networks`, `not` (the last alarm was about somebody else), `quit`.
 #[derive(Parser)]
 #[command(after_help = "Examples:
   visavis live                                   the first webcam
   visavis live film.mp4 --repeat
   visavis live camera:1 --jsonl - --gallery people.gallery
   ffmpeg -i rtsp://… -f mjpeg - | visavis live -
-  visavis live virtual:photos/                   a camera that moves over photos")]
+  visavis live virtual:photos/                   a camera that moves over photos
+  visavis live --gallery people.gallery --alarm-log alarms.jsonl      who is watched rings
+  visavis live --gallery seen.gallery --grow                          everyone seen is added, once")]
 pub(crate) struct Args {
     /// Film, GIF, picture, folder, `camera:0`, `-` (standard input) or `virtual:PATH`
     #[arg(default_value = "camera:0")]
@@ -45,6 +49,8 @@ pub(crate) struct Args {
     running: RunningArgs,
     #[command(flatten)]
     outputs: OutputArgs,
+    #[command(flatten, next_help_heading = "Alarms and a gallery that grows")]
+    alarms: AlarmArgs,
 }
 
 /// How a live run behaves.
@@ -80,8 +86,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         complain("reading pictures from standard input; steering by typed lines is off");
     }
     let session = Session::open(&args.engines, &args.networks)?;
+    if args.alarms.grow {
+        make_gallery(&session, args.networks.gallery.as_deref())?;
+    }
     let source = visavis_video::open(&args.source, &args.reading.open_options())?;
-    let outcome = watch(session, source, &args.networks, &args.running, &args.outputs, args.source != "-")?;
+    let outcome = watch(session, source, args)?;
     finish(&outcome)
 }
 
@@ -105,15 +114,23 @@ pub(crate) fn live_params(session: &Session, source: &dyn Source, running: &Runn
     }
 }
 
-fn watch(
-    session: Session,
-    source: Box<dyn Source>,
-    networks: &NetworkArgs,
-    running: &RunningArgs,
-    outputs: &OutputArgs,
-    steered: bool,
-) -> Result<Outcome> {
-    let params = live_params(&session, source.as_ref(), running);
+/// A gallery that is to grow may begin with nobody.
+fn make_gallery(session: &Session, file: Option<&Path>) -> Result<()> {
+    let file = file.context("--grow adds people to a gallery: name its file with --gallery FILE")?;
+    let similarity = session.choice.similarity.as_deref().context("--grow needs a network for similarity")?;
+    if !file.exists() {
+        GalleryFile::create(file, &session.loader.embedding_id(similarity)?)?;
+    }
+    Ok(())
+}
+
+fn watch(session: Session, source: Box<dyn Source>, args: &Args) -> Result<Outcome> {
+    let Args { networks, running, outputs, alarms, .. } = args;
+    let mut params = live_params(&session, source.as_ref(), running);
+    if networks.gallery.is_some() {
+        (params.alarm, params.growth) = (Some(alarms.alarm()), alarms.growth());
+    }
+    let mut ringing = AlarmOutputs::open(alarms)?;
     let frame_rate = source.info().frame_rate.unwrap_or(30.0);
     let loader = Arc::new(session.loader);
     let mut prepared = Prepared::new(params, Arc::clone(&loader) as Arc<dyn Loader>)?;
@@ -137,9 +154,9 @@ fn watch(
     thread::scope(|scope| {
         let recording = recorder.map(|recorder| scope.spawn(move || recorder.run()));
         let writing = lines.map(|(to, scenes)| scope.spawn(move || write_lines(to, &scenes)));
-        let telling = scope.spawn(move || events.map(|events| tell(&events)));
+        let telling = scope.spawn(move || events.map(|events| tell(&events, &mut ringing)));
         // Standard input is read by a thread that nobody waits for: it ends with the program.
-        let typed = steered.then(typed_lines);
+        let typed = (args.source != "-").then(typed_lines);
         show(&pipeline, &screen, running.seconds, typed.as_ref(), &loader);
         pipeline.stop();
         let outcome = pipeline.join();
@@ -155,8 +172,11 @@ fn watch(
     })
 }
 
-fn tell(events: &Receiver<Event>) {
+fn tell(events: &Receiver<Event>, ringing: &mut AlarmOutputs) {
     for event in events {
+        if let Event::Alarm(alarm) = &event {
+            ringing.ring(alarm);
+        }
         complain(&event.to_string());
     }
 }
@@ -230,6 +250,7 @@ fn steer(pipeline: &Pipeline, line: &str, loader: &visavis_live::RegistryLoader)
     match words[..] {
         [] => {}
         ["quit" | "q"] => return false,
+        ["not"] => pipeline.not_this_person(),
         ["networks"] => {
             for entry in loader.registry.entries() {
                 let tasks: Vec<String> = entry.manifest.tasks.iter().map(Task::to_string).collect();
@@ -240,7 +261,7 @@ fn steer(pipeline: &Pipeline, line: &str, loader: &visavis_live::RegistryLoader)
             Ok(task) => pipeline.switch(task, Some(network.to_owned()).filter(|name| name != "none")),
             Err(error) => complain(&error.to_string()),
         },
-        _ => complain("type `switch TASK NETWORK`, `networks` or `quit`"),
+        _ => complain("type `switch TASK NETWORK`, `networks`, `not` or `quit`"),
     }
     true
 }
