@@ -1,6 +1,10 @@
 //! Whether embeddings tell who is who: identification by rank (CMC, mAP), verification of pairs (accuracy, true accept rate
 //! at a false accept rate), and identification among strangers (FNIR at FPIR).
 
+mod calibration;
+
+pub use calibration::{Calibration, calibrate};
+
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};

@@ -22,8 +22,14 @@ fn noise() -> impl FnMut() -> f32 {
 fn gallery(photos: usize, length: usize) -> Snapshot {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("bench.gallery");
-    let id =
-        EmbeddingId { name: "noise".into(), fingerprint: "0".into(), length, metric: Metric::Cosine, same_person: 0.4 };
+    let id = EmbeddingId {
+        name: "noise".into(),
+        fingerprint: "0".into(),
+        length,
+        metric: Metric::Cosine,
+        same_person: 0.4,
+        likeness: None,
+    };
     let mut number = noise();
     let mut builder = GalleryBuilder::new(&path, &id).expect("a new gallery");
     // A hundred photos each: one transaction a person is what takes the time.

@@ -272,7 +272,7 @@ mod tests {
             Head {
                 task: Task::Similarity,
                 tensor: "e".into(),
-                decode: HeadDecode::Embedding { metric: Metric::Cosine, same_person: 0.4 },
+                decode: HeadDecode::Embedding { metric: Metric::Cosine, same_person: 0.4, likeness: None },
             },
         ];
         let rows = vec![classes, vec![0.75, 0.25], vec![0.0, 3f32.ln()], vec![1.0, 2.0]];

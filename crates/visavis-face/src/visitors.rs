@@ -126,6 +126,8 @@ pub struct VisitorLook<'a> {
     pub quality: Quality,
     /// Its embedding.
     pub vector: &'a [f32],
+    /// Same person at or nearer than this distance.
+    pub same_person: f32,
     /// Whom the gallery has nearest, nearest first.
     pub nearest: &'a [Match],
 }
@@ -262,8 +264,7 @@ impl Visitors {
 
     fn new_photo(&mut self, person: PersonId, good: bool, look: &VisitorLook<'_>) -> Option<Deed> {
         let nearest = look.nearest.first().filter(|nearest| good && nearest.person == person && nearest.same_person)?;
-        // The similarity is 1 at no distance and 0.5 at the same-person one.
-        let far = 2.0 * (1.0 - nearest.similarity) >= self.params.new_view;
+        let far = nearest.distance >= self.params.new_view * look.same_person;
         let added = self.photos.entry(person).or_default();
         (far && *added + 1 < self.params.photos).then(|| {
             *added += 1;

@@ -438,6 +438,9 @@ pub enum HeadDecode {
         metric: Metric,
         /// Same person at or nearer than this (distance for euclidean, 1 − cosine for cosine).
         same_person: f32,
+        /// How likely two embeddings are of one person, by their distance; fitted to labelled faces.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        likeness: Option<Likeness>,
     },
 }
 
@@ -463,6 +466,24 @@ pub enum Metric {
     Euclidean,
     /// 1 − cosine of the angle.
     Cosine,
+}
+
+/// A logistic curve: 1 / (1 + exp((distance − middle) / width)).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Likeness {
+    /// The distance of an even chance.
+    pub middle: f32,
+    /// How fast it falls there; above 0.
+    pub width: f32,
+}
+
+impl Likeness {
+    /// The likelihood at a distance, 0 to 1.
+    #[must_use]
+    pub fn of(&self, distance: f32) -> f32 {
+        1.0 / (1.0 + ((distance - self.middle) / self.width).exp())
+    }
 }
 
 /// A measured figure.

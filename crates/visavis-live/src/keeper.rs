@@ -227,6 +227,7 @@ impl Keeper {
             at,
             quality,
             vector: &look.vector,
+            same_person: gallery.embedding().same_person,
             nearest: &look.nearest,
         });
         let better = self.portraits.get(&look.track).is_none_or(|(score, _)| quality.score() > *score);

@@ -78,16 +78,17 @@ impl RegistryLoader {
     pub fn embedding_id(&self, model: &str) -> Result<EmbeddingId, LiveError> {
         let manifest = &self.registry.get(model)?.manifest;
         let head = manifest.heads.iter().find_map(|head| match head.decode {
-            HeadDecode::Embedding { metric, same_person } => Some((metric, same_person)),
+            HeadDecode::Embedding { metric, same_person, likeness } => Some((metric, same_person, likeness)),
             _ => None,
         });
         let wrong = || LiveError::WrongTask { model: model.to_owned(), task: visavis_infer::Task::Similarity };
-        let (metric, same_person) = head.ok_or_else(wrong)?;
+        let (metric, same_person, likeness) = head.ok_or_else(wrong)?;
         let mut network = self.recogniser(model)?;
         let [width, height] = manifest.input.size;
         let answer = network.recognise(&Picture::new(width, height), &[whole(width, height)])?.pop();
         let length = answer.and_then(|findings| findings.embedding).ok_or_else(wrong)?.len();
-        Ok(EmbeddingId { name: model.to_owned(), fingerprint: fingerprint(manifest), length, metric, same_person })
+        let (name, fingerprint) = (model.to_owned(), fingerprint(manifest));
+        Ok(EmbeddingId { name, fingerprint, length, metric, same_person, likeness })
     }
 }
 

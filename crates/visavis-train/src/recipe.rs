@@ -173,15 +173,6 @@ pub struct TeacherRecipe {
     /// Also imitated where the face's own set labels it.
     #[serde(default)]
     pub beside_labels: bool,
-    /// Embeddings are seen from their mean over all faces of the run. Those of many networks point all about one way: to
-    /// imitate them as they are is to imitate the mean.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub centre: bool,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
-fn is_false(value: &bool) -> bool {
-    !*value
 }
 
 fn unit() -> f32 {

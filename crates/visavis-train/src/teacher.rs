@@ -81,25 +81,6 @@ impl Answers {
         values.get(face * columns..(face + 1) * columns).filter(|row| !row[0].is_nan())
     }
 
-    /// Adds the rows of a task up, and counts them.
-    pub(crate) fn add_to(&self, task: &str, sums: &mut Vec<f64>, count: &mut usize) {
-        let Some((columns, values)) = self.tasks.get(task) else { return };
-        sums.resize(*columns, 0.0);
-        for row in values.chunks_exact(*columns).filter(|row| !row[0].is_nan()) {
-            sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(*value));
-            *count += 1;
-        }
-    }
-
-    /// Moves the rows of a task, so that `middle` comes to nothing, and makes them of unit length.
-    pub(crate) fn centre(&mut self, task: &str, middle: &[f32]) {
-        let Some((columns, values)) = self.tasks.get_mut(task) else { return };
-        for row in values.chunks_exact_mut(*columns) {
-            row.iter_mut().zip(middle).for_each(|(value, middle)| *value -= middle);
-            unit_length(row);
-        }
-    }
-
     /// Writes them aside and renames.
     ///
     /// # Errors
@@ -262,25 +243,5 @@ fn row_of(task: FaceTask, found: &Findings) -> Option<Vec<f32>> {
         FaceTask::Gender => found.female.map(|female| vec![1.0 - female, female]),
         FaceTask::Smile => found.smile.map(|smile| vec![1.0 - smile.share, smile.share]),
         FaceTask::Similarity => found.embedding.clone(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn embeddings_are_seen_from_their_mean() {
-        // Three that point nearly one way, and a face without an answer.
-        let values = vec![1.0, 0.1, f32::NAN, f32::NAN, 1.0, -0.1, 1.0, 0.0];
-        let mut answers = Answers { tasks: HashMap::from([("similarity".to_owned(), (2, values))]) };
-        let (mut sums, mut count) = (Vec::new(), 0);
-        answers.add_to("similarity", &mut sums, &mut count);
-        assert_eq!(count, 3);
-        assert!((sums[0] - 3.0).abs() < 1e-6 && sums[1].abs() < 1e-6, "{sums:?}");
-        answers.centre("similarity", &[1.0, 0.0]);
-        assert_eq!(answers.row("similarity", 0), Some(&[0.0, 1.0][..]));
-        assert_eq!(answers.row("similarity", 1), None);
-        assert_eq!(answers.row("similarity", 2), Some(&[0.0, -1.0][..]));
     }
 }

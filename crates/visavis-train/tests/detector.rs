@@ -132,6 +132,7 @@ fn trained(network: NetworkRecipe, epochs: usize) -> (Box<dyn Model>, f64) {
         precision: Precision::Single,
         licence: "MIT".into(),
         card: ModelCard::default(),
+        reading: None,
     };
     let runtime = Runtime::discover(None);
     // Refused unless every engine gives what the trained network gives.

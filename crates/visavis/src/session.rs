@@ -16,7 +16,7 @@ const DEFAULTS: [(Task, &[&str]); 6] = [
     (Task::Age, &["multitask_efficientnet_lite0", "faceapi_age_gender"]),
     (Task::Gender, &["multitask_efficientnet_lite0", "faceapi_age_gender"]),
     (Task::Smile, &["smile_mobilenetv1", "multitask_efficientnet_lite0", "faceapi_expression"]),
-    (Task::Similarity, &["dlib_face_recognition"]),
+    (Task::Similarity, &["dlib_face_recognition", "similarity_efficientnet_lite0"]),
 ];
 
 /// Everything that loads networks, as the flags say.

@@ -277,13 +277,16 @@ impl Snapshot {
         Some(*distances.select_nth_unstable_by(within, f32::total_cmp).1)
     }
 
-    /// A distance as a likeness from 1 to 0, straight between three points: distance 0 is 1, the same-person threshold
-    /// is 0.5, twice the threshold and more is 0.
+    /// A distance as a likeness from 1 to 0: how likely the two are of one person, were every second pair of one person,
+    /// where that was fitted for the network.
     ///
-    /// An aid for reading, so that networks with different thresholds show alike. It is not a probability: nothing
-    /// about it was fitted to how often two pictures at that distance show one person.
+    /// Otherwise straight between three points, for reading only: distance 0 is 1, the same-person threshold is 0.5, twice
+    /// the threshold and more is 0.
     pub fn similarity(&self, distance: f32) -> f32 {
-        (1.0 - 0.5 * distance / self.embedding.same_person).clamp(0.0, 1.0)
+        match self.embedding.likeness {
+            Some(curve) => curve.of(distance),
+            None => (1.0 - 0.5 * distance / self.embedding.same_person).clamp(0.0, 1.0),
+        }
     }
 }
 

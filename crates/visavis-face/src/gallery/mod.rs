@@ -24,7 +24,7 @@ pub use live::FileGallery;
 pub use people::{PhotoSource, photos_in};
 pub use store::{Added, GalleryFile, NewPhoto, PersonSummary, Removed};
 
-use visavis_infer::manifest::Metric;
+use visavis_infer::manifest::{Likeness, Metric};
 
 /// A person's number in one gallery. Never given to another person, even after a removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,6 +48,8 @@ pub struct EmbeddingId {
     /// Same person at or nearer than this distance; above 0. A reading of the vectors, not part of them: a gallery
     /// opened for a network takes that network's threshold in place of the stored one.
     pub same_person: f32,
+    /// How likely two vectors are of one person, where that was fitted; a reading like the threshold, not stored.
+    pub likeness: Option<Likeness>,
 }
 
 /// A gallery that is searched while it changes, wherever it lies: one machine's file, or a database that several share.

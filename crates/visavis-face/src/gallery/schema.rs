@@ -176,7 +176,7 @@ pub(super) fn embedding(connection: &Connection, path: &Path) -> Result<Embeddin
         "cosine" => Metric::Cosine,
         other => return Err(damaged(format!("it compares vectors by {other:?}"))),
     };
-    let embedding = EmbeddingId { name, fingerprint, length, metric, same_person };
+    let embedding = EmbeddingId { name, fingerprint, length, metric, same_person, likeness: None };
     match embedding.fault() {
         Some(reason) => Err(damaged(reason)),
         None => Ok(embedding),

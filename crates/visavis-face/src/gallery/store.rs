@@ -165,7 +165,7 @@ impl GalleryFile {
             if let Some(reason) = expected.fault() {
                 return Err(GalleryError::Embedding { network: expected.name.clone(), reason });
             }
-            embedding.same_person = expected.same_person;
+            (embedding.same_person, embedding.likeness) = (expected.same_person, expected.likeness);
         }
         Ok(Self { path: path.to_path_buf(), connection, embedding })
     }

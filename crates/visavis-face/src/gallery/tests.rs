@@ -20,6 +20,7 @@ fn network() -> EmbeddingId {
         length: 3,
         metric: Metric::Euclidean,
         same_person: 0.6,
+        likeness: None,
     }
 }
 

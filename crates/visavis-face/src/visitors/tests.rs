@@ -19,7 +19,14 @@ fn like(person: i64, similarity: f32) -> Match {
 
 /// A look of a track at a second.
 fn at(visitors: &mut Visitors, second: u64, track: TrackId, quality: Quality, nearest: &[Match]) -> Vec<Deed> {
-    visitors.look(&VisitorLook { track, at: Duration::from_secs(second), quality, vector: &[2.0, 0.0], nearest })
+    visitors.look(&VisitorLook {
+        track,
+        at: Duration::from_secs(second),
+        quality,
+        vector: &[2.0, 0.0],
+        same_person: 0.5,
+        nearest,
+    })
 }
 
 #[test]

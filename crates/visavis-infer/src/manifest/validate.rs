@@ -312,6 +312,11 @@ fn check_head(index: usize, head: &Head) -> Result<(), Complaint> {
             }
             Ok(())
         }
+        HeadDecode::Embedding { likeness: Some(curve), .. }
+            if !(curve.middle.is_finite() && curve.width.is_finite() && curve.width > 0.0) =>
+        {
+            complain(format!("{field}.decode.likeness"), format!("a width of {} must be above 0", curve.width))
+        }
         HeadDecode::Embedding { same_person, .. } if !(same_person.is_finite() && *same_person > 0.0) => {
             complain(format!("{field}.decode.same_person"), format!("{same_person} must be a distance above 0"))
         }

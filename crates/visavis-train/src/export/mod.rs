@@ -9,8 +9,8 @@ mod untrained;
 use std::path::{Path, PathBuf};
 
 use visavis_infer::manifest::{
-    Activation, Colour, Crop, Detector, DetectorDecode, FORMAT, Figure, Fit, Head, HeadDecode, Input, Layout, Metric,
-    PointOrder, sha256,
+    Activation, Colour, Crop, Detector, DetectorDecode, FORMAT, Figure, Fit, Head, HeadDecode, Input, Layout, Likeness,
+    Metric, PointOrder, sha256,
 };
 use visavis_infer::{Manifest, Runtime, Task};
 
@@ -39,6 +39,17 @@ pub struct Export<'a> {
     pub licence: String,
     /// What people should know of it.
     pub card: ModelCard,
+    /// How the distances of an embedding are read; `None` leaves a guess.
+    pub reading: Option<Reading>,
+}
+
+/// What distances between embeddings mean, as `visavis evaluate similarity` measures it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Reading {
+    /// Same person at or nearer than this.
+    pub same_person: f32,
+    /// How likely two are of one person.
+    pub likeness: Likeness,
 }
 
 /// What an export wrote.
@@ -102,7 +113,7 @@ fn manifest(export: &Export, bytes: &[u8]) -> Result<Manifest, TrainError> {
             }
         }
         NetworkRecipe::Face { tasks, .. } => {
-            let heads: Vec<Head> = tasks.iter().map(|task| head(*task)).collect();
+            let heads: Vec<Head> = tasks.iter().map(|task| head(*task, export.reading)).collect();
             Manifest {
                 tasks: heads.iter().map(|head| head.task).collect(),
                 crop: Some(Crop::Aligned),
@@ -192,7 +203,7 @@ fn basis(recipe: &Recipe, network: &Network, bytes: &[u8]) -> Manifest {
     }
 }
 
-fn head(task: FaceTask) -> Head {
+fn head(task: FaceTask, reading: Option<Reading>) -> Head {
     let label = |labels: [&str; 2]| HeadDecode::Label {
         labels: labels.map(str::to_owned).to_vec(),
         positive: labels[1].to_owned(),
@@ -203,7 +214,11 @@ fn head(task: FaceTask) -> Head {
         FaceTask::Age => (Task::Age, HeadDecode::Expectation { activation: Activation::None }),
         FaceTask::Gender => (Task::Gender, label(["male", "female"])),
         FaceTask::Smile => (Task::Smile, label(["not_smiling", "smiling"])),
-        FaceTask::Similarity => (Task::Similarity, HeadDecode::Embedding { metric: Metric::Cosine, same_person: 0.5 }),
+        FaceTask::Similarity => {
+            let same_person = reading.map_or(0.5, |reading| reading.same_person);
+            let likeness = reading.map(|reading| reading.likeness);
+            (Task::Similarity, HeadDecode::Embedding { metric: Metric::Cosine, same_person, likeness })
+        }
     };
     Head { task: of, tensor: task.to_string(), decode }
 }

@@ -94,6 +94,7 @@ fn write(name: String, what: &str, network: NetworkRecipe, folder: &Path) -> Res
         precision: Precision::Single,
         licence,
         card,
+        reading: None,
     };
     let manifest = manifest(&export, &bytes)?;
     let text = toml::to_string_pretty(&manifest).map_err(|error| TrainError::Recipe { reason: error.to_string() })?;

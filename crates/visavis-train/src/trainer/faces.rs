@@ -85,19 +85,6 @@ impl<'a> Faces<'a> {
         Ok(())
     }
 
-    /// Sees the embeddings of the teachers that ask for it from their mean.
-    fn centre(&mut self) {
-        let task = FaceTask::Similarity.to_string();
-        for (place, _) in self.recipe.teachers.iter().enumerate().filter(|(_, teacher)| teacher.centre) {
-            let (mut sums, mut count) = (Vec::new(), 0);
-            self.packs.values().for_each(|(_, answers)| answers[place].add_to(&task, &mut sums, &mut count));
-            let middle: Vec<f32> = sums.iter().map(|sum| (sum / count.max(1) as f64) as f32).collect();
-            for (_, answers) in self.packs.values_mut() {
-                Arc::make_mut(answers)[place].centre(&task, &middle);
-            }
-        }
-    }
-
     /// What the teachers say of a batch.
     fn lessons(&self, data: &StageData, picks: &[Pick], targets: &[Targets]) -> Vec<Lesson> {
         let mut lessons = Vec::new();
@@ -141,17 +128,8 @@ impl Problem for Faces<'_> {
 
     fn open(&mut self, folder: &RunFolder, stage: &Stage) -> Result<StageData, TrainError> {
         let (mut packs, mut answers) = (Vec::new(), Vec::new());
-        let first = self.packs.is_empty();
-        let centred = self.recipe.teachers.iter().any(|teacher| teacher.centre);
-        // A mean over all faces of the run is the same in every stage, also in one that a run goes on with.
-        let stages = if centred { &self.recipe.stages[..] } else { std::slice::from_ref(stage) };
-        for source in stages.iter().flat_map(|stage| &stage.data) {
-            self.load(folder, source)?;
-        }
-        if first && centred {
-            self.centre();
-        }
         for source in &stage.data {
+            self.load(folder, source)?;
             let (pack, taught) = &self.packs[&source.pack];
             packs.push(pack.clone());
             answers.push(taught.clone());

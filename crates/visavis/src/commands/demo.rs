@@ -25,8 +25,8 @@ use crate::session::Session;
 /// drawn in, is written to an MP4 that any browser plays.
 #[derive(Parser)]
 #[command(after_help = "Examples:
-  visavis demo --models DIR                                     writes visavis-demo.mp4
-  visavis demo --models DIR --headless --seconds 20 --json      for scripts: no video, one JSON object")]
+  visavis demo                                     writes visavis-demo.mp4
+  visavis demo --headless --seconds 20 --json      for scripts: no video, one JSON object")]
 pub(crate) struct Args {
     #[command(flatten)]
     engines: EngineArgs,

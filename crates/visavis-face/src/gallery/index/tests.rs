@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn network(metric: Metric, length: usize, same_person: f32) -> EmbeddingId {
-    EmbeddingId { name: "owl".into(), fingerprint: "1a2b".into(), length, metric, same_person }
+    EmbeddingId { name: "owl".into(), fingerprint: "1a2b".into(), length, metric, same_person, likeness: None }
 }
 
 /// Photos as (person, vector), numbered from 1 in the order given; people come by rising id.

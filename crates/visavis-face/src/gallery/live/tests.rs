@@ -13,6 +13,7 @@ fn network() -> EmbeddingId {
         length: 2,
         metric: Metric::Euclidean,
         same_person: 0.5,
+        likeness: None,
     }
 }
 

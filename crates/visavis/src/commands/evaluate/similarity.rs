@@ -11,7 +11,8 @@ use visavis_data::pack::{Pack, PackedFace};
 use visavis_eval::bootstrap::Bootstrap;
 use visavis_eval::protocol::{self, AttributeAnswer, ProtocolParams, View, ViewAnswers};
 use visavis_eval::similarity::{
-    Embedded, Identification, OpenSet, Pair, Verification, answers, identification, open_set, verification,
+    Calibration, Embedded, Identification, OpenSet, Pair, Verification, answers, calibrate, identification, open_set,
+    verification,
 };
 use visavis_image::draw::{Colour, TextPainter, Weight, outline, paste_rounded};
 use visavis_image::{Picture, Rect, Similarity, warp_into};
@@ -74,6 +75,7 @@ struct Row {
     unchanged: usize,
     identification: Option<Identification>,
     open_set: Option<OpenSet>,
+    calibration: Option<Calibration>,
     verification: Option<Verification>,
 }
 
@@ -108,6 +110,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
                     unchanged: answers.unchanged,
                     identification: identification(metric, &faces, &bootstrap),
                     open_set: open_set(metric, &faces, args.fpir, &bootstrap),
+                    calibration: calibrate(metric, &faces),
                     verification: listed
                         .as_deref()
                         .and_then(|listed| verification(&measured(metric, &faces, listed), &bootstrap)),
@@ -201,6 +204,19 @@ fn print(rows: &[Row]) -> Result<()> {
             let figure = format!("FNIR at FPIR {} %, %", found.fpir * 100.0);
             let remark = format!("threshold {:.3}, by {} strangers", found.threshold, found.strangers);
             line(&figure, found.fnir.n, found.fnir.times(100.0).text(1), remark);
+        }
+        if let Some(found) = &row.calibration {
+            let strangers = "within it one of 1,000 pairs of strangers".to_owned();
+            line("same person, distance", found.pairs[0], format!("{:.4}", found.same_person), strangers);
+            line(
+                "pairs of one person within, %",
+                found.pairs[0],
+                format!("{:.1}", found.accepted * 100.0),
+                String::new(),
+            );
+            let curve = format!("{:.4},{:.4}", found.likeness.middle, found.likeness.width);
+            let even = format!("middle and width; {} pairs of strangers", found.pairs[1]);
+            line("likeness, distance", found.pairs[0], curve, even);
         }
         if let Some(found) = &row.verification {
             let remark = format!("best threshold {:.3}", found.threshold);

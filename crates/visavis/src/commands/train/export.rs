@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Parser;
 use visavis_infer::Runtime;
-use visavis_train::export::{Export, ModelCard, Precision, export, figure};
+use visavis_infer::manifest::Likeness;
+use visavis_train::export::{Export, ModelCard, Precision, Reading, export, figure};
 use visavis_train::network::Parameters;
 use visavis_train::recipe::{NetworkRecipe, Recipe};
 
@@ -47,9 +48,27 @@ pub(super) struct Args {
     /// Something that the network is not good for; may be given more than once
     #[arg(long, value_name = "TEXT")]
     limit: Vec<String>,
+    /// An embedding: the distance up to which two faces are of one person, as `visavis evaluate similarity` prints it
+    #[arg(long, value_name = "DISTANCE", requires = "likeness")]
+    same_person: Option<f32>,
+    /// An embedding: middle and width of the curve from distance to likelihood, as `visavis evaluate similarity` prints them
+    #[arg(long, value_name = "MIDDLE,WIDTH", value_parser = parse_likeness, requires = "same_person")]
+    likeness: Option<Likeness>,
     /// The library of ONNX Runtime, or its folder
     #[arg(long, value_name = "PATH")]
     onnxruntime: Option<PathBuf>,
+}
+
+impl Args {
+    fn reading(&self) -> Option<Reading> {
+        Some(Reading { same_person: self.same_person?, likeness: self.likeness? })
+    }
+}
+
+fn parse_likeness(text: &str) -> Result<Likeness> {
+    let numbers = text.split_once(',').and_then(|(middle, width)| Some((middle.parse().ok()?, width.parse().ok()?)));
+    let (middle, width) = numbers.with_context(|| format!("give middle and width as 0.07,0.01, not `{text}`"))?;
+    Ok(Likeness { middle, width })
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
@@ -83,9 +102,11 @@ pub(super) fn run(args: &Args) -> Result<()> {
         groups: groups.transpose()?,
         limits: args.limit.clone(),
     };
+    let reading = args.reading();
     let precision = if args.half { Precision::Half } else { Precision::Single };
     let licence = args.licence.clone();
-    let task = Export { recipe: &recipe, network: &network, parameters: &parameters, precision, licence, card };
+    let task =
+        Export { recipe: &recipe, network: &network, parameters: &parameters, precision, licence, card, reading };
     let written = export(&task, &Runtime::discover(args.onnxruntime.as_deref()), &args.out)?;
     for check in &written.checks {
         say(&format!("{}: at most {:.1e} from the trained network", check.engine, check.difference))?;
