@@ -270,7 +270,10 @@ impl Pipeline {
 
     /// Says that the last alarm was about somebody else: that face is not to be taken for this person again.
     pub fn not_this_person(&self) {
-        self.shared.note(|| Note::NotThisPerson);
+        if let Some(keeper) = &self.shared.keeper {
+            // Unlike a look it must not get lost, so this waits for a moment where the queue is full.
+            let _ = keeper.send(Note::NotThisPerson);
+        }
     }
 
     /// Everything measured so far.

@@ -60,7 +60,7 @@ struct Progress {
 pub(crate) struct Schedule {
     params: ScheduleParams,
     progress: HashMap<TrackId, HashMap<String, Progress>>,
-    /// Expression rounds of a face; without an expression network, frames on which something was done.
+    /// Expression rounds of a face.
     rounds: HashMap<TrackId, u32>,
     /// The last job was an expression: a slower one that is due goes first now.
     slow_turn: bool,
@@ -94,10 +94,7 @@ impl Schedule {
         self.slow_turn = lane.is_expression();
         for &face in &pick.faces {
             let rounds = self.rounds.entry(faces[face]).or_default();
-            // Without an expression network the slower ones count the rounds themselves.
-            if lane.is_expression() || !lanes.iter().any(LaneView::is_expression) {
-                *rounds += 1;
-            }
+            *rounds += u32::from(lane.is_expression());
             let round = *rounds;
             let entry = self.progress.entry(faces[face]).or_default().entry(lane.model.to_owned()).or_default();
             *entry = Progress { under_way: true, last_seq: Some(seq), last_at: now, round, ..*entry };
@@ -135,10 +132,17 @@ impl Schedule {
 
     fn slow(&self, lanes: &[LaneView<'_>], seq: u64, now: Duration, faces: &[TrackId]) -> Option<Pick> {
         let mut best: Option<((u32, Duration, usize, usize), Pick)> = None;
+        // Without an expression network, frames count as rounds.
+        let frames = !lanes.iter().any(LaneView::is_expression);
         for (lane, view) in lanes.iter().enumerate().filter(|(_, lane)| !lane.is_expression()) {
             for (index, &track) in faces.iter().enumerate() {
                 let progress = self.of(track, view.model);
-                if progress.under_way || progress.last_seq == Some(seq) || !self.is_due(view, track, &progress, now) {
+                let rounds = match progress.last_seq {
+                    Some(last) if frames => u32::try_from(seq.saturating_sub(last)).unwrap_or(u32::MAX),
+                    _ => self.rounds.get(&track).map_or(0, |rounds| rounds.saturating_sub(progress.round)),
+                };
+                let due = progress.last_seq != Some(seq) && self.is_due(view, rounds, &progress, now);
+                if progress.under_way || !due {
                     continue;
                 }
                 let rank = (progress.done, progress.last_at, lane, index);
@@ -150,15 +154,13 @@ impl Schedule {
         best.map(|(_, pick)| pick)
     }
 
-    fn is_due(&self, lane: &LaneView<'_>, track: TrackId, progress: &Progress, now: Duration) -> bool {
+    /// `rounds` have gone by since the last look.
+    fn is_due(&self, lane: &LaneView<'_>, rounds: u32, progress: &Progress, now: Duration) -> bool {
         if progress.last_seq.is_none() {
             return true;
         }
         lane.tasks.iter().any(|task| match task {
-            Task::Similarity => {
-                let rounds = self.rounds.get(&track).copied().unwrap_or(0);
-                rounds.saturating_sub(progress.round) >= self.params.similarity_every
-            }
+            Task::Similarity => rounds >= self.params.similarity_every,
             _ => {
                 progress.done < self.params.steady_after
                     || now.saturating_sub(progress.last_at) >= self.params.steady_pause
@@ -231,18 +233,20 @@ mod tests {
 
     #[test]
     fn similarity_comes_once_in_five_rounds() {
-        let mut schedule = Schedule::new(ScheduleParams::default());
-        let lanes = [LANES[0], LANES[2]];
-        let mut seen = Vec::new();
-        for seq in 0..31u64 {
-            while let Some(pick) = schedule.pick(&lanes, seq, Duration::from_millis(33 * seq), &[1]) {
-                if pick.lane == 1 {
-                    seen.push(seq);
+        // Beside an expression network, and alone.
+        for lanes in [&[LANES[0], LANES[2]][..], &[LANES[2]]] {
+            let mut schedule = Schedule::new(ScheduleParams::default());
+            let mut seen = Vec::new();
+            for seq in 0..31u64 {
+                while let Some(pick) = schedule.pick(lanes, seq, Duration::from_millis(33 * seq), &[1]) {
+                    if lanes[pick.lane].model == "who" {
+                        seen.push(seq);
+                    }
+                    schedule.finish(lanes[pick.lane].model, &[1], true);
                 }
-                schedule.finish(lanes[pick.lane].model, &[1], true);
             }
+            assert_eq!(seen, [0, 5, 10, 15, 20, 25, 30], "{} networks", lanes.len());
         }
-        assert_eq!(seen, [0, 5, 10, 15, 20, 25, 30]);
     }
 
     #[test]

@@ -127,14 +127,15 @@ impl Recognise for Scripted {
         let value = (self.behaviour)(call, faces)?;
         Ok(faces
             .iter()
-            .map(|_| Findings {
+            .map(|face| Findings {
                 age: self.tasks.contains(&Task::Age).then_some(Age { years: value, distribution: None }),
                 female: self.tasks.contains(&Task::Gender).then_some(value / 100.0),
                 smile: self
                     .tasks
                     .contains(&Task::Smile)
                     .then_some(visavis_face::Smile { share: value / 100.0, threshold: 0.5 }),
-                embedding: None,
+                // Faces at different places are different people.
+                embedding: self.tasks.contains(&Task::Similarity).then(|| vec![value, face.rect.x]),
             })
             .collect())
     }
@@ -156,6 +157,7 @@ struct Network {
 pub(crate) struct Shelf {
     networks: Mutex<HashMap<String, Network>>,
     faces: Mutex<HashMap<String, Vec<Rect>>>,
+    gallery: Option<Arc<dyn Gallery>>,
 }
 
 impl Shelf {
@@ -171,6 +173,10 @@ impl Shelf {
         let network = Network { tasks: tasks.to_vec(), behaviour, calls: Arc::default(), loads: Arc::default() };
         self.networks.lock().unwrap().insert(name.to_owned(), network);
         self
+    }
+
+    pub(crate) fn with_gallery(self, gallery: Arc<dyn Gallery>) -> Self {
+        Self { gallery: Some(gallery), ..self }
     }
 
     pub(crate) fn calls(&self, name: &str) -> usize {
@@ -213,6 +219,6 @@ impl Loader for Shelf {
     }
 
     fn gallery(&self, _: &str) -> Result<Option<Arc<dyn Gallery>>, LiveError> {
-        Ok(None)
+        Ok(self.gallery.clone())
     }
 }

@@ -1,0 +1,152 @@
+//! Alarms, and a gallery that grows.
+
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use visavis_face::gallery::{EmbeddingId, FileGallery, Gallery, GalleryFile, NewPhoto, PersonId};
+use visavis_face::visitors::VisitorParams;
+use visavis_infer::Task;
+use visavis_infer::manifest::Metric;
+use visavis_live::{
+    AlarmParams, Cause, Choice, Delivery, Event, GrowthParams, Pacing, Pipeline, PipelineParams, Prepared, Subscription,
+};
+
+use crate::fakes::{Shelf, camera, says};
+use crate::watch_until;
+
+/// The embeddings of the fakes: what the network says, and where the face is.
+fn network() -> EmbeddingId {
+    EmbeddingId {
+        name: "owl".into(),
+        fingerprint: "1a2b".into(),
+        length: 2,
+        metric: Metric::Euclidean,
+        same_person: 3.0,
+        likeness: None,
+    }
+}
+
+fn photo(vector: [f32; 2]) -> NewPhoto {
+    NewPhoto { source: "x.jpg".into(), sha256: None, vector: vector.to_vec(), thumbnail: None, score: None }
+}
+
+fn gallery(people: &[(&str, [f32; 2])]) -> (TempDir, Arc<FileGallery>) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("people.gallery");
+    drop(GalleryFile::create(&path, &network()).unwrap());
+    let gallery = FileGallery::open(&path, &network()).unwrap();
+    for (name, vector) in people {
+        gallery.add(name, &[photo(*vector)]).unwrap();
+    }
+    (folder, Arc::new(gallery))
+}
+
+fn alarm() -> AlarmParams {
+    AlarmParams { confirm: 3, cool_down: Duration::from_secs(3600), false_alarms: None, ..AlarmParams::default() }
+}
+
+fn growth() -> GrowthParams {
+    // The faces of the fakes are small and black.
+    let visitors = VisitorParams { smallest: 0.0, sharpness: 0.0, ..VisitorParams::default() };
+    GrowthParams { visitors, ..GrowthParams::default() }
+}
+
+/// Two faces, one at 4 and one at 40, before a gallery.
+fn watching(
+    gallery: &Arc<FileGallery>,
+    alarm: Option<AlarmParams>,
+    growth: Option<GrowthParams>,
+) -> (Pipeline, Subscription, std::sync::mpsc::Sender<()>) {
+    let choice = Choice { detector: "two".into(), similarity: Some("owl".into()), ..Choice::default() };
+    let shelf = Shelf::new().with("owl", &[Task::Similarity], says(30.0)).with_gallery(Arc::clone(gallery) as _);
+    let params = PipelineParams { pacing: Pacing::Live, choice, alarm, growth, ..PipelineParams::default() };
+    let mut prepared = Prepared::new(params, Arc::new(shelf)).unwrap();
+    let scenes = prepared.subscribe(Delivery::Newest);
+    let (source, trigger) = camera();
+    (prepared.start(Box::new(source)).unwrap(), scenes, trigger)
+}
+
+/// Plays frames until an event fits; gives all that came, that one last.
+fn play_until(
+    events: &Receiver<Event>,
+    trigger: &std::sync::mpsc::Sender<()>,
+    scenes: &Subscription,
+    fits: impl Fn(&Event) -> bool,
+) -> Vec<Event> {
+    let mut seen = Vec::new();
+    loop {
+        watch_until(trigger, scenes, |_| true);
+        while let Ok(event) = events.try_recv() {
+            let found = fits(&event);
+            seen.push(event);
+            if found {
+                return seen;
+            }
+        }
+    }
+}
+
+fn alarms(events: &[Event]) -> Vec<&Cause> {
+    events.iter().filter_map(|event| if let Event::Alarm(alarm) = event { Some(&alarm.cause) } else { None }).collect()
+}
+
+#[test]
+fn who_is_watched_rings_once_and_who_was_denied_no_more() {
+    let (_folder, gallery) = gallery(&[("Eve", [30.0, 5.0]), ("Ada", [30.0, 41.0])]);
+    gallery.watch("Eve", true).unwrap();
+    let (mut pipeline, scenes, trigger) = watching(&gallery, Some(AlarmParams { crops: true, ..alarm() }), None);
+    let events = pipeline.events().unwrap();
+    let seen = play_until(&events, &trigger, &scenes, |event| matches!(event, Event::Alarm(_)));
+    let Some(Event::Alarm(first)) = seen.last() else { panic!("{seen:?}") };
+    assert!(matches!(&first.cause, Cause::Watched { name, .. } if name == "Eve"), "{first:?}");
+    assert_eq!((first.number, first.rect.x), (1, 4.0));
+    assert!(first.crop.as_ref().is_some_and(|crop| crop.starts_with(&[0xFF, 0xD8])));
+    assert_eq!(serde_json::to_value(&**first).unwrap()["name"], "Eve");
+    pipeline.not_this_person();
+    let seen = play_until(&events, &trigger, &scenes, |event| matches!(event, Event::Denied { .. }));
+    assert_eq!(alarms(&seen), Vec::<&Cause>::new(), "it rings once");
+    // The face that rang is Ada's from then on, the only one left.
+    watch_until(&trigger, &scenes, |scene| {
+        scene.faces.iter().any(|face| {
+            face.rect.x < 10.0
+                && face.resembles.as_ref().is_some_and(|found| &*found.name == "Ada" && !found.same_person)
+        })
+    });
+    assert_eq!(&*gallery.search(&[30.0, 4.0], 1).unwrap()[0].name, "Ada");
+}
+
+#[test]
+fn everyone_seen_is_added_once() {
+    let (_folder, gallery) = gallery(&[("Ada", [30.0, 41.0])]);
+    let (mut pipeline, scenes, trigger) = watching(&gallery, None, Some(growth()));
+    let events = pipeline.events().unwrap();
+    // One of the two is Ada; the other is somebody new, and found as such with the next look.
+    let met = play_until(&events, &trigger, &scenes, |event| matches!(event, Event::Met { .. }));
+    assert_eq!(met.last(), Some(&Event::Met { person: PersonId(2) }));
+    let scene = watch_until(&trigger, &scenes, |scene| {
+        scene.faces.len() == 2
+            && scene.faces.iter().all(|face| face.resembles.as_ref().is_some_and(|who| who.same_person))
+    });
+    let names: Vec<&str> =
+        scene.faces.iter().filter_map(|face| face.resembles.as_ref()).map(|who| &*who.name).collect();
+    assert_eq!(names, ["Visitor 2", "Ada"]);
+    drop(trigger);
+    drop(pipeline);
+    let people = gallery.people().unwrap();
+    let seen: Vec<(&str, usize, bool)> =
+        people.iter().map(|person| (person.name.as_str(), person.seen, person.met)).collect();
+    assert_eq!(seen, [("Ada", 1, false), ("Visitor 2", 1, true)]);
+    assert!(gallery.portrait(PersonId(2)).unwrap().is_some());
+}
+
+#[test]
+fn without_being_asked_nobody_is_added() {
+    let (_folder, gallery) = gallery(&[]);
+    let (mut pipeline, scenes, trigger) = watching(&gallery, Some(AlarmParams { unknown: true, ..alarm() }), None);
+    let events = pipeline.events().unwrap();
+    let seen = play_until(&events, &trigger, &scenes, |event| matches!(event, Event::Alarm(_)));
+    assert_eq!(alarms(&seen), [&Cause::Unknown]);
+    assert_eq!(gallery.people().unwrap(), []);
+}
