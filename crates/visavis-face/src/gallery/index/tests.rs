@@ -38,7 +38,7 @@ fn euclidean_by_hand() {
     let found = gallery.search(&[3.0, 4.0], 1).unwrap();
     assert_eq!(table(&found), [(1, 2, 0.0, 1.0, true)]);
     assert_eq!(&*found[0].name, "Person 1");
-    assert_eq!(gallery.name(PersonId(7)).map(|name| &**name), Some("Person 7"));
+    assert_eq!(gallery.name(PersonId(7)), Some("Person 7"));
     assert_eq!(gallery.name(PersonId(8)), None);
 }
 
