@@ -155,6 +155,12 @@ impl Snapshot {
         self.people.find(person).map(|person| self.people.name(person))
     }
 
+    /// The same, its graph used from `photos` photos on.
+    pub(super) fn approximate_from(mut self, photos: usize) -> Self {
+        self.approximate_from = photos;
+        self
+    }
+
     /// Whether a search goes by the graph of an index, and may miss somebody.
     pub fn is_approximate(&self) -> bool {
         self.graph.is_some() && self.photos() >= self.approximate_from

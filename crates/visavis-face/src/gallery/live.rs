@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use super::index::indexed;
 use super::store::{PhotoRow, floats};
 use super::{
-    APPROXIMATE_FROM, Added, EmbeddingId, Gallery, GalleryError, GalleryFile, Match, NewPhoto, PersonId, PersonSummary, PhotoId, Removed,
-    Snapshot, distance,
+    APPROXIMATE_FROM, Added, EmbeddingId, Gallery, GalleryError, GalleryFile, Match, NewPhoto, PersonId, PersonSummary,
+    PhotoId, Removed, Snapshot, distance,
 };
 
 /// Photos besides the base from which on all are put into a new base.
@@ -48,20 +48,20 @@ impl FileGallery {
     /// # Errors
     /// As [`GalleryFile::open`] and [`GalleryFile::snapshot`].
     pub fn open(path: impl AsRef<Path>, expected: &EmbeddingId) -> Result<Self, GalleryError> {
-        Self::open_with(path, expected, |snapshot| snapshot)
+        Self::open_approximate(path, expected, APPROXIMATE_FROM)
     }
 
-    fn open_with(
-        path: impl AsRef<Path>,
-        expected: &EmbeddingId,
-        prepare: impl FnOnce(Snapshot) -> Snapshot,
-    ) -> Result<Self, GalleryError> {
+    /// The same, with the graph of an index used from `from` photos on in place of [`APPROXIMATE_FROM`].
+    ///
+    /// # Errors
+    /// As [`FileGallery::open`].
+    pub fn open_approximate(path: impl AsRef<Path>, expected: &EmbeddingId, from: usize) -> Result<Self, GalleryError> {
         let file = GalleryFile::open(path, Some(expected))?;
         let state = match indexed(&file) {
-            Some((snapshot, changes)) => State::new(&file, prepare(snapshot), changes)?.after(&file)?,
+            Some((snapshot, changes)) => State::new(&file, snapshot.approximate_from(from), changes)?.after(&file)?,
             None => State::read(&file)?,
         };
-        if state.base.photos() >= APPROXIMATE_FROM && !state.base.is_approximate() {
+        if state.base.photos() >= from && !state.base.is_approximate() {
             log::info!(
                 "{}: {} photos are searched one by one: 'visavis gallery index' makes that faster",
                 file.path.display(),
@@ -225,9 +225,9 @@ impl State {
     fn search(&self, query: &[f32], k: usize, exact: bool) -> Result<Vec<Match>, GalleryError> {
         // Whoever is denied leaves a place for the next.
         let wanted = k + self.denials.len();
-        let mut found = self.base.search_among(query, wanted, exact, |photo| {
-            self.gone.is_empty() || !self.gone.contains(&photo)
-        })?;
+        let mut found = self
+            .base
+            .search_among(query, wanted, exact, |photo| self.gone.is_empty() || !self.gone.contains(&photo))?;
         for newer in self.fresh_index.search(query, wanted)? {
             match found.iter_mut().find(|known| known.person == newer.person) {
                 Some(known) if newer.distance < known.distance => *known = newer,

@@ -125,12 +125,7 @@ impl IndexBuilder {
             remove_index(&path)?;
             return Err(failed("somebody was removed meanwhile, build it again".into()));
         }
-        Ok(IndexReport {
-            people: snapshot.people(),
-            photos: snapshot.photos(),
-            bytes,
-            graph_bytes: graph.len() as u64,
-        })
+        Ok(IndexReport { people: snapshot.people(), photos: snapshot.photos(), bytes, graph_bytes: graph.len() as u64 })
     }
 }
 
@@ -144,12 +139,6 @@ impl Snapshot {
             graph.add(&self.codes, row, &mut node).unwrap();
         }
         (self.graph, self.approximate_from) = (Some(graph), from);
-        self
-    }
-
-    /// The same, approximate from `from` photos on.
-    pub(in super::super) fn approximate_from(mut self, from: usize) -> Self {
-        self.approximate_from = from;
         self
     }
 }

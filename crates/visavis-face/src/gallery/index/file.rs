@@ -77,7 +77,9 @@ pub fn index_path(gallery: &Path) -> PathBuf {
 pub(in super::super) fn remove_index(gallery: &Path) -> Result<(), GalleryError> {
     let path = index_path(gallery);
     match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(GalleryError::io(&path, "removing the index")(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(GalleryError::io(&path, "removing the index")(error))
+        }
         _ => Ok(()),
     }
 }
@@ -256,3 +258,6 @@ impl GalleryFile {
         self.connection.query_row("SELECT token, changes FROM meta", [], read).map_err(failed)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -95,7 +95,9 @@ impl Graph {
     /// Up to `wanted` rows near a node, in no particular order. None where too many searches go on.
     pub(super) fn near(&self, node: &[i8], wanted: usize) -> Option<Vec<usize>> {
         let found = self.index.search(node, wanted).ok()?;
-        Some(found.keys.into_iter().filter_map(|row| usize::try_from(row).ok().filter(|row| *row < self.rows)).collect())
+        Some(
+            found.keys.into_iter().filter_map(|row| usize::try_from(row).ok().filter(|row| *row < self.rows)).collect(),
+        )
     }
 }
 

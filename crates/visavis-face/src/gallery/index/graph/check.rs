@@ -66,7 +66,8 @@ pub(super) fn check(bytes: &[u8], vector: usize, rows: usize) -> Result<(), &'st
             let room = if at == 0 { base } else { others };
             let count = u32::from_le_bytes(reader.number()?) as usize;
             let slots = reader.take(4 * room)?;
-            let neighbours = slots.get(..4 * count.min(room + 1)).ok_or("a node of its graph has too many neighbours")?;
+            let neighbours =
+                slots.get(..4 * count.min(room + 1)).ok_or("a node of its graph has too many neighbours")?;
             for slot in neighbours.as_chunks::<4>().0 {
                 let slot = u32::from_le_bytes(*slot) as usize;
                 // On the lowest level everybody is; above it, only who is as high.
