@@ -90,8 +90,8 @@ impl IndexBuilder {
             if rows.is_empty() {
                 return;
             }
-            for row in rows.clone() {
-                if let Err(reason) = self.graph.add(&self.snapshot.codes, row, &mut node) {
+            for turn in rows.clone() {
+                if let Err(reason) = self.graph.add(&self.snapshot.codes, turn, &mut node) {
                     *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
                     // The others stop too.
                     self.next.store(self.photos(), Ordering::Relaxed);
@@ -135,8 +135,8 @@ impl Snapshot {
     pub(in super::super) fn with_graph(mut self, from: usize) -> Self {
         let graph = Graph::new(self.embedding.metric, self.embedding.length, self.photos(), 1).unwrap();
         let mut node = Vec::new();
-        for row in 0..self.photos() {
-            graph.add(&self.codes, row, &mut node).unwrap();
+        for turn in 0..self.photos() {
+            graph.add(&self.codes, turn, &mut node).unwrap();
         }
         (self.graph, self.approximate_from) = (Some(graph), from);
         self

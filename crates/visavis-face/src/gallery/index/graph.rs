@@ -35,6 +35,8 @@ pub(super) struct Graph {
     /// The file that a mapped graph lies in.
     _map: Option<Arc<Mmap>>,
     rows: usize,
+    /// From the row of one turn to that of the next.
+    stride: u64,
 }
 
 impl fmt::Debug for Graph {
@@ -46,13 +48,17 @@ impl fmt::Debug for Graph {
 impl Graph {
     /// A graph that `rows` rows of `length` numbers are put into by [`Graph::add`], by up to `threads` threads at once.
     pub(super) fn new(metric: Metric, length: usize, rows: usize, threads: usize) -> Result<Self, String> {
+        if u32::try_from(rows).is_err() {
+            return Err(format!("{rows} photos are more than a graph takes"));
+        }
         let mut index = empty(length, rows, threads)?;
         compare_by_codes(&mut index, metric, length);
-        Ok(Self { index, _map: None, rows })
+        Ok(Self { index, _map: None, rows, stride: stride(rows as u64) })
     }
 
-    /// Puts a row in; `node` is memory to work in.
-    pub(super) fn add(&self, codes: &Codes, row: usize, node: &mut Vec<i8>) -> Result<(), String> {
+    /// Puts the `turn`th row in; `node` is memory to work in.
+    pub(super) fn add(&self, codes: &Codes, turn: usize, node: &mut Vec<i8>) -> Result<(), String> {
+        let row = (turn as u64 * self.stride % (self.rows as u64).max(1)) as usize;
         codes.node(row, node);
         self.index.add(row as u64, node.as_slice()).map_err(said)
     }
@@ -89,7 +95,7 @@ impl Graph {
         }
         // Viewing put usearch's own metric back.
         compare_by_codes(&mut index, metric, length);
-        Ok(Self { index, _map: Some(Arc::clone(map)), rows })
+        Ok(Self { index, _map: Some(Arc::clone(map)), rows, stride: 1 })
     }
 
     /// Up to `wanted` rows near a node, in no particular order. None where too many searches go on.
@@ -99,6 +105,19 @@ impl Graph {
             found.keys.into_iter().filter_map(|row| usize::try_from(row).ok().filter(|row| *row < self.rows)).collect(),
         )
     }
+}
+
+/// A stride that comes by every row once, in no order that a gallery has: with the photos of a person put in one after the
+/// other, they would know each other and hardly anybody else.
+fn stride(rows: u64) -> u64 {
+    let shares_divisor = |mut a: u64, mut b: u64| {
+        while b != 0 {
+            (a, b) = (b, a % b);
+        }
+        a > 1
+    };
+    let golden = (rows as f64 * 0.618_034) as u64;
+    (golden.max(1)..).find(|stride| !shares_divisor(*stride, rows)).unwrap_or(1)
 }
 
 fn said(error: impl fmt::Display) -> String {

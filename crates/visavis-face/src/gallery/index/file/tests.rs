@@ -37,7 +37,11 @@ fn build(path: &Path) -> IndexReport {
     let told = std::sync::atomic::AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..2 {
-            scope.spawn(|| builder.work(|rows| drop(told.fetch_add(rows, std::sync::atomic::Ordering::Relaxed))));
+            scope.spawn(|| {
+                builder.work(|rows| {
+                    told.fetch_add(rows, std::sync::atomic::Ordering::Relaxed);
+                });
+            });
         }
     });
     assert_eq!(told.into_inner(), builder.photos());

@@ -46,10 +46,7 @@ pub(super) fn check(bytes: &[u8], vector: usize, rows: usize) -> Result<(), &'st
         return Err("its graph has other sizes");
     }
     let levels = reader.take(rows.checked_mul(2).ok_or("its graph is too large")?)?;
-    let level = |node: usize| {
-        let bytes = levels.get(2 * node..2 * node + 2)?;
-        usize::try_from(i16::from_le_bytes([bytes[0], bytes[1]])).ok()
-    };
+    let level = |node: usize| usize::try_from(i16::from_le_bytes(*levels.as_chunks().0.get(node)?)).ok();
     match level(entry) {
         Some(entry) if top <= entry => {}
         None if rows == 0 => return Ok(()),
