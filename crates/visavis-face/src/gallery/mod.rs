@@ -63,7 +63,7 @@ pub trait Gallery: Send + Sync {
     fn embedding(&self) -> &EmbeddingId;
 
     /// The `k` people nearest to `query`, each at the nearest of their photos; nearest first. Nobody of whom it was denied
-    /// that they look like this.
+    /// that they look like this. A large gallery with an index may miss somebody, see [`Snapshot::search`].
     ///
     /// # Errors
     /// [`GalleryError::Query`] for a query that cannot be compared; a database also fails where it is not reached.

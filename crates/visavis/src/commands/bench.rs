@@ -30,7 +30,7 @@ pub(crate) struct Args {
 #[derive(Subcommand)]
 enum Command {
     /// Everything as `visavis live` does it, overlay included, without a screen
-    Live(LiveArgs),
+    Live(Box<LiveArgs>),
     /// The search of a gallery of made-up people
     Gallery(gallery::Args),
 }

@@ -15,6 +15,7 @@ use std::mem::size_of;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytemuck::{Pod, Zeroable};
 use memmap2::Mmap;
@@ -32,6 +33,9 @@ const FORMAT: u64 = 1;
 
 /// Sections begin at multiples of this.
 const ALIGNMENT: usize = 64;
+
+/// How a file ends that is not whole yet.
+const BUILDING: &str = ".building";
 
 /// Rows, their codes, notes on the codes, photos, people, names, graph.
 const SECTIONS: usize = 7;
@@ -183,9 +187,12 @@ pub(super) fn read(map: &Arc<Mmap>, embedding: &EmbeddingId) -> Result<(Snapshot
 
 /// Puts an index in its place, in one move; says how many bytes it has.
 pub(super) fn write(gallery: &Path, snapshot: &Snapshot, graph: &[u8], origin: Origin) -> Result<u64, GalleryError> {
+    /// Tells apart the builds of one process.
+    static BEGUN: AtomicU64 = AtomicU64::new(0);
+
     let path = index_path(gallery);
     let mut aside = path.as_os_str().to_owned();
-    aside.push(format!(".{}.building", std::process::id()));
+    aside.push(format!(".{}-{}{BUILDING}", std::process::id(), BEGUN.fetch_add(1, Ordering::Relaxed)));
     let aside = PathBuf::from(aside);
     let written = write_aside(&aside, snapshot, graph, origin)
         .map_err(GalleryError::io(&aside, "writing the index"))
@@ -199,7 +206,7 @@ pub(super) fn write(gallery: &Path, snapshot: &Snapshot, graph: &[u8], origin: O
     }
     // A rename lasts through a power cut once the folder is on the disk. Windows cannot open folders for that.
     if cfg!(unix) {
-        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = folder_of(&path);
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(GalleryError::io(folder, "saving"))?;
     }
     written

@@ -151,8 +151,10 @@ fn removal_deletes_it_and_so_does_a_new_gallery() {
     assert_eq!(file.forget_met_before(200).unwrap(), 1);
     assert!(!index_path(&path).exists());
     build(&path);
+    let killed = index_path(&path).with_extension("index.77-0.building");
+    fs::write(&killed, "their vectors").unwrap();
     file.remove_person("Person 3 é").unwrap();
-    assert!(!index_path(&path).exists());
+    assert!(!index_path(&path).exists() && !killed.exists());
     // Built from what was there before the removal.
     let builder = IndexBuilder::new(&file, 1).unwrap();
     builder.work(|_| {});
