@@ -77,15 +77,29 @@ pub fn index_path(gallery: &Path) -> PathBuf {
     path.into()
 }
 
-/// Deletes the index of a gallery, if there is one. Whoever has it mapped keeps what they see until they let go.
+/// Deletes the index of a gallery, if there is one, and what builds that were killed have left of others; one that is still
+/// being built fails. Whoever has it mapped keeps what they see until they let go.
 pub(in super::super) fn remove_index(gallery: &Path) -> Result<(), GalleryError> {
     let path = index_path(gallery);
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(GalleryError::io(&path, "removing the index")(error))
-        }
+    let failed = |path: &Path| GalleryError::io(path, "removing the index");
+    let remove = |path: &Path| match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(path)(error)),
         _ => Ok(()),
+    };
+    let folder = folder_of(&path);
+    let begins = path.file_name().unwrap_or_default().to_string_lossy().into_owned() + ".";
+    for entry in fs::read_dir(folder).map_err(failed(folder))? {
+        let entry = entry.map_err(failed(folder))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with(&begins) && name.ends_with(BUILDING) {
+            remove(&entry.path())?;
+        }
     }
+    remove(&path)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// The gallery as its index has it, and as of which change. None where there is none, or it is of no use; the log says why.
