@@ -81,15 +81,15 @@ pub fn index_path(gallery: &Path) -> PathBuf {
 /// being built fails. Whoever has it mapped keeps what they see until they let go.
 pub(in super::super) fn remove_index(gallery: &Path) -> Result<(), GalleryError> {
     let path = index_path(gallery);
-    let failed = |path: &Path| GalleryError::io(path, "removing the index");
+    let failed = |path: &Path, error| GalleryError::io(path, "removing the index")(error);
     let remove = |path: &Path| match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(path)(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(path, error)),
         _ => Ok(()),
     };
     let folder = folder_of(&path);
     let begins = path.file_name().unwrap_or_default().to_string_lossy().into_owned() + ".";
-    for entry in fs::read_dir(folder).map_err(failed(folder))? {
-        let entry = entry.map_err(failed(folder))?;
+    for entry in fs::read_dir(folder).map_err(|error| failed(folder, error))? {
+        let entry = entry.map_err(|error| failed(folder, error))?;
         let name = entry.file_name().to_string_lossy().into_owned();
         if name.starts_with(&begins) && name.ends_with(BUILDING) {
             remove(&entry.path())?;
