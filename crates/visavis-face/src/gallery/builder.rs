@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::index::remove_index;
 use super::store::{companions, journal, remove_with_companions};
 use super::{Added, EmbeddingId, GalleryError, GalleryFile, NewPhoto, PersonSummary, schema};
 
@@ -90,6 +91,8 @@ impl GalleryBuilder {
                 _ => {}
             }
         }
+        // It holds the vectors of people who may not be in the new gallery.
+        remove_index(&target)?;
         // Windows moves nothing onto an open file. Elsewhere the lock keeps others out until the move is made.
         let held = if cfg!(windows) { None } else { held };
         fs::rename(&aside.0, &target).map_err(GalleryError::io(&target, "putting the new gallery in its place"))?;

@@ -157,7 +157,8 @@ impl GalleryFile {
         Ok(())
     }
 
-    /// Forgets everybody who was merely met and was last seen before `before` (seconds since 1970); says how many.
+    /// Forgets everybody who was merely met and was last seen before `before` (seconds since 1970); says how many. Deletes the
+    /// index where there was anybody, as [`GalleryFile::remove_person`] does.
     ///
     /// # Errors
     /// The failures of the file.
@@ -172,9 +173,11 @@ impl GalleryFile {
         if due.is_empty() {
             return Ok(0);
         }
-        self.edit("forgetting visitors", |change, number| {
-            due.iter().try_for_each(|person| delete_person(change, *person, number).map(drop))?;
-            Ok(due.len())
+        self.without_index(|file| {
+            file.edit("forgetting visitors", |change, number| {
+                due.iter().try_for_each(|person| delete_person(change, *person, number).map(drop))?;
+                Ok(due.len())
+            })
         })?;
         self.erase_remains()?;
         Ok(due.len())

@@ -113,6 +113,14 @@ pub enum GalleryError {
         /// The system's own words.
         source: io::Error,
     },
+    /// An index that was not built. The gallery is as it was.
+    #[error("the index {} was not built: {reason}", path.display())]
+    Index {
+        /// Where it would be.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// A photo that the gallery cannot take.
     #[error("the photo {photo:?} of {person:?}: {reason}")]
     Photo {

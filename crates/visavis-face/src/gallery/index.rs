@@ -1,14 +1,27 @@
 //! All vectors of a gallery in memory, and the search for the people nearest to one.
 
+mod approximate;
+mod build;
 mod codes;
+mod file;
+mod graph;
+mod person;
+mod section;
 
 use std::cmp::Ordering;
-use std::ops::Range;
 use std::sync::Arc;
 
+use bytemuck::{Pod, Zeroable};
 use visavis_infer::manifest::Metric;
 
 use codes::{BLOCK, CodedQuery, Codes, Note};
+use graph::Graph;
+use person::{People, Person};
+use section::Section;
+
+pub use build::{IndexBuilder, IndexReport};
+pub use file::index_path;
+pub(super) use file::{indexed, remove_index};
 
 use super::{EmbeddingId, GalleryError, PersonId, PhotoId, VectorFault, check_vector};
 
@@ -16,7 +29,7 @@ use super::{EmbeddingId, GalleryError, PersonId, PhotoId, VectorFault, check_vec
 const LANES: usize = 16;
 
 /// A piece of a vector that starts on a cache line. The last piece of a row is filled up with zeros.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
 #[repr(C, align(64))]
 struct Piece([f32; LANES]);
 
@@ -28,29 +41,29 @@ const LEAST_WITHIN: usize = 5;
 
 const NOTHING: Piece = Piece([0.0; LANES]);
 
-/// A gallery as it was at one moment: immutable, to be shared by `Arc` and searched without a lock.
+/// Photos from which on a gallery with an index is searched by its graph of neighbours. Below, going through all codes takes
+/// a few milliseconds and misses nobody.
+pub const APPROXIMATE_FROM: usize = 200_000;
+
+/// A gallery as it was at one moment: immutable, to be shared by `Arc` and searched without a lock. In memory, or mapped from
+/// an index file.
 #[derive(Debug)]
 pub struct Snapshot {
     embedding: EmbeddingId,
     /// `[photos, pieces]`, row-major: the vectors, for cosine of length one; rows of one person follow each other.
-    rows: Vec<Piece>,
+    rows: Section<Piece>,
     /// Pieces in a row.
     pieces: usize,
     /// The same rows, coarser: a search goes through these first.
     codes: Codes,
     /// `[photos]`.
-    photos: Vec<PhotoId>,
+    photos: Section<PhotoId>,
     last_photo: Option<PhotoId>,
-    /// By rising id.
-    people: Vec<Person>,
-}
-
-#[derive(Debug)]
-struct Person {
-    id: PersonId,
-    name: Arc<str>,
-    watched: bool,
-    rows: Range<usize>,
+    people: People,
+    /// Of all rows; none where it was never built.
+    graph: Option<Graph>,
+    /// Photos from which on the graph is used.
+    approximate_from: usize,
 }
 
 /// A person of the gallery, compared with a query.
@@ -85,12 +98,14 @@ impl Snapshot {
         let codes = Codes::new(embedding.length);
         Ok(Self {
             embedding,
-            rows: Vec::new(),
+            rows: Section::default(),
             pieces,
             codes,
-            photos: Vec::new(),
+            photos: Section::default(),
             last_photo: None,
-            people: Vec::new(),
+            people: People::default(),
+            graph: None,
+            approximate_from: APPROXIMATE_FROM,
         })
     }
 
@@ -112,19 +127,12 @@ impl Snapshot {
         for part in vector.chunks(LANES) {
             let mut piece = NOTHING;
             piece.0[..part.len()].copy_from_slice(part);
-            self.rows.push(piece);
+            self.rows.owned().push(piece);
         }
         self.codes.push(&vector);
-        let row = self.photos.len();
-        self.photos.push(photo);
+        self.photos.owned().push(photo);
         self.last_photo = self.last_photo.max(Some(photo));
-        match self.people.last_mut() {
-            Some(last) if last.id == person => last.rows.end = row + 1,
-            last => {
-                debug_assert!(last.is_none_or(|last| last.id < person), "people come by rising id");
-                self.people.push(Person { id: person, name: name.into(), watched, rows: row..row + 1 });
-            }
-        }
+        self.people.push(person, name, watched);
         Ok(())
     }
 
@@ -135,7 +143,7 @@ impl Snapshot {
 
     /// Number of people.
     pub fn people(&self) -> usize {
-        self.people.len()
+        self.people.all.len()
     }
 
     /// Number of photos.
@@ -149,31 +157,55 @@ impl Snapshot {
     }
 
     /// The name of a person, if the person was there at this snapshot's moment.
-    pub fn name(&self, person: PersonId) -> Option<&Arc<str>> {
-        let found = self.people.binary_search_by_key(&person, |p| p.id).ok()?;
-        Some(&self.people[found].name)
+    pub fn name(&self, person: PersonId) -> Option<&str> {
+        self.people.find(person).map(|person| self.people.name(person))
+    }
+
+    /// The same, its graph used from `photos` photos on.
+    pub(super) fn approximate_from(mut self, photos: usize) -> Self {
+        self.approximate_from = photos;
+        self
+    }
+
+    /// Whether a search goes by the graph of an index, and may miss somebody.
+    pub fn is_approximate(&self) -> bool {
+        self.graph.is_some() && self.photos() >= self.approximate_from
     }
 
     /// The `k` people nearest to `query` (`[length]`), each at the nearest of their photos; nearest first, and of
-    /// equally near people the lower id first. Exact: every photo is compared by its code of eight bits a number, and by its
-    /// full numbers where the code does not rule it out. Fewer than `k` where there are fewer people.
+    /// equally near people the lower id first. Fewer than `k` where there are fewer people.
     ///
-    /// Allocates nothing but the answer and the query's code.
+    /// As [`Snapshot::search_exact`], but where an index was built and there are [`APPROXIMATE_FROM`] photos or more: a graph
+    /// of neighbours then names some hundred photos, which are compared by their full numbers. Of 100 queries that resemble a
+    /// photo of the gallery, 99 or more get the answer of the exact search.
     ///
     /// # Errors
     /// [`GalleryError::Query`] where the query has another length than the gallery's vectors, holds a number that is
     /// not finite, or has no direction (all zeros) and the metric is cosine.
     pub fn search(&self, query: &[f32], k: usize) -> Result<Vec<Match>, GalleryError> {
-        self.search_among(query, k, |_| true)
+        self.search_among(query, k, false, |_| true)
     }
 
-    /// The same, as though photos that are not to be kept were not there.
+    /// The same, with every photo compared: by its code of eight bits a number, and by its full numbers where the code does
+    /// not rule it out.
+    ///
+    /// Allocates nothing but the answer and the query's code.
+    ///
+    /// # Errors
+    /// As [`Snapshot::search`].
+    pub fn search_exact(&self, query: &[f32], k: usize) -> Result<Vec<Match>, GalleryError> {
+        self.search_among(query, k, true, |_| true)
+    }
+
+    /// One or the other, as though photos that are not to be kept were not there.
     pub(super) fn search_among(
         &self,
         query: &[f32],
         k: usize,
+        exact: bool,
         keep: impl Fn(PhotoId) -> bool,
     ) -> Result<Vec<Match>, GalleryError> {
+        let graph = self.graph.as_ref().filter(|_| !exact && self.is_approximate());
         check_vector(query, &self.embedding)
             .map_err(|fault| GalleryError::Query { network: self.embedding.name.clone(), fault })?;
         let (length, coded) = (length(query), CodedQuery::new(query));
@@ -184,17 +216,27 @@ impl Snapshot {
         Ok(match self.embedding.metric {
             Metric::Euclidean => {
                 let least = |note: &Note, product| coded.least_squared_distance(note, product);
-                self.nearest(k, &coded, keep, least, |row| query.squared_distance(row), f32::sqrt)
+                let far = |row: &[Piece]| query.squared_distance(row);
+                graph
+                    .and_then(|graph| self.nearest_by_graph(graph, k, &coded, &keep, &far, &f32::sqrt))
+                    .unwrap_or_else(|| self.nearest(k, &coded, &keep, least, far, f32::sqrt))
             }
             Metric::Cosine => {
                 // The rows have length one; dividing by the query's length does the rest. Rounding may leave the
                 // cosine a little outside -1..1.
                 let scale = 1.0 / length;
                 let least = |note: &Note, product| -coded.most(note, product);
+                let far = |row: &[Piece]| -query.dot(row);
                 let distance = |minus_dot: f32| (1.0 + minus_dot * scale).clamp(0.0, 2.0);
-                self.nearest(k, &coded, keep, least, |row| -query.dot(row), distance)
+                graph
+                    .and_then(|graph| self.nearest_by_graph(graph, k, &coded, &keep, &far, &distance))
+                    .unwrap_or_else(|| self.nearest(k, &coded, &keep, least, far, distance))
             }
         })
+    }
+
+    fn row(&self, row: usize) -> &[Piece] {
+        &self.rows[row * self.pieces..(row + 1) * self.pieces]
     }
 
     /// `far(row)` is less for a nearer row, and never below `least(note, product)` of its code; `distance` turns it, without
@@ -208,11 +250,12 @@ impl Snapshot {
         far: impl Fn(&[Piece]) -> f32,
         distance: impl Fn(f32) -> f32,
     ) -> Vec<Match> {
-        let mut best = Best { k: k.min(self.people.len()), matches: Vec::new(), fars: Vec::new() };
+        let mut best = Best::new(k.min(self.people()));
         if best.k == 0 {
             return best.matches;
         }
-        let mut people = self.people.iter();
+        let (rows, photos): (&[Piece], &[PhotoId]) = (&self.rows, &self.photos);
+        let mut people = self.people.all.iter();
         let mut person = people.next();
         let mut nearest = (f32::INFINITY, 0);
         let mut products = [0; BLOCK];
@@ -223,13 +266,13 @@ impl Snapshot {
             for (row, (note, product)) in (first..).zip(notes.iter().zip(products)) {
                 // A bound that is no number rules nothing out.
                 let ruled_out = least(note, *product) > best.bar();
-                if !ruled_out && keep(self.photos[row]) {
-                    let far = far(&self.rows[row * self.pieces..(row + 1) * self.pieces]);
+                if !ruled_out && keep(photos[row]) {
+                    let far = far(&rows[row * self.pieces..(row + 1) * self.pieces]);
                     if far < nearest.0 {
                         nearest = (far, row);
                     }
                 }
-                if person.is_some_and(|person| person.rows.end == row + 1) {
+                if person.is_some_and(|person| person.end() == row + 1) {
                     if let (Some(person), true) = (person, nearest.0 < f32::INFINITY) {
                         best.offer(nearest.0, distance(nearest.0), |distance| {
                             self.matched(person, nearest.1, distance)
@@ -244,13 +287,13 @@ impl Snapshot {
 
     fn matched(&self, person: &Person, row: usize, distance: f32) -> Match {
         Match {
-            person: person.id,
-            name: Arc::clone(&person.name),
+            person: person.id(),
+            name: self.people.name(person).into(),
             photo: self.photos[row],
             distance,
             similarity: self.similarity(distance),
             same_person: distance <= self.embedding.same_person,
-            watched: person.watched,
+            watched: person.watched(),
         }
     }
 
@@ -258,12 +301,9 @@ impl Snapshot {
     /// from all over the gallery; `None` where fewer than [`LEAST_WITHIN`] pairs would be within.
     pub(super) fn strangers_within(&self, share: f64) -> Option<f32> {
         let every = self.photos.len().div_ceil(COMPARED).max(1);
-        let sample: Vec<(usize, usize)> = (0..self.photos.len())
-            .step_by(every)
-            .map(|row| (row, self.people.partition_point(|person| person.rows.end <= row)))
-            .collect();
-        let numbers =
-            |row: usize| self.rows[row * self.pieces..(row + 1) * self.pieces].iter().flat_map(|piece| piece.0);
+        let sample: Vec<(usize, Option<PersonId>)> =
+            (0..self.photos.len()).step_by(every).map(|row| (row, self.people.of_row(row).map(Person::id))).collect();
+        let numbers = |row: usize| self.row(row).iter().flat_map(|piece| piece.0);
         let rows: Vec<Vec<f32>> = sample.iter().map(|(row, _)| numbers(*row).collect()).collect();
         let mut distances = Vec::new();
         for (at, (_, person)) in sample.iter().enumerate() {
@@ -301,6 +341,10 @@ struct Best {
 }
 
 impl Best {
+    fn new(k: usize) -> Self {
+        Self { k, matches: Vec::new(), fars: Vec::new() }
+    }
+
     /// Who is further than this is not among them.
     fn bar(&self) -> f32 {
         if self.fars.len() == self.k { self.fars[self.k - 1] } else { f32::INFINITY }

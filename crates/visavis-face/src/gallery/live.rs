@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use super::index::indexed;
 use super::store::{PhotoRow, floats};
 use super::{
-    Added, EmbeddingId, Gallery, GalleryError, GalleryFile, Match, NewPhoto, PersonId, PersonSummary, PhotoId, Removed,
-    Snapshot, distance,
+    APPROXIMATE_FROM, Added, EmbeddingId, Gallery, GalleryError, GalleryFile, Match, NewPhoto, PersonId, PersonSummary,
+    PhotoId, Removed, Snapshot, distance,
 };
 
 /// Photos besides the base from which on all are put into a new base.
@@ -41,14 +42,46 @@ struct State {
 }
 
 impl FileGallery {
-    /// Opens a gallery that `expected` made; see [`GalleryFile::open`].
+    /// Opens a gallery that `expected` made; see [`GalleryFile::open`]. Vectors that are in its index are not read from the
+    /// gallery, only what changed since: see [`super::IndexBuilder`].
     ///
     /// # Errors
     /// As [`GalleryFile::open`] and [`GalleryFile::snapshot`].
     pub fn open(path: impl AsRef<Path>, expected: &EmbeddingId) -> Result<Self, GalleryError> {
+        Self::open_approximate(path, expected, APPROXIMATE_FROM)
+    }
+
+    /// The same, with the graph of an index used from `from` photos on in place of [`APPROXIMATE_FROM`].
+    ///
+    /// # Errors
+    /// As [`FileGallery::open`].
+    pub fn open_approximate(path: impl AsRef<Path>, expected: &EmbeddingId, from: usize) -> Result<Self, GalleryError> {
         let file = GalleryFile::open(path, Some(expected))?;
-        let state = State::read(&file)?;
+        let state = match indexed(&file) {
+            Some((snapshot, changes)) => State::new(&file, snapshot.approximate_from(from), changes)?.after(&file)?,
+            None => State::read(&file)?,
+        };
+        if state.base.photos() >= from && !state.base.is_approximate() {
+            log::info!(
+                "{}: {} photos are searched one by one: 'visavis gallery index' makes that faster",
+                file.path.display(),
+                state.base.photos()
+            );
+        }
         Ok(Self { embedding: file.embedding().clone(), file: Mutex::new(file), state: RwLock::new(Arc::new(state)) })
+    }
+
+    /// Whether searches go by a graph of neighbours: see [`Snapshot::is_approximate`].
+    pub fn is_approximate(&self) -> bool {
+        self.state().base.is_approximate()
+    }
+
+    /// As [`Gallery::search`], with every photo compared.
+    ///
+    /// # Errors
+    /// As [`Gallery::search`].
+    pub fn search_exact(&self, query: &[f32], k: usize) -> Result<Vec<Match>, GalleryError> {
+        self.state().search(query, k, true)
     }
 
     fn file(&self) -> MutexGuard<'_, GalleryFile> {
@@ -85,7 +118,7 @@ impl Gallery for FileGallery {
     }
 
     fn search(&self, query: &[f32], k: usize) -> Result<Vec<Match>, GalleryError> {
-        self.state().search(query, k)
+        self.state().search(query, k, false)
     }
 
     fn people(&self) -> Result<Vec<PersonSummary>, GalleryError> {
@@ -150,7 +183,12 @@ impl State {
     fn read(file: &GalleryFile) -> Result<Self, GalleryError> {
         // Read before the vectors: a change between the two is then read once more, not missed.
         let changes = file.changes()?;
-        let base = Arc::new(file.snapshot()?);
+        Self::new(file, file.snapshot()?, changes)
+    }
+
+    /// What a snapshot of the file has in it.
+    fn new(file: &GalleryFile, base: Snapshot, changes: i64) -> Result<Self, GalleryError> {
+        let base = Arc::new(base);
         let fresh_index = Snapshot::empty(file.embedding().clone())?;
         let denials = file.denials()?;
         let (gone, fresh, people) = (HashSet::new(), BTreeMap::new(), HashMap::new());
@@ -192,13 +230,12 @@ impl State {
         Ok(Self { changes, base, gone, fresh, fresh_index, people, denials })
     }
 
-    fn search(&self, query: &[f32], k: usize) -> Result<Vec<Match>, GalleryError> {
+    fn search(&self, query: &[f32], k: usize, exact: bool) -> Result<Vec<Match>, GalleryError> {
         // Whoever is denied leaves a place for the next.
         let wanted = k + self.denials.len();
-        let mut found = match self.gone.is_empty() {
-            true => self.base.search(query, wanted)?,
-            false => self.base.search_among(query, wanted, |photo| !self.gone.contains(&photo))?,
-        };
+        let mut found = self
+            .base
+            .search_among(query, wanted, exact, |photo| self.gone.is_empty() || !self.gone.contains(&photo))?;
         for newer in self.fresh_index.search(query, wanted)? {
             match found.iter_mut().find(|known| known.person == newer.person) {
                 Some(known) if newer.distance < known.distance => *known = newer,
@@ -245,7 +282,7 @@ impl GalleryFile {
         self.each_photo(sql, [changes], take)
     }
 
-    fn removals_since(&self, changes: i64) -> Result<Vec<PhotoId>, GalleryError> {
+    pub(super) fn removals_since(&self, changes: i64) -> Result<Vec<PhotoId>, GalleryError> {
         let read = || {
             let mut statement = self.connection.prepare_cached("SELECT photo FROM removal WHERE changed > ?1")?;
             let rows = statement.query_map([changes], |row| row.get(0).map(PhotoId))?;

@@ -3,6 +3,8 @@
 //! [`GalleryFile`] is the file: every change is one transaction. [`GalleryBuilder`] makes a whole file aside and puts it
 //! in place at the end. [`Snapshot`] is a gallery at one moment: all vectors in memory, immutable, shared by `Arc`, so a
 //! search never waits for the disk. [`Gallery`] is what live asks and changes; [`FileGallery`] is one over a file.
+//! [`IndexBuilder`] puts a snapshot and a graph of neighbours into a file beside the gallery, so that a gallery of a million
+//! photos opens and is searched at once.
 //! [`photos_in`] finds out who is on which photo of a folder.
 //!
 //! Vectors of different networks do not compare, so a gallery belongs to one network, its [`EmbeddingId`].
@@ -19,11 +21,12 @@ mod store;
 
 pub use builder::GalleryBuilder;
 pub use error::{GalleryError, VectorFault};
-pub use index::{Match, Snapshot, distance};
+pub use index::{APPROXIMATE_FROM, IndexBuilder, IndexReport, Match, Snapshot, distance, index_path};
 pub use live::FileGallery;
 pub use people::{PhotoSource, photos_in};
 pub use store::{Added, GalleryFile, NewPhoto, PersonSummary, Removed};
 
+use bytemuck::{Pod, Zeroable};
 use visavis_infer::manifest::{Likeness, Metric};
 
 /// A person's number in one gallery. Never given to another person, even after a removal.
@@ -31,7 +34,8 @@ use visavis_infer::manifest::{Likeness, Metric};
 pub struct PersonId(pub i64);
 
 /// A photo's number in one gallery. Never given to another photo, even after a removal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Pod, Zeroable)]
+#[repr(transparent)]
 pub struct PhotoId(pub i64);
 
 /// The network that makes the vectors of a gallery, and how they compare.
@@ -61,7 +65,7 @@ pub trait Gallery: Send + Sync {
     fn embedding(&self) -> &EmbeddingId;
 
     /// The `k` people nearest to `query`, each at the nearest of their photos; nearest first. Nobody of whom it was denied
-    /// that they look like this.
+    /// that they look like this. A large gallery with an index may miss somebody, see [`Snapshot::search`].
     ///
     /// # Errors
     /// [`GalleryError::Query`] for a query that cannot be compared; a database also fails where it is not reached.

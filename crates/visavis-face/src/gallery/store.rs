@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
 
+use super::index::remove_index;
 use super::{EmbeddingId, GalleryError, PersonId, PhotoId, Snapshot, VectorFault, check_vector, name, schema};
 
 /// A gallery file, open for reading and changing. Several programs may have one open: readers never wait, and of two
@@ -240,13 +241,16 @@ impl GalleryFile {
     }
 
     /// Removes a person with all photos: from the tables, and from the unused parts of the file and its log. Rewrites
-    /// the file, so it takes about as long as copying it.
+    /// the file, so it takes about as long as copying it. Deletes the index, which holds their vectors too; build it again
+    /// with [`super::IndexBuilder`].
     ///
     /// # Errors
     /// [`GalleryError::UnknownPerson`], and the failures of the file.
     pub fn remove_person(&mut self, name: &str) -> Result<Removed, GalleryError> {
         let person = self.find_person(name)?;
-        let photos = remove(&mut self.connection, person.id).map_err(GalleryError::sqlite(&self.path, "removing"))?;
+        let photos = self.without_index(|file| {
+            remove(&mut file.connection, person.id).map_err(GalleryError::sqlite(&file.path, "removing"))
+        })?;
         let erased = self.erase_remains()?;
         if !erased {
             log::warn!(
@@ -256,6 +260,18 @@ impl GalleryFile {
             );
         }
         Ok(Removed { photos, erased })
+    }
+
+    /// Removes people, with no index before and after: a process that is killed in between leaves none, and neither does one
+    /// that built it meanwhile.
+    pub(super) fn without_index<T>(
+        &mut self,
+        remove: impl FnOnce(&mut Self) -> Result<T, GalleryError>,
+    ) -> Result<T, GalleryError> {
+        remove_index(&self.path)?;
+        let removed = remove(self)?;
+        remove_index(&self.path)?;
+        Ok(removed)
     }
 
     /// Rewrites the file, so that nothing of removed people stays in its unused parts or in the log beside it. Done

@@ -1,5 +1,7 @@
 //! `visavis bench`: measure.
 
+mod gallery;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,11 +16,12 @@ use crate::interrupt;
 use crate::options::{EngineArgs, NetworkArgs, SourceArgs, complain, cores, say, say_json};
 use crate::session::Session;
 
-/// Measure the whole chain on a film
+/// Measure the whole chain on a film, or the search of a large gallery
 #[derive(Parser)]
 #[command(after_help = "Examples:
   visavis bench live --source film.mp4 --seconds 60 --json
-  visavis bench live --source film.mp4 --pacing every-frame --engine tract")]
+  visavis bench live --source film.mp4 --pacing every-frame --engine tract
+  visavis bench gallery --people 1000000 --approximate")]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -27,7 +30,9 @@ pub(crate) struct Args {
 #[derive(Subcommand)]
 enum Command {
     /// Everything as `visavis live` does it, overlay included, without a screen
-    Live(LiveArgs),
+    Live(Box<LiveArgs>),
+    /// The search of a gallery of made-up people
+    Gallery(gallery::Args),
 }
 
 #[derive(Parser)]
@@ -98,7 +103,13 @@ struct BenchReport {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let Command::Live(args) = &args.command;
+    match &args.command {
+        Command::Live(args) => live(args),
+        Command::Gallery(args) => gallery::run(args),
+    }
+}
+
+fn live(args: &LiveArgs) -> Result<()> {
     let session = Session::open(&args.engines, &args.networks)?;
     let source = visavis_video::open(&args.source, &args.reading.open_options())?;
     let info = source.info().clone();

@@ -2,8 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::thread;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
@@ -11,18 +11,22 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use visavis_face::Enroller;
-use visavis_face::gallery::{EmbeddingId, GalleryBuilder, GalleryFile, NewPhoto, PhotoSource, photos_in};
+use visavis_face::gallery::{
+    APPROXIMATE_FROM, EmbeddingId, FileGallery, Gallery, GalleryBuilder, GalleryFile, IndexBuilder, IndexReport,
+    NewPhoto, PhotoSource, index_path, photos_in,
+};
 use visavis_image::{Picture, codec};
 
-use crate::options::{EngineArgs, NetworkArgs, complain, say, say_json};
+use crate::options::{EngineArgs, NetworkArgs, complain, cores, say, say_json};
 use crate::session::Session;
 
-/// Build, list, search and thin out a gallery of people
+/// Build, list, search, index and thin out a gallery of people
 #[derive(Parser)]
 #[command(after_help = "Examples:
   visavis gallery build people/ --out people.gallery      one folder or one file name for each person
   visavis gallery search people.gallery unknown.jpg --top 5
   visavis gallery watch people.gallery \"Ada Lovelace\"
+  visavis gallery index people.gallery                    hundreds of thousands of photos open and answer at once
   visavis gallery remove people.gallery \"Ada Lovelace\"")]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -99,6 +103,21 @@ enum Command {
         /// Who stays, with the photos of both
         into: String,
     },
+    /// Make a large gallery open and answer at once: builds its index, a file beside it
+    #[command(
+        after_help = "The index holds the vectors again, and a graph of neighbours that is searched from 200,000 photos on. \
+Whoever is added later is found all the same. Removing somebody deletes it: build it again then."
+    )]
+    Index {
+        /// The gallery
+        file: PathBuf,
+        /// Threads that build [default: all cores]
+        #[arg(long, value_name = "N")]
+        threads: Option<usize>,
+        /// As JSON, for scripts
+        #[arg(long)]
+        json: bool,
+    },
     /// Remove a person with all photos and vectors
     Remove {
         /// The gallery
@@ -168,7 +187,22 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             gallery.merge(from, to)?;
             say(&format!("{name} is {into} now"))
         }
+        Command::Index { file, threads, json } => {
+            let built = index(file, threads.unwrap_or_else(cores))?;
+            if *json {
+                return say_json(&built);
+            }
+            say(&format!(
+                "{}: {} photos of {} people, {:.1} MB, {:.1} s",
+                built.file,
+                built.photos,
+                built.people,
+                built.bytes as f64 / 1e6,
+                built.seconds
+            ))
+        }
         Command::Remove { file, name } => {
+            let indexed = index_path(file).exists();
             let removed = GalleryFile::open(file, None)?.remove_person(name)?;
             let erased = if removed.erased {
                 ""
@@ -179,7 +213,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
                 "{name} and {} photo{} removed{erased}",
                 removed.photos,
                 if removed.photos == 1 { "" } else { "s" }
-            ))
+            ))?;
+            if indexed {
+                complain("the index went too, since it held the vectors: 'visavis gallery index' builds it again");
+            }
+            Ok(())
         }
     }
 }
@@ -221,7 +259,41 @@ pub(crate) fn build(session: &Session, photos: &[PhotoSource], out: &Path) -> Re
     }
     let people = builder.people()?.len();
     builder.finish()?;
+    if added >= APPROXIMATE_FROM {
+        index(out, cores())?;
+    }
     Ok(Built { people, photos: added, failures })
+}
+
+/// What building an index did.
+#[derive(Debug, Serialize)]
+pub(crate) struct Indexed {
+    pub(crate) file: String,
+    pub(crate) people: usize,
+    pub(crate) photos: usize,
+    pub(crate) bytes: u64,
+    pub(crate) graph_bytes: u64,
+    pub(crate) seconds: f64,
+}
+
+/// Builds the index of a gallery.
+pub(crate) fn index(gallery: &Path, threads: usize) -> Result<Indexed> {
+    let (started, threads) = (Instant::now(), threads.max(1));
+    let file = GalleryFile::open(gallery, None)?;
+    let builder = IndexBuilder::new(&file, threads)?;
+    let bar = ProgressBar::new(builder.photos() as u64).with_style(
+        ProgressStyle::with_template("{bar:32} {pos}/{len} photos, {per_sec}, {eta} left")
+            .unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| builder.work(|photos| bar.inc(photos as u64)));
+        }
+    });
+    bar.finish_and_clear();
+    let IndexReport { people, photos, bytes, graph_bytes } = builder.finish(&file)?;
+    let (file, seconds) = (index_path(gallery).display().to_string(), started.elapsed().as_secs_f64());
+    Ok(Indexed { file, people, photos, bytes, graph_bytes, seconds })
 }
 
 fn embedding_id(session: &Session) -> Result<EmbeddingId> {
@@ -288,15 +360,14 @@ fn ago(at: i64) -> String {
 }
 
 fn search(session: &Session, file: &Path, photo: &Path, top: usize, json: bool) -> Result<()> {
-    let gallery = GalleryFile::open(file, Some(&embedding_id(session)?))?;
-    let snapshot = Arc::new(gallery.snapshot()?);
+    let gallery = FileGallery::open(file, &embedding_id(session)?)?;
     let (picture, _) = read_picture(photo)?;
     let enrolled =
         session.enroller()?.enrol(&picture)?.with_context(|| format!("no face was found on {}", photo.display()))?;
     if enrolled.faces > 1 {
         complain(&format!("{} faces are on the photo: the largest is searched", enrolled.faces));
     }
-    let found = snapshot.search(&enrolled.vector, top.max(1))?;
+    let found = gallery.search(&enrolled.vector, top.max(1))?;
     if json {
         let rows: Vec<_> = found
             .iter()

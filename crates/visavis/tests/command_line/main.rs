@@ -250,6 +250,17 @@ fn a_build_without_training_says_how_to_get_one_with_it() {
 }
 
 #[test]
+fn the_search_of_a_made_up_gallery_is_measured() {
+    let stage = Stage::new();
+    let words = ["bench", "gallery", "--people", "500", "--length", "20", "--queries", "30", "--approximate", "--json"];
+    let told: Value = serde_json::from_str(&stage.succeeds(&[&words[..], &["--write", "made"]].concat())).unwrap();
+    assert_eq!(told["exact"]["found"], 1.0);
+    assert_eq!(told["approximate"]["recall_at_1"], 1.0);
+    assert_eq!(stage.read("made/base.f32").len(), 500 * 20 * 4);
+    assert_eq!(stage.read("made/queries.f32").len(), 30 * 20 * 4);
+}
+
+#[test]
 fn a_gallery_is_built_searched_thinned_out_and_refused_when_cut() {
     let stage = Stage::new();
     std::fs::create_dir(stage.path("people")).unwrap();
@@ -263,6 +274,11 @@ fn a_gallery_is_built_searched_thinned_out_and_refused_when_cut() {
     let found = stage.succeeds(&with_models(&["gallery", "search", "p.gallery", "people/Alan Turing_2.png", "--json"]));
     let found: Value = serde_json::from_str(&found).unwrap();
     assert_eq!((&found[0]["name"], &found[0]["same_person"]), (&Value::from("Alan Turing"), &Value::from(true)));
+    // With an index, the same answers; it goes with whoever is removed.
+    let indexed: Value = serde_json::from_str(&stage.succeeds(&["gallery", "index", "p.gallery", "--json"])).unwrap();
+    assert_eq!(indexed["bytes"], stage.read("p.gallery.index").len());
+    let again = stage.succeeds(&with_models(&["gallery", "search", "p.gallery", "people/Alan Turing_2.png", "--json"]));
+    assert_eq!(serde_json::from_str::<Value>(&again).unwrap(), found);
     // Live, the same photo is told by name.
     let told = stage.succeeds(&with_models(&["analyze", "people/Ada_Lovelace.png", "--gallery", "p.gallery"]));
     assert_eq!(lines(&told)[0]["faces"][0]["resembles"]["name"], "Ada Lovelace");
@@ -279,6 +295,7 @@ fn a_gallery_is_built_searched_thinned_out_and_refused_when_cut() {
     assert!(said.contains("p.gallery") && said.contains("visavis gallery build"), "{said}");
     // Removal.
     stage.succeeds(&["gallery", "remove", "p.gallery", "Ada Lovelace"]);
+    assert!(!stage.path("p.gallery.index").exists());
     assert!(!String::from_utf8_lossy(&stage.read("p.gallery")).contains("Lovelace"));
     let left: Value = serde_json::from_str(&stage.succeeds(&["gallery", "list", "p.gallery", "--json"])).unwrap();
     assert_eq!(left["people"].as_array().unwrap().len(), 1);

@@ -4,7 +4,10 @@
 //! A row is x = c + e with c = s·q, q whole numbers of −127 to 127; the query u = d + f alike. Then ⟨x, u⟩ differs from ⟨c, d⟩
 //! by ⟨c, f⟩ + ⟨e, u⟩, at most |c|·|f| + |e|·|u| (Cauchy and Schwarz).
 
+use bytemuck::{Pod, Zeroable};
 use multiversion::multiversion;
+
+use super::section::Section;
 
 /// Numbers in a piece: a cache line.
 const LANES: usize = 64;
@@ -15,12 +18,13 @@ pub(super) const BLOCK: usize = 256;
 /// What the sums of 32-bit floats may be off, of the product of two lengths.
 const ROUNDING: f32 = 1e-5;
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
 #[repr(C, align(64))]
-struct Piece([i8; LANES]);
+pub(super) struct Piece([i8; LANES]);
 
 /// What is known of a row beside its code.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
 pub(super) struct Note {
     /// s.
     scale: f32,
@@ -36,10 +40,10 @@ pub(super) struct Note {
 #[derive(Debug)]
 pub(super) struct Codes {
     /// `[rows, pieces]`, row-major, filled up with zeros.
-    pieces: Vec<Piece>,
+    pub(super) pieces: Section<Piece>,
     /// Pieces in a row.
     each: usize,
-    notes: Vec<Note>,
+    pub(super) notes: Section<Note>,
 }
 
 /// A query in the same code.
@@ -52,13 +56,17 @@ pub(super) struct CodedQuery {
 
 impl Codes {
     pub(super) fn new(length: usize) -> Self {
-        Self { pieces: Vec::new(), each: length.div_ceil(LANES), notes: Vec::new() }
+        Self { pieces: Section::default(), each: Self::pieces_in_row(length), notes: Section::default() }
+    }
+
+    pub(super) fn pieces_in_row(length: usize) -> usize {
+        length.div_ceil(LANES)
     }
 
     /// Appends a row.
     pub(super) fn push(&mut self, row: &[f32]) {
-        let note = code(row, &mut self.pieces);
-        self.notes.push(note);
+        let note = code(row, self.pieces.owned());
+        self.notes.owned().push(note);
     }
 
     /// What is known of each row.
@@ -70,6 +78,11 @@ impl Codes {
     pub(super) fn products(&self, query: &CodedQuery, first: usize, products: &mut [i32]) {
         products_of_rows(&self.pieces[first * self.each..], &query.pieces, products);
     }
+
+    /// A row as a node of the graph, see [`node`].
+    pub(super) fn node(&self, row: usize, to: &mut Vec<i8>) {
+        node(&self.pieces[row * self.each..(row + 1) * self.each], &self.notes[row], to);
+    }
 }
 
 impl CodedQuery {
@@ -77,6 +90,13 @@ impl CodedQuery {
         let mut pieces = Vec::with_capacity(query.len().div_ceil(LANES));
         let note = code(query, &mut pieces);
         Self { pieces, note, length: note.square.sqrt() }
+    }
+
+    /// The query as a node of the graph, see [`node`].
+    pub(super) fn node(&self) -> Vec<i8> {
+        let mut to = Vec::new();
+        node(&self.pieces, &self.note, &mut to);
+        to
     }
 
     /// Most that ⟨x, u⟩ can be, in exact numbers or summed up in floats.
@@ -91,6 +111,65 @@ impl CodedQuery {
         let squares = row.square + self.note.square;
         squares - 2.0 * self.most(row, product) - ROUNDING * squares
     }
+}
+
+/// Bytes that follow the code in a node: s and |x|², as `f32`.
+const NODE_TAIL: usize = 8;
+
+/// Bytes of a node of the graph.
+pub(super) const fn node_bytes(length: usize) -> usize {
+    length.div_ceil(LANES) * LANES + NODE_TAIL
+}
+
+/// A code with what a distance needs beside it, in one piece: `[node_bytes]`.
+fn node(pieces: &[Piece], note: &Note, to: &mut Vec<i8>) {
+    to.clear();
+    to.extend_from_slice(bytemuck::cast_slice(pieces));
+    for number in [note.scale, note.square] {
+        to.extend(number.to_le_bytes().map(|byte| byte as i8));
+    }
+}
+
+/// 1 − ⟨c, d⟩ of two nodes.
+pub(super) fn cosine_of_nodes(a: &[i8], b: &[i8]) -> f32 {
+    let ([[a_scale, _], [b_scale, _]], product) = product_of_nodes(a, b);
+    comparable(1.0 - a_scale * b_scale * product)
+}
+
+/// |x|² + |u|² − 2⟨c, d⟩ of two nodes.
+pub(super) fn squared_distance_of_nodes(a: &[i8], b: &[i8]) -> f32 {
+    let ([[a_scale, a_square], [b_scale, b_square]], product) = product_of_nodes(a, b);
+    comparable(a_square + b_square - 2.0 * a_scale * b_scale * product)
+}
+
+/// A damaged file may hold anything; the graph must be able to sort it.
+fn comparable(distance: f32) -> f32 {
+    if distance.is_nan() { f32::MAX } else { distance }
+}
+
+/// s and |x|² of both, and ⟨q, p⟩.
+fn product_of_nodes(a: &[i8], b: &[i8]) -> ([[f32; 2]; 2], f32) {
+    let ((a, a_tail), (b, b_tail)) = (split(a), split(b));
+    ([a_tail, b_tail], product(a, b) as f32)
+}
+
+fn split(node: &[i8]) -> (&[i8], [f32; 2]) {
+    let (code, tail) = node.split_at(node.len().saturating_sub(NODE_TAIL));
+    let number = |at: usize| {
+        let mut bytes = [0; 4];
+        bytes.iter_mut().zip(&tail[at..]).for_each(|(to, byte)| *to = *byte as u8);
+        f32::from_le_bytes(bytes)
+    };
+    (code, [number(0), number(4)])
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+fn product(a: &[i8], b: &[i8]) -> i32 {
+    let mut sum = 0;
+    for (a, b) in a.as_chunks::<LANES>().0.iter().zip(b.as_chunks::<LANES>().0) {
+        sum += a.iter().zip(b).map(|(a, b)| i32::from(i16::from(*a) * i16::from(*b))).sum::<i32>();
+    }
+    sum
 }
 
 /// Appends the code of a vector.

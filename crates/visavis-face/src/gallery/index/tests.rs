@@ -38,7 +38,7 @@ fn euclidean_by_hand() {
     let found = gallery.search(&[3.0, 4.0], 1).unwrap();
     assert_eq!(table(&found), [(1, 2, 0.0, 1.0, true)]);
     assert_eq!(&*found[0].name, "Person 1");
-    assert_eq!(gallery.name(PersonId(7)).map(|name| &**name), Some("Person 7"));
+    assert_eq!(gallery.name(PersonId(7)), Some("Person 7"));
     assert_eq!(gallery.name(PersonId(8)), None);
 }
 
@@ -213,4 +213,80 @@ proptest! {
             }
         }
     }
+}
+
+/// Numbers that look random and are the same in every run: about normal, by the sum of four.
+fn noise(seed: u32) -> impl FnMut() -> f32 {
+    let mut state = seed;
+    move || {
+        (0..4)
+            .map(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 8) as f32 / (1u32 << 24) as f32 - 0.5
+            })
+            .sum()
+    }
+}
+
+/// `people` around whom `each` of their photos lie, as (person from 1, unit vector).
+pub(super) fn clustered(people: usize, each: usize, length: usize) -> Vec<(i64, Vec<f32>)> {
+    let mut number = noise(7);
+    let mut photos = Vec::new();
+    for person in 1..=people as i64 {
+        let centre: Vec<f32> = (0..length).map(|_| number()).collect();
+        for _ in 0..each {
+            let photo: Vec<f32> = centre.iter().map(|value| value + 0.4 * number()).collect();
+            let far = super::length(&photo);
+            photos.push((person, photo.into_iter().map(|value| value / far).collect()));
+        }
+    }
+    photos
+}
+
+/// A unit vector with noise of a length about `amount`.
+pub(super) fn noisy(vector: &[f32], amount: f32, seed: u32) -> Vec<f32> {
+    let mut number = noise(seed);
+    let spread = amount / (vector.len() as f32 / 3.0).sqrt();
+    vector.iter().map(|value| value + spread * number()).collect()
+}
+
+/// Whether the graph and the exact search name the same nearest person, of every query.
+fn agreement(gallery: &Snapshot, queries: &[Vec<f32>], k: usize, keep: impl Fn(PhotoId) -> bool) -> f64 {
+    let same = queries.iter().filter(|query| {
+        let near = gallery.search_among(query, k, false, &keep).unwrap();
+        let exact = gallery.search_among(query, k, true, &keep).unwrap();
+        assert_eq!(near.len(), exact.len());
+        near == exact
+    });
+    same.count() as f64 / queries.len() as f64
+}
+
+#[test]
+fn the_graph_finds_whom_the_exact_search_finds() {
+    for metric in [Metric::Cosine, Metric::Euclidean] {
+        for (people, each) in [(4_000, 1), (800, 5), (40, 100)] {
+            let photos = clustered(people, each, 48);
+            let gallery = snapshot(network(metric, 48, 0.4), &photos).with_graph(0);
+            assert!(gallery.is_approximate());
+            let queries: Vec<Vec<f32>> =
+                photos.iter().step_by(13).zip(1..).map(|((_, vector), seed)| noisy(vector, 0.3, seed)).collect();
+            assert!(agreement(&gallery, &queries, 1, |_| true) >= 0.99, "{metric:?}, {each} photos each");
+            // More people than the first candidates are of, and all photos but a few not there.
+            assert!(agreement(&gallery, &queries, 5, |_| true) >= 0.95, "{metric:?}, {each} photos each");
+            assert!(agreement(&gallery, &queries, 2, |photo| photo.0 % 3 == 0) >= 0.95);
+            assert_eq!(agreement(&gallery, &queries[..20], 3, |photo| photo.0 % 997 == 0), 1.0);
+            assert_eq!(agreement(&gallery, &queries[..20], 3, |_| false), 1.0);
+            assert_eq!(agreement(&gallery, &queries[..2], 9_999, |_| true), 1.0);
+            assert_eq!(agreement(&gallery, &queries[..2], 0, |_| true), 1.0);
+        }
+    }
+}
+
+#[test]
+fn few_photos_are_searched_exactly_even_with_a_graph() {
+    let gallery = snapshot(network(Metric::Cosine, 2, 0.5), &[(1, vec![1.0, 0.0]), (2, vec![0.0, 1.0])]).with_graph(3);
+    assert!(!gallery.is_approximate());
+    assert_eq!(gallery.search(&[1.0, 0.1], 1).unwrap()[0].person, PersonId(1));
+    let none = snapshot(network(Metric::Cosine, 2, 0.5), &[]).with_graph(0);
+    assert_eq!(none.search(&[1.0, 0.1], 1).unwrap(), []);
 }

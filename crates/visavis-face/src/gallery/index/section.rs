@@ -1,0 +1,66 @@
+//! Rows of a snapshot, in memory of their own or in a mapped file.
+
+use std::marker::PhantomData;
+use std::ops::{Deref, Range};
+use std::sync::Arc;
+
+use bytemuck::Pod;
+use memmap2::Mmap;
+
+/// A slice of plain numbers.
+#[derive(Debug)]
+pub(super) enum Section<T> {
+    /// Grows.
+    Owned(Vec<T>),
+    /// A part of an index file.
+    Mapped(Part<T>),
+}
+
+/// Bytes of a file that are a `[T]`: [`Section::mapped`] saw to their length and their alignment.
+#[derive(Debug)]
+pub(super) struct Part<T> {
+    map: Arc<Mmap>,
+    bytes: Range<usize>,
+    kind: PhantomData<fn() -> T>,
+}
+
+impl<T: Pod> Section<T> {
+    /// `[len]` numbers at `bytes` of a file; none where they do not lie whole and aligned in it.
+    pub(super) fn mapped(map: &Arc<Mmap>, bytes: Range<usize>, len: usize) -> Option<Self> {
+        let found: &[T] = bytemuck::try_cast_slice(map.get(bytes.clone())?).ok()?;
+        (found.len() == len).then(|| Self::Mapped(Part { map: Arc::clone(map), bytes, kind: PhantomData }))
+    }
+
+    /// What grows: a mapped section is copied first.
+    pub(super) fn owned(&mut self) -> &mut Vec<T> {
+        if let Self::Mapped(_) = self {
+            *self = Self::Owned(self.to_vec());
+        }
+        match self {
+            Self::Owned(numbers) => numbers,
+            Self::Mapped(_) => unreachable!("it was made an owned one above"),
+        }
+    }
+
+    /// As they lie in a file.
+    pub(super) fn bytes(&self) -> &[u8] {
+        bytemuck::cast_slice(self)
+    }
+}
+
+impl<T> Default for Section<T> {
+    fn default() -> Self {
+        Self::Owned(Vec::new())
+    }
+}
+
+impl<T: Pod> Deref for Section<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        match self {
+            Self::Owned(numbers) => numbers,
+            Self::Mapped(part) => bytemuck::try_cast_slice(&part.map[part.bytes.clone()]).unwrap_or_default(),
+        }
+    }
+}

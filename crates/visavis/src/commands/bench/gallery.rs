@@ -1,0 +1,251 @@
+//! `visavis bench gallery`: how fast a gallery of made-up people answers, and how often it is right.
+
+use std::f32::consts::TAU;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use visavis_face::gallery::{EmbeddingId, FileGallery, Gallery, GalleryBuilder, NewPhoto};
+use visavis_infer::manifest::Metric;
+
+use crate::commands::gallery;
+use crate::options::{cores, say, say_json};
+
+#[derive(Parser)]
+pub(super) struct Args {
+    /// People, one photo each: unit vectors in all directions, the hardest case for a graph of neighbours
+    #[arg(long, value_name = "N")]
+    people: usize,
+    /// Numbers in a vector
+    #[arg(long, default_value_t = 128, value_name = "N")]
+    length: usize,
+    /// Searches, one after the other, by one thread
+    #[arg(long, default_value_t = 200, value_name = "N")]
+    queries: usize,
+    /// How far a query is from the photo that it is to find, which has length 1
+    #[arg(long, default_value_t = 0.6, value_name = "LENGTH")]
+    noise: f32,
+    /// Build an index too, and search by its graph
+    #[arg(long)]
+    approximate: bool,
+    /// Threads that build the index [default: all cores]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Where everything random begins
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    seed: u64,
+    /// Leave the gallery in this folder, and the vectors as base.f32 and queries.f32 (little-endian, row by row)
+    #[arg(long, value_name = "FOLDER")]
+    write: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    people: usize,
+    length: usize,
+    queries: usize,
+    noise: f32,
+    gallery_bytes: u64,
+    /// Reading all vectors from the gallery.
+    open_seconds: f64,
+    exact: Searches,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    approximate: Option<Approximate>,
+}
+
+#[derive(Serialize)]
+struct Searches {
+    milliseconds: f64,
+    milliseconds_p50: f64,
+    milliseconds_p95: f64,
+    /// Share of the queries whose own photo came first.
+    found: f64,
+}
+
+#[derive(Serialize)]
+struct Approximate {
+    threads: usize,
+    build_seconds: f64,
+    index_bytes: u64,
+    graph_bytes: u64,
+    /// Mapping the index.
+    open_seconds: f64,
+    #[serde(flatten)]
+    searches: Searches,
+    /// Share of the queries of which the exact search names the same photo first.
+    recall_at_1: f64,
+}
+
+impl Args {
+    /// A vector whose numbers are normal, the same for the same `which`.
+    fn normal(&self, which: u64) -> Vec<f32> {
+        let mut random = fastrand::Rng::with_seed(self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ which);
+        let mut number = || (-2.0 * (1.0 - random.f32()).ln()).sqrt() * (TAU * random.f32()).cos();
+        (0..self.length).map(|_| number()).collect()
+    }
+
+    fn photo(&self, person: usize) -> Vec<f32> {
+        unit(self.normal(person as u64))
+    }
+
+    /// Of whom, and a noisy copy of their photo.
+    fn query(&self, number: usize) -> (usize, Vec<f32>) {
+        let person = number * self.people / self.queries;
+        let noise = unit(self.normal(u64::MAX - number as u64));
+        let noisy = self.photo(person).iter().zip(noise).map(|(value, noise)| value + self.noise * noise).collect();
+        (person, unit(noisy))
+    }
+}
+
+fn unit(mut vector: Vec<f32>) -> Vec<f32> {
+    let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
+    vector.iter_mut().for_each(|value| *value /= length);
+    vector
+}
+
+pub(super) fn run(args: &Args) -> Result<()> {
+    ensure!(args.people > 0 && args.queries > 0, "at least one person and one query are needed");
+    let temporary = tempfile::tempdir().context("no folder for the gallery could be made")?;
+    let folder = args.write.as_deref().unwrap_or(temporary.path());
+    fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    let queries: Vec<_> = (0..args.queries).map(|number| args.query(number)).collect();
+    if args.write.is_some() {
+        let write = |name: &str, vectors: &mut dyn Iterator<Item = Vec<f32>>| -> Result<()> {
+            let path = folder.join(name);
+            let mut file = BufWriter::new(File::create(&path).with_context(|| path.display().to_string())?);
+            for number in vectors.flatten() {
+                file.write_all(&number.to_le_bytes())?;
+            }
+            Ok(file.flush()?)
+        };
+        write("base.f32", &mut (0..args.people).map(|person| args.photo(person)))?;
+        write("queries.f32", &mut queries.iter().map(|(_, query)| query.clone()))?;
+    }
+    let id = EmbeddingId {
+        name: "noise".into(),
+        fingerprint: "0".into(),
+        length: args.length,
+        metric: Metric::Cosine,
+        same_person: 0.4,
+        likeness: None,
+    };
+    let path = folder.join("bench.gallery");
+    fill(args, &path, &id)?;
+    let started = Instant::now();
+    let opened = FileGallery::open(&path, &id)?;
+    let open_seconds = started.elapsed().as_secs_f64();
+    let (exact, named) =
+        search(&queries, |query| Ok(opened.search_exact(query, 1)?.first().map(|found| found.person.0)))?;
+    drop(opened);
+    let mut approximate = None;
+    if args.approximate {
+        let threads = args.threads.unwrap_or_else(cores).max(1);
+        let built = gallery::index(&path, threads)?;
+        let started = Instant::now();
+        let opened = FileGallery::open_approximate(&path, &id, 0)?;
+        let open_seconds = started.elapsed().as_secs_f64();
+        ensure!(opened.is_approximate(), "the index that was built is not used");
+        let (searches, near) =
+            search(&queries, |query| Ok(opened.search(query, 1)?.first().map(|found| found.person.0)))?;
+        let same = near.iter().zip(&named).filter(|(near, exact)| near == exact).count();
+        approximate = Some(Approximate {
+            threads,
+            build_seconds: built.seconds,
+            index_bytes: built.bytes,
+            graph_bytes: built.graph_bytes,
+            open_seconds,
+            searches,
+            recall_at_1: same as f64 / queries.len() as f64,
+        });
+    }
+    let report = Report {
+        people: args.people,
+        length: args.length,
+        queries: args.queries,
+        noise: args.noise,
+        gallery_bytes: fs::metadata(&path)?.len(),
+        open_seconds,
+        exact,
+        approximate,
+    };
+    if args.json { say_json(&report) } else { print(&report) }
+}
+
+/// Makes the gallery; the person numbered `n` from 0 gets the id `n + 1`.
+fn fill(args: &Args, path: &std::path::Path, id: &EmbeddingId) -> Result<()> {
+    let mut builder = GalleryBuilder::new(path, id)?;
+    let bar = ProgressBar::new(args.people as u64).with_style(
+        ProgressStyle::with_template("{bar:32} {pos}/{len} people made up, {per_sec}, {eta} left")
+            .unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
+    for person in 0..args.people {
+        let vector = args.photo(person);
+        let photo = NewPhoto { source: "noise".into(), sha256: None, vector, thumbnail: None, score: None };
+        builder.add(&format!("person {person}"), &[photo])?;
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(builder.finish()?)
+}
+
+/// Searches once for everybody before it measures: what is mapped is then in memory.
+fn search(
+    queries: &[(usize, Vec<f32>)],
+    mut ask: impl FnMut(&[f32]) -> Result<Option<i64>>,
+) -> Result<(Searches, Vec<Option<i64>>)> {
+    for (_, query) in queries {
+        ask(query)?;
+    }
+    let (mut named, mut times) = (Vec::new(), Vec::new());
+    for (_, query) in queries {
+        let started = Instant::now();
+        named.push(ask(query)?);
+        times.push(started.elapsed().as_secs_f64() * 1e3);
+    }
+    let found = queries.iter().zip(&named).filter(|((person, _), named)| **named == Some(*person as i64 + 1)).count();
+    let milliseconds = times.iter().sum::<f64>() / times.len() as f64;
+    times.sort_by(f64::total_cmp);
+    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
+    let (p50, p95) = (at(0.5), at(0.95));
+    let found = found as f64 / queries.len() as f64;
+    Ok((Searches { milliseconds, milliseconds_p50: p50, milliseconds_p95: p95, found }, named))
+}
+
+fn print(report: &Report) -> Result<()> {
+    let line = |name: &str, searches: &Searches| {
+        format!(
+            "{name:12} {:9.3} ms a query ({:.3} p50, {:.3} p95), {:.1} % found",
+            searches.milliseconds,
+            searches.milliseconds_p50,
+            searches.milliseconds_p95,
+            searches.found * 100.0
+        )
+    };
+    say(&format!(
+        "{} people, {} numbers each, {} queries, noise {}",
+        report.people, report.length, report.queries, report.noise
+    ))?;
+    say(&format!("gallery      {:.1} MB, opened in {:.2} s", report.gallery_bytes as f64 / 1e6, report.open_seconds))?;
+    say(&line("exact", &report.exact))?;
+    if let Some(approximate) = &report.approximate {
+        say(&format!(
+            "index        {:.1} MB ({:.1} MB of them the graph), built in {:.1} s by {} thread(s), opened in {:.2} s",
+            approximate.index_bytes as f64 / 1e6,
+            approximate.graph_bytes as f64 / 1e6,
+            approximate.build_seconds,
+            approximate.threads,
+            approximate.open_seconds
+        ))?;
+        say(&line("approximate", &approximate.searches))?;
+        say(&format!("recall@1     {:.4}", approximate.recall_at_1))?;
+    }
+    Ok(())
+}
