@@ -7,7 +7,9 @@
 //! What is checked on opening: the header and the graph by their SHA-256, which finds damage; the places of all sections, the
 //! people, their names, and every number of the graph that a search follows, so that a hostile file can do no more than name
 //! the wrong people. The rows and their codes are numbers like any others and are not read through. What is trusted: that no
-//! program writes into the file, or cuts it short, while it is mapped. Visavis replaces it as a whole or deletes it.
+//! program writes into the file, or cuts it short, while it is mapped: visavis replaces it as a whole or deletes it. And that
+//! whoever puts a gallery back from an older copy opens it for searching, which finds the index to be too new and deletes it,
+//! before it is changed as often as the index knows of.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -130,6 +132,8 @@ fn open(index: &File, file: &GalleryFile) -> Result<(Snapshot, i64), String> {
         return Err("it belongs to another gallery".into());
     }
     if origin.changes > now.changes {
+        // The gallery was put back from an older copy. It must not seem to fit once the gallery has changed as often again.
+        remove_index(&file.path).map_err(|error| error.to_string())?;
         return Err("it is of a later state of the gallery than there is".into());
     }
     Ok((snapshot, origin.changes))

@@ -28,7 +28,7 @@ pub(super) const EXPANSION_SEARCH: usize = 128;
 /// Searches that may go on at the same time; further ones are answered exactly.
 const SEARCHES: usize = 64;
 
-/// The graph of a snapshot: node `n` is row `n`.
+/// The graph of a snapshot: the key of a node is its row.
 pub(super) struct Graph {
     // Dropped before the map that it looks into.
     index: Index,

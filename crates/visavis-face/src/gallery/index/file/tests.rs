@@ -136,6 +136,7 @@ fn damaged_and_foreign_ones_are_as_good_as_none() {
     }));
     assert!(!forge(&|header, _| header.token[0] ^= 1));
     assert!(!forge(&|header, _| header.changes += 1_000));
+    assert!(!index.exists(), "it would seem to fit later");
     assert!(!forge(&|header, _| header.format += 1));
     fs::write(&index, &whole).unwrap();
     let other = EmbeddingId { fingerprint: "other".into(), ..network(Metric::Cosine) };
