@@ -21,6 +21,11 @@ fn with_models<'a>(words: &[&'a str]) -> Vec<&'a str> {
     [words, &MODELS, if looks { &["--detector", "bright"] } else { &[] }].concat()
 }
 
+/// With the network of the stage that makes embeddings, in place of the program's own.
+fn comparing<'a>(words: &[&'a str]) -> Vec<&'a str> {
+    [&with_models(words)[..], &["--similarity", "face"]].concat()
+}
+
 fn lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
@@ -267,20 +272,20 @@ fn a_gallery_is_built_searched_thinned_out_and_refused_when_cut() {
     stage.picture("people/Ada_Lovelace.png", &[(1, 1)], [255, 210, 190]);
     stage.picture("people/Alan Turing_2.png", &[(2, 1)], [200, 255, 220]);
     stage.picture("people/Nobody.png", &[], [0; 3]);
-    let built = stage.succeeds(&with_models(&["gallery", "build", "people", "--out", "p.gallery", "--json"]));
+    let built = stage.succeeds(&comparing(&["gallery", "build", "people", "--out", "p.gallery", "--json"]));
     let built: Value = serde_json::from_str(&built).unwrap();
     assert_eq!((&built["people"], &built["photos"]), (&Value::from(2), &Value::from(2)));
     assert!(built["failures"][0].as_str().unwrap().contains("Nobody.png"));
-    let found = stage.succeeds(&with_models(&["gallery", "search", "p.gallery", "people/Alan Turing_2.png", "--json"]));
+    let found = stage.succeeds(&comparing(&["gallery", "search", "p.gallery", "people/Alan Turing_2.png", "--json"]));
     let found: Value = serde_json::from_str(&found).unwrap();
     assert_eq!((&found[0]["name"], &found[0]["same_person"]), (&Value::from("Alan Turing"), &Value::from(true)));
     // With an index, the same answers; it goes with whoever is removed.
     let indexed: Value = serde_json::from_str(&stage.succeeds(&["gallery", "index", "p.gallery", "--json"])).unwrap();
     assert_eq!(indexed["bytes"], stage.read("p.gallery.index").len());
-    let again = stage.succeeds(&with_models(&["gallery", "search", "p.gallery", "people/Alan Turing_2.png", "--json"]));
+    let again = stage.succeeds(&comparing(&["gallery", "search", "p.gallery", "people/Alan Turing_2.png", "--json"]));
     assert_eq!(serde_json::from_str::<Value>(&again).unwrap(), found);
     // Live, the same photo is told by name.
-    let told = stage.succeeds(&with_models(&["analyze", "people/Ada_Lovelace.png", "--gallery", "p.gallery"]));
+    let told = stage.succeeds(&comparing(&["analyze", "people/Ada_Lovelace.png", "--gallery", "p.gallery"]));
     assert_eq!(lines(&told)[0]["faces"][0]["resembles"]["name"], "Ada Lovelace");
     // Another network's gallery is refused with the command that rebuilds it.
     let other = crate::support::onnx::face_network(8);
@@ -291,7 +296,7 @@ fn a_gallery_is_built_searched_thinned_out_and_refused_when_cut() {
         "models/face.toml",
         manifest.replace(hash, &format!("sha256 = \"{}\"", support::sha256(&other))).as_bytes(),
     );
-    let said = stage.fails(&with_models(&["analyze", "people/Ada_Lovelace.png", "--gallery", "p.gallery"]));
+    let said = stage.fails(&comparing(&["analyze", "people/Ada_Lovelace.png", "--gallery", "p.gallery"]));
     assert!(said.contains("p.gallery") && said.contains("visavis gallery build"), "{said}");
     // Removal.
     stage.succeeds(&["gallery", "remove", "p.gallery", "Ada Lovelace"]);
