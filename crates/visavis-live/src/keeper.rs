@@ -239,8 +239,9 @@ impl Keeper {
             match deed {
                 Deed::Meet { track, vector } => {
                     let nearest = gallery.search(&vector, 1)?;
-                    let person = match nearest.first().filter(|nearest| nearest.same_person) {
-                        Some(known) => known.person,
+                    let known = nearest.first().filter(|nearest| nearest.same_person).map(|nearest| nearest.person);
+                    let person = match known {
+                        Some(known) => known,
                         None => {
                             let Some((_, portrait)) = self.portraits.remove(&track) else { continue };
                             let person = gallery.meet(&NewPhoto { vector, ..portrait }, seconds_since_1970())?;
@@ -249,7 +250,9 @@ impl Keeper {
                         }
                     };
                     if let Some(visitors) = &mut self.visitors {
-                        due.extend(visitors.settled(track, person, at));
+                        let noted = visitors.settled(track, person, at);
+                        // The first visit of somebody new is counted with them.
+                        due.extend(noted.into_iter().filter(|_| known.is_some()));
                     }
                 }
                 Deed::Seen { person, new } => gallery.seen(person, seconds_since_1970(), new)?,

@@ -59,7 +59,7 @@ fn fit(same: &[f32], others: &[f32]) -> Option<Likeness> {
     let (mut slope, mut offset) = (-4.0f64, 0.0f64);
     for _ in 0..50 {
         // A little decay keeps the curve finite where the two kinds part without overlap.
-        let (mut g, mut h) = ([1e-3 * slope, 0.0], [1e-3, 0.0, 1e-9]);
+        let (mut g, mut h) = ([1e-5 * slope, 0.0], [1e-5, 0.0, 1e-9]);
         for (values, label, weight) in sides {
             for value in values {
                 let x = (f64::from(*value) - centre) / unit;

@@ -15,7 +15,7 @@ use super::{
 const MOST_FRESH: usize = 2_000;
 
 /// A gallery file with its vectors in memory. Searches go on while people are added and removed: each change makes a new
-/// [`State`], which takes the place of the old one in one move.
+/// state, which takes the place of the old one in one move.
 #[derive(Debug)]
 pub struct FileGallery {
     embedding: EmbeddingId,
