@@ -240,6 +240,11 @@ impl Visitors {
         self.note(person, at)
     }
 
+    /// Two people are two, however alike: they were not joined.
+    pub fn are_two(&mut self, a: PersonId, b: PersonId) {
+        self.apart.insert(pair(a, b));
+    }
+
     /// Forgets people who are gone from the gallery.
     pub fn forget(&mut self, person: PersonId) {
         self.tracks.values_mut().filter(|track| track.person == Some(person)).for_each(|track| {

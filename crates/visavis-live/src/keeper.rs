@@ -260,11 +260,19 @@ impl Keeper {
                     gallery.add_photo_if_met(person, &photo_of(&look, quality))?;
                 }
                 Deed::Merge { from, into } => {
-                    if gallery.merge_if_met(from, into)? {
-                        if let Some(visitors) = &mut self.visitors {
+                    // Who was added by hand stays, whichever of the two it is.
+                    let joined = if gallery.merge_if_met(from, into)? {
+                        Some((from, into))
+                    } else {
+                        gallery.merge_if_met(into, from)?.then_some((into, from))
+                    };
+                    let Some(visitors) = &mut self.visitors else { continue };
+                    match joined {
+                        Some((from, into)) => {
                             visitors.forget(from);
+                            shared.tell(Event::Joined { from, into });
                         }
-                        shared.tell(Event::Joined { from, into });
+                        None => visitors.are_two(from, into),
                     }
                 }
             }

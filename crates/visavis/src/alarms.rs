@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -94,7 +94,7 @@ impl AlarmArgs {
 /// Alarms that wait for a hook that is slow; later ones are left out and said so.
 const WAITING: usize = 256;
 
-/// The hooks of a run. Dropping it waits for what is under way, not for tries to come.
+/// The hooks of a run. Dropping it waits for what is under way and gives what waits one try, until one fails.
 pub(crate) struct AlarmOutputs {
     log: Option<(PathBuf, File)>,
     hooks: Vec<Hook>,
@@ -104,6 +104,8 @@ pub(crate) struct AlarmOutputs {
 struct Hook {
     name: &'static str,
     queue: Option<SyncSender<Arc<str>>>,
+    /// Dropped when the run is over, so that nobody waits for another try.
+    going_on: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -114,10 +116,10 @@ impl AlarmOutputs {
         let mut hooks = Vec::new();
         if let Some(url) = &args.alarm_webhook {
             let webhook = WebHook::new(url, args.alarm_secret.clone())?;
-            hooks.push(Hook::start("web hook", move |alarms| webhook.run(&alarms))?);
+            hooks.push(Hook::start("web hook", move |alarms, over| webhook.run(&alarms, &over))?);
         }
         if let Some(command) = args.alarm_command.clone() {
-            hooks.push(Hook::start("alarm command", move |alarms| run_command(&command, &alarms))?);
+            hooks.push(Hook::start("alarm command", move |alarms, over| run_command(&command, &alarms, &over))?);
         }
         Ok(Self { log: log.transpose()?, hooks })
     }
@@ -143,17 +145,18 @@ impl AlarmOutputs {
 }
 
 impl Hook {
-    fn start(name: &'static str, run: impl FnOnce(Receiver<Arc<str>>) + Send + 'static) -> Result<Self> {
+    fn start(name: &'static str, run: impl FnOnce(Receiver<Arc<str>>, Receiver<()>) + Send + 'static) -> Result<Self> {
         let (queue, alarms) = sync_channel(WAITING);
-        let thread = thread::Builder::new().name(name.to_owned()).spawn(move || run(alarms));
+        let (going_on, over) = channel();
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(move || run(alarms, over));
         let thread = thread.with_context(|| format!("the thread of the {name} could not be started"))?;
-        Ok(Self { name, queue: Some(queue), thread: Some(thread) })
+        Ok(Self { name, queue: Some(queue), going_on: Some(going_on), thread: Some(thread) })
     }
 }
 
 impl Drop for Hook {
     fn drop(&mut self) {
-        self.queue = None;
+        (self.queue, self.going_on) = (None, None);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -198,23 +201,31 @@ impl WebHook {
         Ok(Self { agent: config.into(), url: url.to_owned(), secret, first_wait: Duration::from_secs(1) })
     }
 
-    fn run(&self, alarms: &Receiver<Arc<str>>) {
+    fn run(&self, alarms: &Receiver<Arc<str>>, over: &Receiver<()>) {
         for body in alarms {
-            if let Err(reason) = self.deliver(&body) {
+            if let Err(reason) = self.deliver(&body, over) {
                 // The address may hold a password or a token: only the host is told.
                 complain(&format!("an alarm could not be posted to {}: {reason}", host(&self.url)));
+                if is_over(over) {
+                    return leave_out(alarms);
+                }
             }
         }
     }
 
-    fn deliver(&self, body: &str) -> Result<(), String> {
+    fn deliver(&self, body: &str, over: &Receiver<()>) -> Result<(), String> {
         let mut wait = self.first_wait;
         for number in 1..=TRIES {
             match self.post(body) {
                 Ok(()) => return Ok(()),
                 Err(Refusal::ForGood(reason)) => return Err(reason),
                 Err(Refusal::ForNow(reason)) if number == TRIES => return Err(format!("{reason}, {TRIES} tries")),
-                Err(Refusal::ForNow(_)) => thread::sleep(wait),
+                // Nothing is ever sent: it waits for the time, or for the end of the run.
+                Err(Refusal::ForNow(reason)) => {
+                    if over.recv_timeout(wait) != Err(RecvTimeoutError::Timeout) {
+                        return Err(format!("{reason}, and the run is over"));
+                    }
+                }
             }
             wait *= 2;
         }
@@ -261,11 +272,26 @@ fn signature(secret: &str, body: &str) -> String {
 /// Longest that a command may take.
 const COMMAND_TIME: Duration = Duration::from_secs(30);
 
-fn run_command(command: &str, alarms: &Receiver<Arc<str>>) {
+fn run_command(command: &str, alarms: &Receiver<Arc<str>>, over: &Receiver<()>) {
     for alarm in alarms {
         if let Err(error) = run_once(command, &alarm, COMMAND_TIME) {
             complain(&format!("the alarm command failed: {error:#}"));
+            if is_over(over) {
+                return leave_out(alarms);
+            }
         }
+    }
+}
+
+fn is_over(over: &Receiver<()>) -> bool {
+    over.try_recv() == Err(TryRecvError::Disconnected)
+}
+
+/// Says how many alarms nobody will be told of.
+fn leave_out(alarms: &Receiver<Arc<str>>) {
+    let left = alarms.try_iter().count();
+    if left > 0 {
+        complain(&format!("{left} more alarms are left out, since the run is over"));
     }
 }
 
@@ -342,7 +368,8 @@ mod tests {
     #[test]
     fn a_post_is_tried_again_and_signed() {
         let (url, server) = server(vec![503, 429, 200]);
-        hook(&url, Some("key")).deliver("The quick brown fox jumps over the lazy dog").unwrap();
+        let (_going_on, over) = channel();
+        hook(&url, Some("key")).deliver("The quick brown fox jumps over the lazy dog", &over).unwrap();
         let seen = server.join().unwrap();
         assert_eq!(seen.len(), 3);
         // The example of HMAC-SHA-256 that everybody prints.
@@ -353,9 +380,21 @@ mod tests {
     #[test]
     fn a_refusal_for_good_is_not_tried_again() {
         let (url, server) = server(vec![403]);
-        let reason = hook(&url, None).deliver("{}").unwrap_err();
+        let (_going_on, over) = channel();
+        let reason = hook(&url, None).deliver("{}", &over).unwrap_err();
         assert_eq!(reason, "answered 403");
         assert_eq!(server.join().unwrap(), [(None, "{}".to_owned())]);
+    }
+
+    #[test]
+    fn the_end_of_a_run_waits_for_no_further_try() {
+        let (url, server) = server(vec![503]);
+        let patient = WebHook { first_wait: Duration::from_secs(3600), ..WebHook::new(&url, None).unwrap() };
+        let hook = Hook::start("web hook", move |alarms, over| patient.run(&alarms, &over)).unwrap();
+        hook.queue.as_ref().unwrap().try_send("{}".into()).unwrap();
+        assert_eq!(server.join().unwrap().len(), 1);
+        // Would take an hour.
+        drop(hook);
     }
 
     #[test]
