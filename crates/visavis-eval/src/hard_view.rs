@@ -77,7 +77,8 @@ fn dark(picture: &Picture, name: &str) -> Picture {
     dark
 }
 
-fn blurred(picture: &Picture) -> Picture {
+/// The picture without its fine detail.
+pub(crate) fn blurred(picture: &Picture) -> Picture {
     let (width, height) = (picture.width(), picture.height());
     let mut resizer = Resizer::new();
     let mut small = Picture::new(width.div_ceil(BLUR), height.div_ceil(BLUR));

@@ -105,9 +105,20 @@ fn sides(faces: &[Embedded]) -> (Vec<usize>, Vec<usize>) {
 /// Puts the gallery in order for every query; `None` without anybody who has two photos.
 #[must_use]
 pub fn identification(metric: Metric, faces: &[Embedded], bootstrap: &Bootstrap) -> Option<Identification> {
+    identification_of(metric, faces, |_| true, bootstrap)
+}
+
+/// The same of those queries alone whose place among the faces `asks`, with everybody's photos to choose from.
+#[must_use]
+pub fn identification_of(
+    metric: Metric,
+    faces: &[Embedded],
+    asks: impl Fn(usize) -> bool,
+    bootstrap: &Bootstrap,
+) -> Option<Identification> {
     let (queries, gallery) = sides(faces);
     let (mut ranks, mut precisions) = (Vec::new(), Vec::new());
-    for &query in &queries {
+    for &query in queries.iter().filter(|query| asks(**query)) {
         let order = nearest(metric, faces, query, &gallery);
         let right: Vec<bool> = order.iter().map(|(_, place)| faces[*place].identity == faces[query].identity).collect();
         ranks.push(right.iter().position(|right| *right)?);
@@ -303,6 +314,9 @@ mod tests {
         let found = identification(Metric::Euclidean, &faces, &Bootstrap::default()).unwrap();
         assert_eq!((found.rank_1.n, found.gallery, found.people), (4, 8, 4));
         assert_eq!((found.rank_1.value, found.mean_average_precision.value), (1.0, 1.0));
+        let first = identification_of(Metric::Euclidean, &faces, |place| place < 3, &Bootstrap::default()).unwrap();
+        assert_eq!((first.rank_1.n, first.gallery, first.people), (1, 8, 4));
+        assert!(identification_of(Metric::Euclidean, &faces, |_| false, &Bootstrap::default()).is_none());
         assert!(answers(Metric::Euclidean, &faces, 2).iter().all(|(_, order)| order.len() == 2));
         // Everybody looks the same: whoever comes first by place.
         let same: Vec<Embedded> = faces.iter().map(|face| Embedded { vector: &[1.0, 0.0], ..face.clone() }).collect();

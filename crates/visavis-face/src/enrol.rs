@@ -1,6 +1,6 @@
 //! A photo into a gallery entry: the main face, its embedding and a thumbnail.
 
-use visavis_image::{Picture, Rect, Similarity, codec, warp_into};
+use visavis_image::{Landmarks, Picture, Rect, Similarity, codec, warp_into};
 
 use crate::{Detect, Face, FaceError, FaceView, Locate, Recognise};
 
@@ -43,17 +43,37 @@ impl Enroller {
     pub fn enrol(&mut self, picture: &Picture) -> Result<Option<Enrolled>, FaceError> {
         let faces = self.detector.detect(picture)?;
         let Some(&face) = faces.iter().max_by(|a, b| a.rect.area().total_cmp(&b.rect.area())) else { return Ok(None) };
-        let landmarks = match &mut self.locator {
-            Some(locator) => Some(locator.locate(picture, &face.rect)?),
-            None => face.landmarks,
-        };
-        let answer = self.embedder.recognise(picture, &[FaceView { rect: face.rect, landmarks }])?.pop();
-        let vector = answer.and_then(|findings| findings.embedding).ok_or_else(|| FaceError::WrongTask {
-            model: "the network chosen for similarity".into(),
-            task: "similarity".into(),
-        })?;
+        let vector = self.embed(picture, face.rect, face.landmarks)?;
         let score = face.score * (face.rect.width / 100.0).max(0.0).sqrt();
         Ok(Some(Enrolled { face, faces: faces.len(), vector, thumbnail: thumbnail(picture, &face.rect), score }))
+    }
+
+    /// The embedding of a face that was enrolled before, from its [`thumbnail`].
+    ///
+    /// # Errors
+    /// [`FaceError`] if a network fails or makes no embedding.
+    pub fn embed_thumbnail(&mut self, picture: &Picture) -> Result<Vec<f32>, FaceError> {
+        let (width, height) = (picture.width() as f32, picture.height() as f32);
+        // The thumbnail was cut around it, so this is where it is, whatever this detector finds beside it.
+        let rect = Rect::new(0.0, 0.0, width, height).expanded(1.0 / THUMBNAIL_EXPANSION);
+        let faces = self.detector.detect(picture)?;
+        let found = faces.iter().max_by(|a, b| a.rect.iou(&rect).total_cmp(&b.rect.iou(&rect)));
+        match found.filter(|face| face.rect.iou(&rect) > 0.3) {
+            Some(face) => self.embed(picture, face.rect, face.landmarks),
+            None => self.embed(picture, rect, None),
+        }
+    }
+
+    fn embed(&mut self, picture: &Picture, rect: Rect, landmarks: Option<Landmarks>) -> Result<Vec<f32>, FaceError> {
+        let landmarks = match &mut self.locator {
+            Some(locator) => Some(locator.locate(picture, &rect)?),
+            None => landmarks,
+        };
+        let answer = self.embedder.recognise(picture, &[FaceView { rect, landmarks }])?.pop();
+        answer.and_then(|findings| findings.embedding).ok_or_else(|| FaceError::WrongTask {
+            model: "the network chosen for similarity".into(),
+            task: "similarity".into(),
+        })
     }
 }
 

@@ -7,10 +7,11 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use visavis_image::{Landmarks, Picture, Rect};
+use visavis_infer::manifest::Likeness;
 
 use crate::TrackId;
 use crate::align;
-use crate::gallery::{Match, PersonId};
+use crate::gallery::{EmbeddingId, Gallery, Match, PersonId};
 
 /// When somebody is added, and when not.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +33,9 @@ pub struct VisitorParams {
     pub new_view: f32,
     /// Away for so long, the next look begins another visit.
     pub away: Duration,
+    /// How much more likely it must be that a face is somebody's of the gallery than that it is nobody's there. Two people who
+    /// were taken for one stay so, and one who was taken for two can be joined: in doubt they are two.
+    pub odds: f32,
 }
 
 impl Default for VisitorParams {
@@ -45,6 +49,7 @@ impl Default for VisitorParams {
             photos: 5,
             new_view: 0.7,
             away: Duration::from_secs(120),
+            odds: 2.0,
         }
     }
 }
@@ -115,6 +120,34 @@ fn sharpness(crop: &Picture) -> f32 {
     (sum / ((high - low) * (high - low)) as f32).sqrt()
 }
 
+/// How distances are read in a gallery.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Scale {
+    /// Same person at or nearer than this distance, were there one pair to tell.
+    pub same_person: f32,
+    /// How likely a distance is of one person, where that is known.
+    pub likeness: Option<Likeness>,
+    /// People in the gallery: among more of them, strangers come nearer.
+    pub people: usize,
+}
+
+impl Scale {
+    /// Of a gallery as it is now.
+    #[must_use]
+    pub fn of(gallery: &dyn Gallery) -> Self {
+        let EmbeddingId { same_person, likeness, .. } = *gallery.embedding();
+        Self { same_person, likeness, people: gallery.size() }
+    }
+
+    /// Whether a face at this distance from somebody's photo is them with these odds, when every second face is of somebody
+    /// in the gallery and everybody there comes as often: by Bayes' rule the likelihood ratio must be the odds times the
+    /// number of people.
+    fn accepts(&self, distance: f32, odds: f32) -> bool {
+        let enough = (odds * self.people.max(1) as f32).ln();
+        distance <= self.same_person && self.likeness.is_none_or(|curve| curve.log_odds(distance) >= enough)
+    }
+}
+
 /// One look at a tracked face.
 #[derive(Debug, Clone, Copy)]
 pub struct VisitorLook<'a> {
@@ -126,8 +159,8 @@ pub struct VisitorLook<'a> {
     pub quality: Quality,
     /// Its embedding.
     pub vector: &'a [f32],
-    /// Same person at or nearer than this distance.
-    pub same_person: f32,
+    /// How distances are read.
+    pub scale: Scale,
     /// Whom the gallery has nearest, nearest first.
     pub nearest: &'a [Match],
 }
@@ -135,8 +168,8 @@ pub struct VisitorLook<'a> {
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Deed {
-    /// Somebody new: add them with this vector, and tell [`Visitors::settled`] who they are. Look first whether the gallery
-    /// has somebody near to the vector: then it is them.
+    /// Somebody new: add them with this vector, and tell [`Visitors::settled`] who they are. Look first whether it is
+    /// [`Visitors::known`] after all: a mean says more than a look.
     Meet {
         /// The face.
         track: TrackId,
@@ -204,7 +237,7 @@ impl Visitors {
     pub fn look(&mut self, look: &VisitorLook<'_>) -> Vec<Deed> {
         self.tracks.retain(|_, track| track.last + OVER_AFTER > look.at);
         let good = look.quality.suffices(&self.params);
-        let taken_for = look.nearest.first().filter(|found| found.same_person).map(|found| found.person);
+        let taken_for = self.known(look.track, look.at, look.nearest, look.scale);
         let track = self.tracks.entry(look.track).or_default();
         track.last = look.at;
         track.votes.push_back(taken_for);
@@ -230,6 +263,17 @@ impl Visitors {
                 deeds
             }
         }
+    }
+
+    /// Whom of the gallery's nearest a face is, if it is one of them: somebody near enough who is not to be seen elsewhere.
+    #[must_use]
+    pub fn known(&self, track: TrackId, at: Duration, nearest: &[Match], scale: Scale) -> Option<PersonId> {
+        let elsewhere = |person: PersonId| {
+            let mut others = self.tracks.iter().filter(|(other, _)| **other != track);
+            others.any(|(_, other)| other.person == Some(person) && other.last + TOGETHER > at)
+        };
+        let mut near = nearest.iter().filter(|found| scale.accepts(found.distance, self.params.odds));
+        near.find(|found| !elsewhere(found.person)).map(|found| found.person)
     }
 
     /// Says who the face is: somebody just added, or found in the gallery after all.
@@ -269,7 +313,7 @@ impl Visitors {
 
     fn new_photo(&mut self, person: PersonId, good: bool, look: &VisitorLook<'_>) -> Option<Deed> {
         let nearest = look.nearest.first().filter(|nearest| good && nearest.person == person && nearest.same_person)?;
-        let far = nearest.distance >= self.params.new_view * look.same_person;
+        let far = nearest.distance >= self.params.new_view * look.scale.same_person;
         let added = self.photos.entry(person).or_default();
         (far && *added + 1 < self.params.photos).then(|| {
             *added += 1;

@@ -484,6 +484,12 @@ impl Likeness {
     pub fn of(&self, distance: f32) -> f32 {
         1.0 / (1.0 + ((distance - self.middle) / self.width).exp())
     }
+
+    /// How much more often a pair of one person than a pair of two is at this distance, as a natural logarithm.
+    #[must_use]
+    pub fn log_odds(&self, distance: f32) -> f32 {
+        (self.middle - distance) / self.width
+    }
 }
 
 /// A measured figure.

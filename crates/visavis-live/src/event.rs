@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use visavis_face::gallery::PersonId;
+use visavis_face::gallery::{Converted, PersonId};
 use visavis_infer::{Placement, Task};
 
 use crate::{Alarm, Cause};
@@ -42,6 +42,22 @@ pub enum Event {
         model: String,
         /// Why.
         reason: String,
+    },
+    /// The gallery's photos are looked at by another network, while the old one still answers.
+    Converting {
+        /// The new network.
+        model: String,
+        /// Photos that it has looked at.
+        done: usize,
+        /// All photos.
+        photos: usize,
+    },
+    /// The gallery belongs to another network now.
+    Converted {
+        /// The new network.
+        model: String,
+        /// What was done.
+        converted: Converted,
     },
     /// A stage could not do its work on a frame.
     StageFailed {
@@ -121,6 +137,18 @@ impl fmt::Display for Event {
             Self::Switched { task, model: None } => write!(f, "{task}: switched off"),
             Self::SwitchFailed { task, model, reason } => {
                 write!(f, "{task}: {model} could not be loaded, the old network goes on: {reason}")
+            }
+            Self::Converting { model, done, photos } => {
+                write!(f, "gallery: {model} has looked at {done} of {photos} photos")
+            }
+            Self::Converted { model, converted: Converted { photos, denials: 0 } } => {
+                write!(f, "gallery: all {photos} photos are {model}'s now")
+            }
+            Self::Converted { model, converted: Converted { photos, denials } } => {
+                write!(
+                    f,
+                    "gallery: all {photos} photos are {model}'s now; {denials} faces denied before may ring again"
+                )
             }
             Self::StageFailed { stage, reason } => write!(f, "{stage} failed: {reason}"),
             Self::StageRestarted { stage, reason } => write!(f, "{stage} died and was started again: {reason}"),

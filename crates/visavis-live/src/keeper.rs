@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use visavis_face::gallery::{Gallery, GalleryError, Match, NewPhoto, PersonId};
-use visavis_face::visitors::{Deed, Quality, VisitorLook, VisitorParams, Visitors};
+use visavis_face::visitors::{Deed, Quality, Scale, VisitorLook, VisitorParams, Visitors};
 use visavis_face::{FaceView, TrackId, thumbnail};
 use visavis_image::{Frame, Rect};
 
@@ -81,6 +81,8 @@ pub(crate) struct Look {
 /// Looks that may wait; more are dropped, since newer ones come.
 pub(crate) const WAITING: usize = 64;
 
+/// How many people are looked at for one who is near and not to be seen elsewhere.
+const ALIKE: usize = 5;
 /// How often changes that others made to the gallery are looked for.
 const REFRESHED_EVERY: Duration = Duration::from_millis(500);
 /// How often visitors long gone are looked for.
@@ -220,14 +222,14 @@ impl Keeper {
 
     fn visitors(&mut self, shared: &Shared, gallery: &dyn Gallery, look: Box<Look>) -> Result<(), GalleryError> {
         let Some(visitors) = &mut self.visitors else { return Ok(()) };
-        let at = shared.clock.now();
+        let (at, scale) = (shared.clock.now(), Scale::of(gallery));
         let quality = Quality::measure(&look.frame.picture, &look.view.rect, look.view.landmarks.as_ref());
         let deeds = visitors.look(&VisitorLook {
             track: look.track,
             at,
             quality,
             vector: &look.vector,
-            same_person: gallery.embedding().same_person,
+            scale,
             nearest: &look.nearest,
         });
         let better = self.portraits.get(&look.track).is_none_or(|(score, _)| quality.score() > *score);
@@ -238,8 +240,8 @@ impl Keeper {
         while let Some(deed) = due.pop() {
             match deed {
                 Deed::Meet { track, vector } => {
-                    let nearest = gallery.search(&vector, 1)?;
-                    let known = nearest.first().filter(|nearest| nearest.same_person).map(|nearest| nearest.person);
+                    let nearest = gallery.search(&vector, ALIKE)?;
+                    let known = self.visitors.as_ref().and_then(|all| all.known(track, at, &nearest, scale));
                     let person = match known {
                         Some(known) => known,
                         None => {
@@ -287,7 +289,7 @@ impl Keeper {
 
 fn photo_of(look: &Look, quality: Quality) -> NewPhoto {
     NewPhoto {
-        source: format!("frame {}", look.frame.seq),
+        source: format!("frame {}, face #{}", look.frame.seq, look.track),
         sha256: None,
         vector: look.vector.clone(),
         thumbnail: thumbnail(&look.frame.picture, &look.view.rect),

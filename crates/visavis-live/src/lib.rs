@@ -40,6 +40,7 @@ pub use subscription::{Delivery, Subscription};
 
 use visavis_face::FaceError;
 use visavis_face::gallery::GalleryError;
+use visavis_image::codec::CodecError;
 use visavis_infer::{InferError, Task};
 use visavis_video::VideoError;
 
@@ -66,6 +67,12 @@ pub enum LiveError {
         /// The task.
         task: Task,
     },
+    /// A picture that the gallery keeps cannot be read.
+    #[error("a picture in the gallery: {0}")]
+    Picture(#[from] CodecError),
+    /// Long work was ended before it was done.
+    #[error("stopped before it was done")]
+    Stopped,
     /// The pipeline needs a detector.
     #[error("no detector was chosen, and without one no face is found: choose one of `visavis models list`")]
     NoDetector,

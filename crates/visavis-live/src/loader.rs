@@ -1,16 +1,16 @@
 //! Bringing networks up: by name, ready to run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use visavis_face::detect::DetectorParams;
-use visavis_face::gallery::{EmbeddingId, FileGallery, Gallery};
-use visavis_face::{Detect, FaceDetector, FaceNetwork, FaceView, Locate, Recognise, load_locator};
-use visavis_image::{Picture, Rect};
+use visavis_face::gallery::{Converted, EmbeddingId, FileGallery, Gallery, GalleryFile};
+use visavis_face::{Detect, Enroller, FaceDetector, FaceNetwork, FaceView, Locate, Recognise, load_locator};
+use visavis_image::{Picture, Rect, codec};
 use visavis_infer::manifest::HeadDecode;
 use visavis_infer::{EngineOptions, Registry, Runtime, fingerprint};
 
-use crate::LiveError;
+use crate::{Choice, LiveError};
 
 /// Makes networks by name. Called from several threads, also to replace a network after a panic.
 pub trait Loader: Send + Sync {
@@ -37,6 +37,17 @@ pub trait Loader: Send + Sync {
     /// # Errors
     /// [`LiveError::Gallery`] if the gallery was made by another network.
     fn gallery(&self, model: &str) -> Result<Option<Arc<dyn Gallery>>, LiveError>;
+
+    /// Gives the gallery to the similarity network of `choice`, which looks at all photos anew; see
+    /// [`GalleryFile::convert`]. `progress` is told of the photos done and of all, and says whether to go on.
+    ///
+    /// # Errors
+    /// [`LiveError::Stopped`] if not to go on; else what the networks and the gallery give. The gallery is as it was then.
+    fn convert_gallery(
+        &self,
+        choice: &Choice,
+        progress: &mut dyn FnMut(usize, usize) -> bool,
+    ) -> Result<Converted, LiveError>;
 }
 
 /// Loads from the registry, each stage with an engine and a device of its own.
@@ -90,6 +101,39 @@ impl RegistryLoader {
         let (name, fingerprint) = (model.to_owned(), fingerprint(manifest));
         Ok(EmbeddingId { name, fingerprint, length, metric, same_person, likeness })
     }
+
+    /// As [`Loader::convert_gallery`], for any gallery.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn convert(
+        &self,
+        gallery: &Path,
+        choice: &Choice,
+        progress: &mut dyn FnMut(usize, usize) -> bool,
+    ) -> Result<Converted, LiveError> {
+        let model = choice.similarity.as_deref().unwrap_or_default();
+        let mut enroller = self.enroller(choice)?;
+        GalleryFile::open(gallery, None)?.convert(&self.embedding_id(model)?, |jpeg, done, photos| {
+            if !progress(done, photos) {
+                return Err(LiveError::Stopped);
+            }
+            let picture = codec::decode(jpeg, codec::MAX_PIXELS)?;
+            Ok(enroller.embed_thumbnail(&picture)?)
+        })
+    }
+
+    /// What looks at photos for a gallery.
+    ///
+    /// # Errors
+    /// [`LiveError`] naming the network that cannot be loaded.
+    pub fn enroller(&self, choice: &Choice) -> Result<Enroller, LiveError> {
+        Ok(Enroller {
+            detector: self.detector(&choice.detector)?,
+            locator: choice.keypoints.as_deref().map(|name| self.locator(name)).transpose()?,
+            embedder: self.recogniser(choice.similarity.as_deref().unwrap_or_default())?,
+        })
+    }
 }
 
 fn whole(width: u32, height: u32) -> FaceView {
@@ -129,5 +173,16 @@ impl Loader for RegistryLoader {
         let gallery: Arc<dyn Gallery> = Arc::new(FileGallery::open(path, &self.embedding_id(model)?)?);
         *loaded = Some((model.to_owned(), Arc::clone(&gallery)));
         Ok(Some(gallery))
+    }
+
+    fn convert_gallery(
+        &self,
+        choice: &Choice,
+        progress: &mut dyn FnMut(usize, usize) -> bool,
+    ) -> Result<Converted, LiveError> {
+        match &self.gallery {
+            Some(path) => self.convert(path, choice, progress),
+            None => Ok(Converted { photos: 0, denials: 0 }),
+        }
     }
 }

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
+use visavis_face::gallery::GalleryError;
 use visavis_face::{Detect, EstimatesParams, TrackerParams};
 use visavis_image::Frame;
 use visavis_infer::Task;
@@ -378,7 +380,7 @@ fn serve(shared: &Shared, mut choice: Choice, requests: &Receiver<Request>, mess
                 }
                 let mut wanted = choice.clone();
                 wanted.set(task, model.clone());
-                match change(shared, &wanted) {
+                match change(shared, &wanted, task == Task::Similarity) {
                     Ok(()) => {
                         choice = wanted;
                         let _ = messages.send(Message::Switched(task));
@@ -395,7 +397,7 @@ fn serve(shared: &Shared, mut choice: Choice, requests: &Receiver<Request>, mess
                 for task in RECOGNITION.into_iter().filter(|&task| choice.of(task) == Some(&model)) {
                     wanted.set(task, None);
                 }
-                if wanted != choice && change(shared, &wanted).is_ok() {
+                if wanted != choice && change(shared, &wanted, false).is_ok() {
                     choice = wanted;
                     shared.tell(Event::GaveUp { model, failures });
                 }
@@ -404,13 +406,40 @@ fn serve(shared: &Shared, mut choice: Choice, requests: &Receiver<Request>, mess
     }
 }
 
-/// Loads what is missing for `choice` and puts it to use; on failure nothing changes.
-fn change(shared: &Shared, choice: &Choice) -> Result<(), String> {
+/// Loads what is missing for `choice` and puts it to use; on failure nothing changes. With `converts`, a gallery of another
+/// network becomes this one's.
+fn change(shared: &Shared, choice: &Choice, converts: bool) -> Result<(), String> {
     let mut running = Vec::new();
     let (old, workers) = (shared.board.lineup(), shared.params.workers.max(1));
-    let lineup = guarded(|| assemble(shared.loader.as_ref(), choice, workers, &old, &mut running))?;
+    let lineup = guarded(|| match assemble(shared.loader.as_ref(), choice, workers, &old, &mut running) {
+        Err(LiveError::Gallery(GalleryError::OtherNetwork { .. })) if converts => {
+            convert(shared, choice)?;
+            running.clear();
+            assemble(shared.loader.as_ref(), choice, workers, &old, &mut running)
+        }
+        other => other,
+    })?;
     shared.board.replace(lineup);
     running.into_iter().for_each(|event| shared.tell(event));
+    Ok(())
+}
+
+/// How often people are told how far a gallery is.
+const TOLD_EVERY: Duration = Duration::from_secs(3);
+
+/// Has the photos of the gallery looked at by the similarity network of `choice`.
+fn convert(shared: &Shared, choice: &Choice) -> Result<(), LiveError> {
+    let model = choice.similarity.clone().unwrap_or_default();
+    let mut told: Option<Duration> = None;
+    let converted = shared.loader.convert_gallery(choice, &mut |done, photos| {
+        let now = shared.clock.now();
+        if told.is_none_or(|told| now >= told + TOLD_EVERY) {
+            told = Some(now);
+            shared.tell(Event::Converting { model: model.clone(), done, photos });
+        }
+        !shared.clock.is_stopped()
+    })?;
+    shared.tell(Event::Converted { model, converted });
     Ok(())
 }
 

@@ -1,10 +1,13 @@
 //! From flags to a ready loader and a choice of networks.
 
+use std::path::Path;
+
 use anyhow::{Context, Result, bail};
 use visavis_face::Enroller;
 use visavis_face::detect::DetectorParams;
+use visavis_face::gallery::GalleryFile;
 use visavis_infer::{Registry, Runtime, Task};
-use visavis_live::{Choice, Loader, RegistryLoader};
+use visavis_live::{Choice, RegistryLoader};
 
 use crate::options::{EngineArgs, NetworkArgs, complain};
 
@@ -47,7 +50,10 @@ impl Session {
             );
         }
         if networks.gallery.is_some() || networks.similarity.is_some() {
-            choice.similarity = pick(&registry, Task::Similarity, networks.similarity.as_deref())?;
+            // A gallery is searched by the network that made it, where that is here.
+            let made_by = networks.gallery.as_deref().and_then(made_by).filter(|name| registry.get(name).is_ok());
+            let named = networks.similarity.as_deref().or(made_by.as_deref());
+            choice.similarity = pick(&registry, Task::Similarity, named)?;
             if choice.similarity.is_none() && networks.similarity.as_deref() != Some("none") {
                 bail!(
                     "the gallery needs a network for similarity, and none is on any shelf: add one with --models DIR"
@@ -76,13 +82,15 @@ impl Session {
 
     /// What looks at photos for a gallery.
     pub(crate) fn enroller(&self) -> Result<Enroller> {
-        let similarity = self.choice.similarity.as_deref().context("no network for similarity was chosen")?;
-        Ok(Enroller {
-            detector: self.loader.detector(&self.choice.detector)?,
-            locator: self.choice.keypoints.as_deref().map(|name| self.loader.locator(name)).transpose()?,
-            embedder: self.loader.recogniser(similarity)?,
-        })
+        self.choice.similarity.as_deref().context("no network for similarity was chosen")?;
+        Ok(self.loader.enroller(&self.choice)?)
     }
+}
+
+/// The network that made a gallery; none for a file that is no gallery, which whoever opens it says better.
+fn made_by(gallery: &Path) -> Option<String> {
+    let file = gallery.exists().then(|| GalleryFile::open(gallery, None));
+    Some(file?.ok()?.embedding().name.clone())
 }
 
 /// The network for `task`: the named one if it is there and does it, `None` for "none", else the default.

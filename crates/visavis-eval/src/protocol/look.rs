@@ -6,6 +6,7 @@ use visavis_data::pack::PackedFace;
 use visavis_image::{Landmarks, Picture, Point, Rect, Resizer};
 
 use super::{ProtocolParams, View};
+use crate::hard_view::blurred;
 use crate::random::Random;
 
 /// A picture with a face in it as a network is to see it.
@@ -48,6 +49,7 @@ pub(super) fn look<'a>(
             as_it_is(jittered(&face.rect, params.jitter, &mut random), None)
         }
         View::Small => shrunk(picture, face, params.small, resizer),
+        View::Blurred => Look { picture: Cow::Owned(blurred(picture)), ..as_it_is(face.rect, face.any_landmarks()) },
     })
 }
 
@@ -129,6 +131,20 @@ mod tests {
         face.rect.width = 60.0;
         let same = look(View::Small, &picture, &face, &params(), &mut Resizer::new()).unwrap();
         assert_eq!((same.picture.width(), same.rect, same.unchanged), (300, face.rect, true));
+    }
+
+    #[test]
+    fn a_blurred_picture_has_its_faces_where_they_were() {
+        let mut picture = Picture::new(90, 60);
+        for (place, pixel) in picture.pixels_mut().chunks_exact_mut(3).enumerate() {
+            pixel.fill(if (place % 90 + place / 90) % 2 == 0 { 0 } else { 200 });
+        }
+        let face = face("a.jpg");
+        let blurred = look(View::Blurred, &picture, &face, &params(), &mut Resizer::new()).unwrap();
+        assert_eq!((blurred.rect, blurred.landmarks), (face.rect, face.landmarks));
+        assert_eq!((blurred.picture.width(), blurred.picture.height()), (90, 60));
+        // A chessboard is grey from afar.
+        assert!(blurred.picture.pixels().iter().all(|value| (60..140).contains(value)));
     }
 
     #[test]

@@ -53,11 +53,14 @@ pub enum View {
     /// The picture shrunk until the labelled box is no wider than 64 pixels, as a face far from the camera; keypoints by
     /// the locator, else the labelled ones.
     Small,
+    /// The picture without its fine detail, as one out of focus: shrunk to a third and enlarged again; keypoints as for
+    /// [`View::Small`].
+    Blurred,
 }
 
 impl View {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Labelled, Self::Detected, Self::Jitter, Self::Small];
+    pub const ALL: [Self; 5] = [Self::Labelled, Self::Detected, Self::Jitter, Self::Small, Self::Blurred];
 }
 
 impl fmt::Display for View {
@@ -67,6 +70,7 @@ impl fmt::Display for View {
             Self::Detected => "detected",
             Self::Jitter => "jitter",
             Self::Small => "small",
+            Self::Blurred => "blurred",
         })
     }
 }
@@ -78,7 +82,7 @@ impl FromStr for View {
         Self::ALL
             .into_iter()
             .find(|view| view.to_string() == text)
-            .ok_or_else(|| format!("`{text}` is none of labelled, detected, jitter, small"))
+            .ok_or_else(|| format!("`{text}` is none of labelled, detected, jitter, small, blurred"))
     }
 }
 

@@ -113,7 +113,7 @@ fn select(
 ) -> Result<Vec<usize>, ProtocolError> {
     let refuse = |name, reason: &str| Err(ProtocolError::Params { name, reason: reason.to_owned() });
     if params.views.is_empty() {
-        return refuse("views", "name at least one of labelled, detected, jitter, small");
+        return refuse("views", "name at least one of labelled, detected, jitter, small, blurred");
     }
     if !(0.0..1.0).contains(&params.jitter) {
         return refuse("jitter", &format!("{} is not from 0 to below 1", params.jitter));

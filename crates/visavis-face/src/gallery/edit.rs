@@ -2,7 +2,7 @@
 
 use rusqlite::{Transaction, params};
 
-use super::store::{bytes_of, change, delete_person, insert_photos};
+use super::store::{bytes_of, delete_person, insert_photos};
 use super::{GalleryError, GalleryFile, NewPhoto, PersonId, check_vector, name};
 
 /// Names of people whom nobody has named: this and their number.
@@ -189,7 +189,7 @@ impl GalleryFile {
         work: impl FnOnce(&Transaction<'_>, i64) -> rusqlite::Result<usize>,
     ) -> Result<(), GalleryError> {
         let failed = GalleryError::sqlite(&self.path, doing);
-        let (change, number) = change(&mut self.connection).map_err(&failed)?;
+        let (change, number) = self.change(doing)?;
         work(&change, number).and_then(|_| change.commit()).map_err(&failed)
     }
 }

@@ -56,7 +56,7 @@ pub enum GalleryError {
     },
     /// The vectors were made by another network.
     #[error(
-        "{} was made with the network {made_with}, not with {wanted}: rebuild it with 'visavis gallery build PHOTOS --out {} --similarity {}'",
+        "{} was made with the network {made_with}, not with {wanted}: 'visavis gallery convert {} --similarity {}' has its photos looked at anew",
         path.display(), path.display(), network
     )]
     OtherNetwork {
@@ -68,6 +68,17 @@ pub enum GalleryError {
         wanted: String,
         /// Name of the network asked for.
         network: String,
+    },
+    /// Photos that cannot be looked at again.
+    #[error(
+        "{}: {photos} of its photos were kept without a picture, so another network cannot look at them: build the gallery anew from the photos",
+        path.display()
+    )]
+    NoThumbnail {
+        /// The file.
+        path: PathBuf,
+        /// How many.
+        photos: usize,
     },
     /// A network that no gallery can hold.
     #[error("the network {network:?} cannot have a gallery: {reason}")]
@@ -218,9 +229,11 @@ pub enum VectorFault {
 
 impl GalleryError {
     /// Turns SQLite's failures on `path` into ours.
-    pub(super) fn sqlite(path: &Path, doing: &'static str) -> impl Fn(rusqlite::Error) -> GalleryError {
+    pub(super) fn sqlite(path: &Path, doing: &'static str) -> impl Fn(rusqlite::Error) -> GalleryError + use<> {
+        // Its own, so that the file may be changed while it is at hand.
+        let path = path.to_path_buf();
         move |source| {
-            let path = path.to_path_buf();
+            let path = path.clone();
             match source.sqlite_error_code() {
                 Some(ErrorCode::DatabaseCorrupt) => GalleryError::Damaged { path, reason: source.to_string() },
                 Some(ErrorCode::NotADatabase) => GalleryError::NotAGallery {

@@ -8,7 +8,7 @@ use super::index::indexed;
 use super::store::{PhotoRow, floats};
 use super::{
     APPROXIMATE_FROM, Added, EmbeddingId, Gallery, GalleryError, GalleryFile, Match, NewPhoto, PersonId, PersonSummary,
-    PhotoId, Removed, Snapshot, distance,
+    PhotoId, Removed, Snapshot, distance, schema,
 };
 
 /// Photos besides the base from which on all are put into a new base.
@@ -106,6 +106,7 @@ impl FileGallery {
         if file.changes()? == old.changes {
             return Ok(false);
         }
+        file.is_still_ours()?;
         let new = old.after(file)?;
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
         Ok(true)
@@ -123,6 +124,11 @@ impl Gallery for FileGallery {
 
     fn people(&self) -> Result<Vec<PersonSummary>, GalleryError> {
         self.file().people()
+    }
+
+    fn size(&self) -> usize {
+        let state = self.state();
+        state.base.people() + state.fresh_index.people()
     }
 
     fn portrait(&self, person: PersonId) -> Result<Option<Vec<u8>>, GalleryError> {
@@ -265,6 +271,16 @@ impl State {
 }
 
 impl GalleryFile {
+    /// Fails where the gallery was given to another network since it was opened.
+    fn is_still_ours(&self) -> Result<(), GalleryError> {
+        let now = schema::embedding(&self.connection, &self.path)?;
+        if now.compares_with(self.embedding()) {
+            Ok(())
+        } else {
+            Err(GalleryError::other_network(&self.path, &now, self.embedding()))
+        }
+    }
+
     /// The number of the last change.
     fn changes(&self) -> Result<i64, GalleryError> {
         let failed = GalleryError::sqlite(&self.path, "looking for changes");

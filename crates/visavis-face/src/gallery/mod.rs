@@ -7,9 +7,11 @@
 //! photos opens and is searched at once.
 //! [`photos_in`] finds out who is on which photo of a folder.
 //!
-//! Vectors of different networks do not compare, so a gallery belongs to one network, its [`EmbeddingId`].
+//! Vectors of different networks do not compare, so a gallery belongs to one network, its [`EmbeddingId`], until
+//! [`GalleryFile::convert`] gives it to another.
 
 mod builder;
+mod convert;
 mod edit;
 mod error;
 mod index;
@@ -20,6 +22,7 @@ mod schema;
 mod store;
 
 pub use builder::GalleryBuilder;
+pub use convert::Converted;
 pub use error::{GalleryError, VectorFault};
 pub use index::{APPROXIMATE_FROM, IndexBuilder, IndexReport, Match, Snapshot, distance, index_path};
 pub use live::FileGallery;
@@ -76,6 +79,11 @@ pub trait Gallery: Send + Sync {
     /// # Errors
     /// The failures of the store.
     fn people(&self) -> Result<Vec<PersonSummary>, GalleryError>;
+
+    /// About how many people there are, as last heard of; the store is not asked where that can be helped.
+    fn size(&self) -> usize {
+        self.people().map_or(0, |people| people.len())
+    }
 
     /// See [`GalleryFile::portrait`].
     ///

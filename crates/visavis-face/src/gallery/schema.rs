@@ -139,16 +139,26 @@ pub(super) fn initialise(connection: &mut Connection, embedding: &EmbeddingId) -
     let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     change.pragma_update(None, "application_id", APPLICATION_ID)?;
     steps_from(0, &change)?;
-    let metric = match embedding.metric {
-        Metric::Euclidean => "euclidean",
-        Metric::Cosine => "cosine",
-    };
     change.execute(
         "INSERT INTO meta (id, network, fingerprint, length, metric, same_person) VALUES (1, ?1, ?2, ?3, ?4, ?5)",
-        params![embedding.name, embedding.fingerprint, embedding.length as i64, metric, embedding.same_person],
+        params![
+            embedding.name,
+            embedding.fingerprint,
+            embedding.length as i64,
+            metric(embedding.metric),
+            embedding.same_person
+        ],
     )?;
     change.execute("UPDATE meta SET token = randomblob(16)", [])?;
     change.commit()
+}
+
+/// How the file names a metric.
+pub(super) fn metric(metric: Metric) -> &'static str {
+    match metric {
+        Metric::Euclidean => "euclidean",
+        Metric::Cosine => "cosine",
+    }
 }
 
 /// Brings an older file to the newest format.

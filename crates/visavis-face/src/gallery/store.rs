@@ -18,7 +18,7 @@ use super::{EmbeddingId, GalleryError, PersonId, PhotoId, Snapshot, VectorFault,
 pub struct GalleryFile {
     pub(super) path: PathBuf,
     pub(super) connection: Connection,
-    embedding: EmbeddingId,
+    pub(super) embedding: EmbeddingId,
 }
 
 /// A photo to add.
@@ -237,7 +237,25 @@ impl GalleryFile {
                 reason,
             })?;
         }
-        add(&mut self.connection, person, photos).map_err(GalleryError::sqlite(&self.path, "adding photos"))
+        let failed = GalleryError::sqlite(&self.path, "adding photos");
+        let (change, number) = self.change("adding photos")?;
+        let added = add(&change, person, photos, number).map_err(&failed)?;
+        change.commit().map_err(&failed)?;
+        Ok(added)
+    }
+
+    /// Begins a change, with its number. Refused where the gallery was given to another network since it was opened.
+    pub(super) fn change(&mut self, doing: &'static str) -> Result<(Transaction<'_>, i64), GalleryError> {
+        let (path, embedding) = (&self.path, &self.embedding);
+        let failed = GalleryError::sqlite(path, doing);
+        let change = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&failed)?;
+        let now = schema::embedding(&change, path)?;
+        if !now.compares_with(embedding) {
+            return Err(GalleryError::other_network(path, &now, embedding));
+        }
+        let sql = "UPDATE meta SET changes = changes + 1 RETURNING changes";
+        let number = change.query_row(sql, [], |row| row.get(0)).map_err(&failed)?;
+        Ok((change, number))
     }
 
     /// Removes a person with all photos: from the tables, and from the unused parts of the file and its log. Rewrites
@@ -249,7 +267,11 @@ impl GalleryFile {
     pub fn remove_person(&mut self, name: &str) -> Result<Removed, GalleryError> {
         let person = self.find_person(name)?;
         let photos = self.without_index(|file| {
-            remove(&mut file.connection, person.id).map_err(GalleryError::sqlite(&file.path, "removing"))
+            let failed = GalleryError::sqlite(&file.path, "removing");
+            let (change, number) = file.change("removing")?;
+            let photos = delete_person(&change, person.id, number).map_err(&failed)?;
+            change.commit().map_err(&failed)?;
+            Ok(photos)
         })?;
         let erased = self.erase_remains()?;
         if !erased {
@@ -449,15 +471,7 @@ impl NewPhoto {
     }
 }
 
-/// Begins a change, with its number.
-pub(super) fn change(connection: &mut Connection) -> rusqlite::Result<(Transaction<'_>, i64)> {
-    let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let number = change.query_row("UPDATE meta SET changes = changes + 1 RETURNING changes", [], |row| row.get(0))?;
-    Ok((change, number))
-}
-
-fn add(connection: &mut Connection, name: &str, photos: &[NewPhoto]) -> rusqlite::Result<Added> {
-    let (change, number) = change(connection)?;
+fn add(change: &Transaction<'_>, name: &str, photos: &[NewPhoto], number: i64) -> rusqlite::Result<Added> {
     // Whoever is added by hand is not somebody that was merely met any more.
     let person: i64 = change.query_row(
         "INSERT INTO person (name, changed) VALUES (?1, ?2)
@@ -465,8 +479,7 @@ fn add(connection: &mut Connection, name: &str, photos: &[NewPhoto]) -> rusqlite
         params![name, number],
         |row| row.get(0),
     )?;
-    let photos = insert_photos(&change, PersonId(person), photos, number)?;
-    change.commit()?;
+    let photos = insert_photos(change, PersonId(person), photos, number)?;
     Ok(Added { person: PersonId(person), photos })
 }
 
@@ -489,13 +502,6 @@ pub(super) fn insert_photos(
             insert.execute(params![person.0, photo.file_name(), hash, photo.score, vector, photo.thumbnail, number])?;
     }
     Ok(added)
-}
-
-fn remove(connection: &mut Connection, person: PersonId) -> rusqlite::Result<usize> {
-    let (change, number) = change(connection)?;
-    let photos = delete_person(&change, person, number)?;
-    change.commit()?;
-    Ok(photos)
 }
 
 /// Deletes a person with everything of theirs, and counts the photos.

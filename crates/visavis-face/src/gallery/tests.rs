@@ -316,8 +316,8 @@ fn another_network_is_refused_with_the_way_out() {
     assert_eq!(
         GalleryFile::open(&path, Some(&others[0])).unwrap_err().to_string(),
         format!(
-            "{shown} was made with the network owl (1a2b3c4d…), not with hawk (99): rebuild it with \
-             'visavis gallery build PHOTOS --out {shown} --similarity hawk'"
+            "{shown} was made with the network owl (1a2b3c4d…), not with hawk (99): \
+             'visavis gallery convert {shown} --similarity hawk' has its photos looked at anew"
         )
     );
     // Another threshold reads the same vectors another way.

@@ -5,6 +5,8 @@ use crate::gallery::PhotoId;
 
 const GOOD: Quality = Quality { size: 120.0, sharpness: 30.0, turn: 0.1 };
 
+const SCALE: Scale = Scale { same_person: 0.5, likeness: None, people: 9 };
+
 fn like(person: i64, similarity: f32) -> Match {
     Match {
         person: PersonId(person),
@@ -24,7 +26,7 @@ fn at(visitors: &mut Visitors, second: u64, track: TrackId, quality: Quality, ne
         at: Duration::from_secs(second),
         quality,
         vector: &[2.0, 0.0],
-        same_person: 0.5,
+        scale: SCALE,
         nearest,
     })
 }
@@ -88,6 +90,38 @@ fn two_that_turn_out_to_be_one_are_joined_unless_they_were_seen_together() {
     for second in 1..6 {
         assert_eq!(at(&mut visitors, second, 2, GOOD, &[like(4, 0.99)]), []);
     }
+}
+
+#[test]
+fn two_who_look_alike_are_not_one_while_both_are_in_view() {
+    let mut visitors = Visitors::default();
+    visitors.settled(1, PersonId(4), Duration::ZERO);
+    for second in 1..4 {
+        at(&mut visitors, second, 1, GOOD, &[like(4, 0.99)]);
+        let deeds = at(&mut visitors, second, 2, GOOD, &[like(4, 0.9), like(6, 0.2)]);
+        match second {
+            1 | 2 => assert_eq!(deeds, []),
+            _ => assert!(matches!(deeds[..], [Deed::Meet { track: 2, .. }]), "{deeds:?}"),
+        }
+    }
+    let near = [like(4, 0.9)];
+    assert_eq!(visitors.known(2, Duration::from_secs(3), &near, SCALE), None);
+    assert_eq!(visitors.known(2, Duration::from_secs(9), &near, SCALE), Some(PersonId(4)), "the other one has left");
+}
+
+#[test]
+fn among_more_people_a_face_must_be_nearer() {
+    let visitors = Visitors::new(VisitorParams { odds: 1.0, ..VisitorParams::default() });
+    // At 0.3 the odds are e, at 0.2 they are e², at 0.1 e³.
+    let likeness = Some(Likeness { middle: 0.4, width: 0.1 });
+    let known = |distance: f32, people| {
+        let scale = Scale { likeness, people, ..SCALE };
+        visitors.known(1, Duration::ZERO, &[like(4, 1.0 - distance)], scale).is_some()
+    };
+    assert_eq!([2, 3].map(|people| known(0.3, people)), [true, false]);
+    assert_eq!([7, 8].map(|people| known(0.2, people)), [true, false]);
+    assert_eq!([20, 21].map(|people| known(0.1, people)), [true, false]);
+    assert!(!known(0.6, 0), "never beyond the threshold of a single pair");
 }
 
 #[test]

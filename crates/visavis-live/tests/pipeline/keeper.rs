@@ -1,6 +1,7 @@
 //! Alarms, and a gallery that grows.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
@@ -150,4 +151,54 @@ fn without_being_asked_nobody_is_added() {
     let seen = play_until(&events, &trigger, &scenes, |event| matches!(event, Event::Alarm(_)));
     assert_eq!(alarms(&seen), [&Cause::Unknown]);
     assert_eq!(gallery.people().unwrap(), []);
+}
+
+#[test]
+fn a_gallery_of_another_network_is_taken_over_while_the_old_one_answers() {
+    let (_folder, gallery) = gallery(&[("Ada", [30.0, 4.0])]);
+    let choice = Choice { detector: "two".into(), similarity: Some("owl".into()), ..Choice::default() };
+    let converting = Arc::new(AtomicBool::new(true));
+    let shelf = Shelf::new()
+        .with("owl", &[Task::Similarity], says(30.0))
+        .with("hawk", &[Task::Similarity], says(30.0))
+        .with_gallery(gallery as _)
+        .made_by("owl", &converting);
+    let params = PipelineParams { pacing: Pacing::Live, choice, ..PipelineParams::default() };
+    let mut prepared = Prepared::new(params, Arc::new(shelf)).unwrap();
+    let scenes = prepared.subscribe(Delivery::Newest);
+    let (source, trigger) = camera();
+    let mut pipeline = prepared.start(Box::new(source)).unwrap();
+    let trigger = trigger;
+    let events = pipeline.events().unwrap();
+    pipeline.switch(Task::Similarity, Some("hawk".into()));
+    play_until(&events, &trigger, &scenes, |event| matches!(event, Event::Converting { photos: 400, .. }));
+    watch_until(&trigger, &scenes, |scene| scene.faces.iter().any(|face| face.resembles.is_some()));
+    converting.store(false, Ordering::SeqCst);
+    let seen = play_until(&events, &trigger, &scenes, |event| matches!(event, Event::Switched { .. }));
+    let converted = |event: &Event| matches!(event, Event::Converted { model, .. } if model == "hawk");
+    assert!(seen.iter().any(converted), "{seen:?}");
+}
+
+#[test]
+fn a_stop_ends_the_taking_over_of_a_gallery() {
+    let (_folder, gallery) = gallery(&[]);
+    let choice = Choice { detector: "two".into(), similarity: Some("owl".into()), ..Choice::default() };
+    let shelf = Shelf::new()
+        .with("owl", &[Task::Similarity], says(30.0))
+        .with("hawk", &[Task::Similarity], says(30.0))
+        .with_gallery(gallery as _)
+        .made_by("owl", &Arc::new(AtomicBool::new(true)));
+    let params = PipelineParams { pacing: Pacing::Live, choice, ..PipelineParams::default() };
+    let mut prepared = Prepared::new(params, Arc::new(shelf)).unwrap();
+    let scenes = prepared.subscribe(Delivery::Newest);
+    let (source, trigger) = camera();
+    let mut pipeline = prepared.start(Box::new(source)).unwrap();
+    let events = pipeline.events().unwrap();
+    pipeline.switch(Task::Similarity, Some("hawk".into()));
+    play_until(&events, &trigger, &scenes, |event| matches!(event, Event::Converting { .. }));
+    pipeline.stop();
+    drop(trigger);
+    assert_eq!(pipeline.join().source_failure, None);
+    let failed = |event: &Event| matches!(event, Event::SwitchFailed { reason, .. } if reason.contains("stopped"));
+    assert!(events.iter().any(|event| failed(&event)));
 }

@@ -12,8 +12,8 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use visavis_face::Enroller;
 use visavis_face::gallery::{
-    APPROXIMATE_FROM, EmbeddingId, FileGallery, Gallery, GalleryBuilder, GalleryFile, IndexBuilder, IndexReport,
-    NewPhoto, PhotoSource, index_path, photos_in,
+    APPROXIMATE_FROM, Converted, EmbeddingId, FileGallery, Gallery, GalleryBuilder, GalleryFile, IndexBuilder,
+    IndexReport, NewPhoto, PhotoSource, index_path, photos_in,
 };
 use visavis_image::{Picture, codec};
 
@@ -26,6 +26,7 @@ use crate::session::Session;
   visavis gallery build people/ --out people.gallery      one folder or one file name for each person
   visavis gallery search people.gallery unknown.jpg --top 5
   visavis gallery watch people.gallery \"Ada Lovelace\"
+  visavis gallery convert people.gallery --similarity dlib_face_recognition
   visavis gallery index people.gallery                    hundreds of thousands of photos open and answer at once
   visavis gallery remove people.gallery \"Ada Lovelace\"")]
 pub(crate) struct Args {
@@ -103,6 +104,22 @@ enum Command {
         /// Who stays, with the photos of both
         into: String,
     },
+    /// Give a gallery to another network, which looks at all its photos anew
+    #[command(
+        after_help = "The network looks at the pictures that the gallery keeps, so the photos are not needed. The gallery is as \
+it was until all are done. While `visavis live` runs, `switch similarity NETWORK` does the same."
+    )]
+    Convert {
+        /// The gallery
+        file: PathBuf,
+        #[command(flatten)]
+        engines: EngineArgs,
+        #[command(flatten)]
+        networks: GalleryNetworks,
+        /// As JSON, for scripts
+        #[arg(long)]
+        json: bool,
+    },
     /// Make a large gallery open and answer at once: builds its index, a file beside it
     #[command(
         after_help = "The index holds the vectors again, and a graph of neighbours that is searched from 200,000 photos on. \
@@ -142,13 +159,14 @@ struct GalleryNetworks {
 }
 
 impl GalleryNetworks {
-    fn session(&self, engines: &EngineArgs) -> Result<Session> {
+    /// Networks for `gallery`, or for one that is yet to be made.
+    fn session(&self, engines: &EngineArgs, gallery: Option<&Path>) -> Result<Session> {
         let networks = NetworkArgs {
             detector: self.detector.clone(),
             keypoints: self.keypoints.clone(),
             similarity: self.similarity.clone(),
-            // Makes the session choose a network for similarity.
-            gallery: Some(PathBuf::new()),
+            // Even no file's name makes the session choose a network for similarity.
+            gallery: Some(gallery.map(Path::to_path_buf).unwrap_or_default()),
             ..NetworkArgs::default()
         };
         Session::open(engines, &networks)
@@ -158,7 +176,7 @@ impl GalleryNetworks {
 pub(crate) fn run(args: &Args) -> Result<()> {
     match &args.command {
         Command::Build { photos, out, engines, networks, json } => {
-            let session = networks.session(engines)?;
+            let session = networks.session(engines, None)?;
             let built = build(&session, &photos_in(photos)?, out)?;
             for failure in &built.failures {
                 complain(&format!("left out: {failure}"));
@@ -170,7 +188,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
         Command::List { file, json } => list(file, *json),
         Command::Search { file, photo, top, engines, networks, json } => {
-            let session = networks.session(engines)?;
+            let session = networks.session(engines, Some(file))?;
             search(&session, file, photo, *top, *json)
         }
         Command::Watch { file, name, off } => {
@@ -187,6 +205,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             gallery.merge(from, to)?;
             say(&format!("{name} is {into} now"))
         }
+        Command::Convert { file, engines, networks, json } => convert(&networks.session(engines, None)?, file, *json),
         Command::Index { file, threads, json } => {
             let built = index(file, threads.unwrap_or_else(cores))?;
             if *json {
@@ -236,10 +255,7 @@ pub(crate) fn build(session: &Session, photos: &[PhotoSource], out: &Path) -> Re
     let id = embedding_id(session)?;
     let mut enroller = session.enroller()?;
     let mut builder = GalleryBuilder::new(out, &id)?;
-    let bar = ProgressBar::new(photos.len() as u64).with_style(
-        ProgressStyle::with_template("{bar:32} {pos}/{len} photos, {per_sec}, {eta} left  {msg}")
-            .unwrap_or_else(|_| ProgressStyle::default_bar()),
-    );
+    let bar = photos_bar(photos.len());
     let mut failures = Vec::new();
     let mut added = 0;
     for photo in photos {
@@ -281,10 +297,7 @@ pub(crate) fn index(gallery: &Path, threads: usize) -> Result<Indexed> {
     let (started, threads) = (Instant::now(), threads.max(1));
     let file = GalleryFile::open(gallery, None)?;
     let builder = IndexBuilder::new(&file, threads)?;
-    let bar = ProgressBar::new(builder.photos() as u64).with_style(
-        ProgressStyle::with_template("{bar:32} {pos}/{len} photos, {per_sec}, {eta} left")
-            .unwrap_or_else(|_| ProgressStyle::default_bar()),
-    );
+    let bar = photos_bar(builder.photos());
     thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| builder.work(|photos| bar.inc(photos as u64)));
@@ -294,6 +307,35 @@ pub(crate) fn index(gallery: &Path, threads: usize) -> Result<Indexed> {
     let IndexReport { people, photos, bytes, graph_bytes } = builder.finish(&file)?;
     let (file, seconds) = (index_path(gallery).display().to_string(), started.elapsed().as_secs_f64());
     Ok(Indexed { file, people, photos, bytes, graph_bytes, seconds })
+}
+
+fn convert(session: &Session, file: &Path, json: bool) -> Result<()> {
+    let bar = photos_bar(0);
+    let converted = session.loader.convert(file, &session.choice, &mut |done, photos| {
+        bar.set_length(photos as u64);
+        bar.set_position(done as u64);
+        true
+    })?;
+    bar.finish_and_clear();
+    let network = session.choice.similarity.as_deref().unwrap_or_default();
+    if json {
+        let Converted { photos, denials } = converted;
+        return say_json(&serde_json::json!({ "network": network, "photos": photos, "denials_dropped": denials }));
+    }
+    if converted.denials > 0 {
+        complain(&format!(
+            "{} faces that were denied before may be taken for the same people again",
+            converted.denials
+        ));
+    }
+    say(&format!("{}: {} photos, embeddings by {network} now", file.display(), converted.photos))
+}
+
+fn photos_bar(photos: usize) -> ProgressBar {
+    ProgressBar::new(photos as u64).with_style(
+        ProgressStyle::with_template("{bar:32} {pos}/{len} photos, {per_sec}, {eta} left  {msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar()),
+    )
 }
 
 fn embedding_id(session: &Session) -> Result<EmbeddingId> {

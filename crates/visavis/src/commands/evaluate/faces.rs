@@ -25,7 +25,8 @@ pub(super) struct FaceArgs {
     #[arg(long, required = true, num_args = 1.., value_name = "PACK")]
     pub(super) data: Vec<PathBuf>,
     /// How the faces are come upon, one or several of: labelled (labelled box and keypoints), detected (the detector's
-    /// box, as live), jitter (box moved and scaled at random by up to 10 %), small (no wider than 64 pixels)
+    /// box, as live), jitter (box moved and scaled at random by up to 10 %), small (no wider than 64 pixels),
+    /// blurred (without the detail that a third of the size cannot hold)
     #[arg(long, value_delimiter = ',', default_value = "labelled", value_name = "VIEW,…", value_parser = View::from_str)]
     pub(super) view: Vec<View>,
     /// Which side of the split

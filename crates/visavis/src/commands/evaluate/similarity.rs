@@ -9,10 +9,11 @@ use serde::Serialize;
 use visavis_data::layout::lfw::{FacePair, pairs, stem};
 use visavis_data::pack::{Pack, PackedFace};
 use visavis_eval::bootstrap::Bootstrap;
+use visavis_eval::groups::Grouping;
 use visavis_eval::protocol::{self, AttributeAnswer, ProtocolParams, View, ViewAnswers};
 use visavis_eval::similarity::{
-    Calibration, Embedded, Identification, OpenSet, Pair, Verification, answers, calibrate, identification, open_set,
-    verification,
+    Calibration, Embedded, Identification, OpenSet, Pair, Verification, answers, calibrate, identification,
+    identification_of, open_set, verification,
 };
 use visavis_image::draw::{Colour, TextPainter, Weight, outline, paste_rounded};
 use visavis_image::{Picture, Rect, Similarity, warp_into};
@@ -30,7 +31,7 @@ use crate::options::{EngineArgs, complain, say_json};
 /// threshold that is best on the others. Every network sees the very same faces.
 #[derive(Parser)]
 #[command(after_help = "Examples:
-  visavis evaluate similarity --data packs/celeba --network dlib_face_recognition --view detected,small
+  visavis evaluate similarity --data packs/celeba --network dlib_face_recognition --view detected,small,blurred --groups
   visavis evaluate similarity --data packs/lfw --split all --pairs lfw/pairs.txt --network dlib_face_recognition
   visavis evaluate similarity --data packs/celebrities --split all --network dlib_face_recognition --sheet top5.png")]
 pub(super) struct Args {
@@ -48,6 +49,9 @@ pub(super) struct Args {
     /// Share of strangers' queries that may be taken for somebody
     #[arg(long, default_value_t = 0.01, value_name = "SHARE")]
     fpir: f64,
+    /// Identification also by the gender, glasses and smile of who asks
+    #[arg(long)]
+    groups: bool,
     /// Draw queries beside the five most similar photos of the gallery, PNG or JPEG by its ending; for one pack, view and
     /// network
     #[arg(long, value_name = "FILE")]
@@ -77,6 +81,16 @@ struct Row {
     open_set: Option<OpenSet>,
     calibration: Option<Calibration>,
     verification: Option<Verification>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    groups: Vec<GroupRow>,
+}
+
+/// Identification of those who ask with photos of one kind, everybody's to choose from.
+#[derive(Serialize)]
+struct GroupRow {
+    by: &'static str,
+    group: String,
+    identification: Identification,
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
@@ -114,6 +128,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
                     verification: listed
                         .as_deref()
                         .and_then(|listed| verification(&measured(metric, &faces, listed), &bootstrap)),
+                    groups: if args.groups { by_group(metric, &pack, &faces, &packed) } else { Vec::new() },
                 });
             }
         }
@@ -159,6 +174,18 @@ fn embedded<'a>(
     found.unzip()
 }
 
+fn by_group(metric: Metric, pack: &Pack, faces: &[Embedded], packed: &[usize]) -> Vec<GroupRow> {
+    let by = |grouping: Grouping| {
+        let labels = packed.iter().map(|&place| (&*pack.faces()[place].file, &pack.faces()[place].labels));
+        grouping.split(labels).into_iter().filter_map(move |(group, places)| {
+            let asks = |place: usize| places.binary_search(&place).is_ok();
+            let identification = identification_of(metric, faces, asks, &Bootstrap::default())?;
+            Some(GroupRow { by: grouping.name(), group, identification })
+        })
+    };
+    [Grouping::Gender, Grouping::Glasses, Grouping::Smile].into_iter().flat_map(by).collect()
+}
+
 /// The pairs of a list of which both faces are there.
 fn measured(metric: Metric, faces: &[Embedded], listed: &[FacePair]) -> Vec<Pair> {
     let by_name: HashMap<&str, &Embedded> = faces.iter().map(|face| (stem(face.file), face)).collect();
@@ -198,6 +225,13 @@ fn print(rows: &[Row]) -> Result<()> {
                 ("mAP, %", &found.mean_average_precision, seen.clone()),
             ] {
                 line(figure, value.n, value.times(100.0).text(1), remark);
+            }
+        }
+        for GroupRow { by, group, identification } in &row.groups {
+            for (figure, value) in [("rank-1", &identification.rank_1), ("mAP", &identification.mean_average_precision)]
+            {
+                let figure = format!("{figure}, %, {by} {group}");
+                line(&figure, value.n, value.times(100.0).text(1), String::new());
             }
         }
         if let Some(found) = &row.open_set {

@@ -208,7 +208,7 @@ fn named(registry: &Registry, wanted: &str) -> Option<String> {
 
 pub(super) fn run(args: &Args) -> Result<()> {
     if args.view.is_empty() {
-        bail!("--view needs at least one of labelled, detected, jitter, small");
+        bail!("--view needs at least one of labelled, detected, jitter, small, blurred");
     }
     let mut networks = Networks::open(&args.engine())?;
     let untrained = args.untrained.as_ref().map(|folder| Registry::join(&[], None, std::slice::from_ref(folder)));
