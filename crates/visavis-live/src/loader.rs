@@ -1,10 +1,9 @@
 //! Bringing networks up: by name, ready to run.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use visavis_face::detect::DetectorParams;
-use visavis_face::gallery::{EmbeddingId, FileGallery, Gallery};
+use visavis_face::gallery::{EmbeddingId, Gallery, GalleryError};
 use visavis_face::{Detect, FaceDetector, FaceNetwork, FaceView, Locate, Recognise, load_locator};
 use visavis_image::{Picture, Rect};
 use visavis_infer::manifest::HeadDecode;
@@ -39,6 +38,9 @@ pub trait Loader: Send + Sync {
     fn gallery(&self, model: &str) -> Result<Option<Arc<dyn Gallery>>, LiveError>;
 }
 
+/// Opens the gallery for the embeddings of a network.
+pub type OpenGallery = Box<dyn Fn(&EmbeddingId) -> Result<Arc<dyn Gallery>, GalleryError> + Send + Sync>;
+
 /// Loads from the registry, each stage with an engine and a device of its own.
 pub struct RegistryLoader {
     /// The shelves.
@@ -51,8 +53,8 @@ pub struct RegistryLoader {
     pub recognition: EngineOptions,
     /// Input size, thresholds.
     pub detector: DetectorParams,
-    /// The gallery file.
-    pub gallery: Option<PathBuf>,
+    /// The gallery, wherever it lies.
+    pub gallery: Option<OpenGallery>,
     loaded: Mutex<Option<(String, Arc<dyn Gallery>)>>,
 }
 
@@ -121,12 +123,12 @@ impl Loader for RegistryLoader {
     }
 
     fn gallery(&self, model: &str) -> Result<Option<Arc<dyn Gallery>>, LiveError> {
-        let Some(path) = &self.gallery else { return Ok(None) };
+        let Some(open) = &self.gallery else { return Ok(None) };
         let mut loaded = self.loaded.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some((_, gallery)) = loaded.as_ref().filter(|(name, _)| name == model) {
             return Ok(Some(Arc::clone(gallery)));
         }
-        let gallery: Arc<dyn Gallery> = Arc::new(FileGallery::open(path, &self.embedding_id(model)?)?);
+        let gallery = open(&self.embedding_id(model)?)?;
         *loaded = Some((model.to_owned(), Arc::clone(&gallery)));
         Ok(Some(gallery))
     }

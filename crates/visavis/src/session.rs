@@ -1,8 +1,11 @@
 //! From flags to a ready loader and a choice of networks.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result, bail};
 use visavis_face::Enroller;
 use visavis_face::detect::DetectorParams;
+use visavis_face::gallery::Gallery;
 use visavis_infer::{Registry, Runtime, Task};
 use visavis_live::{Choice, Loader, RegistryLoader};
 
@@ -70,8 +73,18 @@ impl Session {
             score: networks.score,
             smallest: networks.smallest_face,
         };
-        loader.gallery = networks.gallery.clone();
+        if let Some(place) = networks.gallery.clone() {
+            loader.gallery = Some(Box::new(move |network| place.open(network)));
+        }
         Ok(Self { loader, choice })
+    }
+
+    /// The gallery that faces are compared with, if they are.
+    pub(crate) fn gallery(&self) -> Result<Option<Arc<dyn Gallery>>> {
+        match &self.choice.similarity {
+            Some(network) => Ok(self.loader.gallery(network)?),
+            None => Ok(None),
+        }
     }
 
     /// What looks at photos for a gallery.
