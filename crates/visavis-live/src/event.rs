@@ -80,6 +80,13 @@ pub enum Event {
         /// How often it failed in a row.
         failures: u32,
     },
+    /// The gallery cannot be asked: nobody is recognised until [`Event::GalleryBack`]. Told once; everything else goes on.
+    GalleryFailed {
+        /// Why.
+        reason: String,
+    },
+    /// The gallery can be asked again.
+    GalleryBack,
     /// Somebody is there of whom an alarm tells.
     Alarm(Arc<Alarm>),
     /// The last alarm was about somebody else; that face rings no more for this person.
@@ -123,6 +130,7 @@ impl Event {
                 | Self::StageFailed { .. }
                 | Self::StageRestarted { .. }
                 | Self::GaveUp { .. }
+                | Self::GalleryFailed { .. }
                 | Self::SourceFailed { .. }
         )
     }
@@ -155,6 +163,8 @@ impl fmt::Display for Event {
             Self::GaveUp { model, failures } => {
                 write!(f, "{model} failed {failures} times in a row and was taken out: switch to another network")
             }
+            Self::GalleryFailed { reason } => write!(f, "nobody is recognised for now: {reason}"),
+            Self::GalleryBack => write!(f, "the gallery is back: people are recognised again"),
             Self::Alarm(alarm) => match &alarm.cause {
                 Cause::Watched { name, similarity, .. } => {
                     write!(f, "ALARM: {name} ({:.0} %), face #{}", similarity * 100.0, alarm.track)

@@ -15,6 +15,7 @@ use visavis_image::{Frame, Rect};
 use crate::Event;
 use crate::alarm::{AlarmParams, Cause, Watch};
 use crate::clock::seconds_since_1970;
+use crate::gallery::Asker;
 use crate::panic::caught;
 use crate::pipeline::Shared;
 
@@ -101,8 +102,8 @@ pub(crate) fn run(shared: &Shared, notes: &Receiver<Note>) {
         let Some(gallery) = shared.board.lineup().gallery.clone() else { continue };
         let result = caught(|| keeper.take(shared, gallery.as_ref(), note));
         match result {
-            Ok(Ok(())) => keeper.failing = false,
-            Ok(Err(error)) => keeper.failed(shared, error.to_string()),
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => keeper.failed(shared, error),
             Err(panic) => {
                 shared.tell(Event::StageRestarted { stage: "gallery".into(), reason: panic });
                 keeper = Keeper::new(shared);
@@ -124,7 +125,8 @@ struct Keeper {
     alarms: u64,
     refreshed: Option<Duration>,
     tidied: Option<Duration>,
-    failing: bool,
+    /// The gallery refuses changes.
+    refusing: bool,
 }
 
 impl Keeper {
@@ -141,16 +143,18 @@ impl Keeper {
             alarms: 0,
             refreshed: None,
             tidied: None,
-            failing: false,
+            refusing: false,
         }
     }
 
-    fn failed(&mut self, shared: &Shared, reason: String) {
-        // Once for each time that it begins to fail: a database that is down fails with every look.
-        if !self.failing {
-            shared.tell(Event::StageFailed { stage: "gallery".into(), reason });
+    fn failed(&mut self, shared: &Shared, error: GalleryError) {
+        if matches!(error, GalleryError::Unreachable { .. }) {
+            shared.gallery_answered(Asker::Keeper, &Err::<(), _>(error));
+        } else if !self.refusing {
+            // Once for each time that it begins: a gallery that may not be written fails with every visitor.
+            shared.tell(Event::StageFailed { stage: "gallery".into(), reason: error.to_string() });
+            self.refusing = true;
         }
-        self.failing = true;
     }
 
     fn take(&mut self, shared: &Shared, gallery: &dyn Gallery, note: Option<Note>) -> Result<(), GalleryError> {
@@ -171,8 +175,13 @@ impl Keeper {
         let due = |last: Option<Duration>, every: Duration| last.is_none_or(|last| now >= last + every);
         if due(self.refreshed, REFRESHED_EVERY) {
             self.refreshed = Some(now);
-            if gallery.refresh()? {
-                self.within = None;
+            let changed = gallery.refresh();
+            shared.gallery_answered(Asker::Keeper, &changed);
+            match changed {
+                Ok(false) => {}
+                Ok(true) => self.within = None,
+                // Told already; asked again in a while.
+                Err(_) => return Ok(()),
             }
         }
         if self.visitors.is_some() && due(self.tidied, TIDIED_EVERY) {
@@ -211,8 +220,10 @@ impl Keeper {
     }
 
     fn not_this_person(&mut self, shared: &Shared, gallery: &dyn Gallery) -> Result<(), GalleryError> {
-        let Some((track, person, vector)) = self.last_alarm.take() else { return Ok(()) };
-        gallery.deny(person, &vector)?;
+        let Some((track, person, vector)) = &self.last_alarm else { return Ok(()) };
+        let (track, person) = (*track, *person);
+        gallery.deny(person, vector)?;
+        (self.last_alarm, self.refusing) = (None, false);
         if let Some(watch) = &mut self.watch {
             watch.void(track);
         }
@@ -237,6 +248,7 @@ impl Keeper {
             self.portraits.insert(look.track, (quality.score(), photo_of(&look, quality)));
         }
         let mut due: Vec<Deed> = deeds;
+        let accepts = !due.is_empty();
         while let Some(deed) = due.pop() {
             match deed {
                 Deed::Meet { track, vector } => {
@@ -245,8 +257,10 @@ impl Keeper {
                     let person = match known {
                         Some(known) => known,
                         None => {
-                            let Some((_, portrait)) = self.portraits.remove(&track) else { continue };
-                            let person = gallery.meet(&NewPhoto { vector, ..portrait }, seconds_since_1970())?;
+                            let Some((_, portrait)) = self.portraits.get(&track) else { continue };
+                            let photo = NewPhoto { vector, ..portrait.clone() };
+                            let person = gallery.meet(&photo, seconds_since_1970())?;
+                            self.portraits.remove(&track);
                             shared.tell(Event::Met { person });
                             person
                         }
@@ -279,6 +293,7 @@ impl Keeper {
                 }
             }
         }
+        self.refusing &= !accepts;
         // As many as can be in view at once, and those who just left.
         if self.portraits.len() > 256 {
             self.portraits.clear();

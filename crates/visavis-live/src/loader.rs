@@ -1,10 +1,9 @@
 //! Bringing networks up: by name, ready to run.
 
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use visavis_face::detect::DetectorParams;
-use visavis_face::gallery::{Converted, EmbeddingId, FileGallery, Gallery, GalleryFile};
+use visavis_face::gallery::{Converted, EmbeddingId, Gallery, GalleryError};
 use visavis_face::{Detect, Enroller, FaceDetector, FaceNetwork, FaceView, Locate, Recognise, load_locator};
 use visavis_image::{Picture, Rect, codec};
 use visavis_infer::manifest::HeadDecode;
@@ -39,7 +38,7 @@ pub trait Loader: Send + Sync {
     fn gallery(&self, model: &str) -> Result<Option<Arc<dyn Gallery>>, LiveError>;
 
     /// Gives the gallery to the similarity network of `choice`, which looks at all photos anew; see
-    /// [`GalleryFile::convert`]. `progress` is told of the photos done and of all, and says whether to go on.
+    /// [`GalleryStore::convert`]. `progress` is told of the photos done and of all, and says whether to go on.
     ///
     /// # Errors
     /// [`LiveError::Stopped`] if not to go on; else what the networks and the gallery give. The gallery is as it was then.
@@ -49,6 +48,24 @@ pub trait Loader: Send + Sync {
         progress: &mut dyn FnMut(usize, usize) -> bool,
     ) -> Result<Converted, LiveError>;
 }
+
+/// A gallery in its place, a file or a database.
+pub trait GalleryStore: Send + Sync {
+    /// Opens it for the embeddings of a network.
+    ///
+    /// # Errors
+    /// [`GalleryError::OtherNetwork`] if another network made it; the failures of the store.
+    fn open(&self, network: &EmbeddingId) -> Result<Arc<dyn Gallery>, GalleryError>;
+
+    /// Gives it to another network; see [`GalleryFile::convert`](visavis_face::gallery::GalleryFile::convert).
+    ///
+    /// # Errors
+    /// What `embed` gives, and the failures of the store.
+    fn convert(&self, to: &EmbeddingId, embed: &mut EmbedThumbnail<'_>) -> Result<Converted, LiveError>;
+}
+
+/// Makes the embedding of a thumbnail; is told how many are done and how many there are.
+pub type EmbedThumbnail<'a> = dyn FnMut(&[u8], usize, usize) -> Result<Vec<f32>, LiveError> + 'a;
 
 /// Loads from the registry, each stage with an engine and a device of its own.
 pub struct RegistryLoader {
@@ -62,8 +79,8 @@ pub struct RegistryLoader {
     pub recognition: EngineOptions,
     /// Input size, thresholds.
     pub detector: DetectorParams,
-    /// The gallery file.
-    pub gallery: Option<PathBuf>,
+    /// The gallery, wherever it lies.
+    pub gallery: Option<Box<dyn GalleryStore>>,
     loaded: Mutex<Option<(String, Arc<dyn Gallery>)>>,
 }
 
@@ -108,13 +125,13 @@ impl RegistryLoader {
     /// As there.
     pub fn convert(
         &self,
-        gallery: &Path,
+        gallery: &dyn GalleryStore,
         choice: &Choice,
         progress: &mut dyn FnMut(usize, usize) -> bool,
     ) -> Result<Converted, LiveError> {
         let model = choice.similarity.as_deref().unwrap_or_default();
         let mut enroller = self.enroller(choice)?;
-        GalleryFile::open(gallery, None)?.convert(&self.embedding_id(model)?, |jpeg, done, photos| {
+        gallery.convert(&self.embedding_id(model)?, &mut |jpeg, done, photos| {
             if !progress(done, photos) {
                 return Err(LiveError::Stopped);
             }
@@ -165,12 +182,12 @@ impl Loader for RegistryLoader {
     }
 
     fn gallery(&self, model: &str) -> Result<Option<Arc<dyn Gallery>>, LiveError> {
-        let Some(path) = &self.gallery else { return Ok(None) };
+        let Some(store) = &self.gallery else { return Ok(None) };
         let mut loaded = self.loaded.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some((_, gallery)) = loaded.as_ref().filter(|(name, _)| name == model) {
             return Ok(Some(Arc::clone(gallery)));
         }
-        let gallery: Arc<dyn Gallery> = Arc::new(FileGallery::open(path, &self.embedding_id(model)?)?);
+        let gallery = store.open(&self.embedding_id(model)?)?;
         *loaded = Some((model.to_owned(), Arc::clone(&gallery)));
         Ok(Some(gallery))
     }
@@ -181,7 +198,7 @@ impl Loader for RegistryLoader {
         progress: &mut dyn FnMut(usize, usize) -> bool,
     ) -> Result<Converted, LiveError> {
         match &self.gallery {
-            Some(path) => self.convert(path, choice, progress),
+            Some(store) => self.convert(store.as_ref(), choice, progress),
             None => Ok(Converted { photos: 0, denials: 0 }),
         }
     }

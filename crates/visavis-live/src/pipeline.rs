@@ -18,6 +18,7 @@ use crate::board::Board;
 use crate::buffer::{FrameBuffer, Pacing};
 use crate::clock::Clock;
 use crate::controller::{Controller, Message};
+use crate::gallery::GalleryTrouble;
 use crate::grabber::Grabber;
 use crate::keeper::{self, GrowthParams, Note};
 use crate::lineup::{Choice, DetectorSlot, Lane, Lineup, Locator, Pool, RECOGNITION};
@@ -96,6 +97,7 @@ pub(crate) struct Shared {
     requests: Sender<Request>,
     /// The keeper, where there is one.
     keeper: Option<SyncSender<Note>>,
+    pub(crate) gallery: GalleryTrouble,
     failures: AtomicU32,
 }
 
@@ -192,6 +194,7 @@ impl Prepared {
             events: events_in,
             requests,
             keeper,
+            gallery: GalleryTrouble::default(),
             failures: AtomicU32::new(0),
             params: self.params,
         });

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Instant;
 
-use visavis_face::gallery::Match;
+use visavis_face::gallery::{GalleryError, Match};
 use visavis_face::{FaceView, Findings, Locate, Recognise};
 use visavis_infer::Task;
 
 use crate::Event;
 use crate::board::{Job, Next};
 use crate::controller::Message;
+use crate::gallery::Asker;
 use crate::keeper::{Look, Note};
 use crate::lineup::Lineup;
 use crate::panic::caught;
@@ -112,11 +113,20 @@ impl Bench {
             .into_iter()
             .zip(job.tracks())
             .zip(views)
-            .map(|((findings, track), view)| {
+            .map(|((mut findings, track), view)| {
                 let nearest = match (gallery, &findings.embedding) {
-                    (Some(gallery), Some(embedding)) => {
-                        gallery.search(embedding, NEAREST).map_err(|error| error.to_string())?
-                    }
+                    (Some(gallery), Some(embedding)) => match gallery.search(embedding, NEAREST) {
+                        // The network's failure, not the gallery's.
+                        Err(fault @ GalleryError::Query { .. }) => return Err(fault.to_string()),
+                        answer => {
+                            shared.gallery_answered(Asker::Search, &answer);
+                            // The gallery's failure, not the network's: the rest of what it said counts.
+                            answer.unwrap_or_else(|_| {
+                                findings.embedding = None;
+                                Vec::new()
+                            })
+                        }
+                    },
                     _ => Vec::new(),
                 };
                 if job.lane.tasks.contains(&Task::Similarity)

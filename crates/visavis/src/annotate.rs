@@ -1,11 +1,9 @@
 //! Scenes as pictures.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Result;
-use visavis_face::gallery::{GalleryFile, PersonId};
+use visavis_face::gallery::{Gallery, PersonId};
 use visavis_image::draw::{FaceLabel, Gender, Overlay, OverlayParams, Resemblance, Smile};
 use visavis_image::{Picture, codec};
 use visavis_live::{Scene, SceneFace};
@@ -16,15 +14,14 @@ pub(crate) struct Annotator {
     canvas: Picture,
     /// The people's photos, each decoded once.
     photos: HashMap<PersonId, Option<Arc<Picture>>>,
-    gallery: Option<GalleryFile>,
+    gallery: Option<Arc<dyn Gallery>>,
 }
 
 impl Annotator {
     /// An annotator that shows photos of `gallery`, if there is one.
-    pub(crate) fn new(gallery: Option<&Path>) -> Result<Self> {
-        let gallery = gallery.map(|path| GalleryFile::open(path, None)).transpose()?;
+    pub(crate) fn new(gallery: Option<Arc<dyn Gallery>>) -> Self {
         let overlay = Overlay::new(OverlayParams::default());
-        Ok(Self { overlay, canvas: Picture::new(0, 0), photos: HashMap::new(), gallery })
+        Self { overlay, canvas: Picture::new(0, 0), photos: HashMap::new(), gallery }
     }
 
     /// The scene's picture with everything known drawn into it.
@@ -57,11 +54,12 @@ impl Annotator {
     }
 
     fn photo(&mut self, person: PersonId) -> Option<Arc<Picture>> {
-        let gallery = self.gallery.as_ref();
-        let load = || {
-            let bytes = gallery?.portrait(person).ok()??;
-            codec::decode(&bytes, codec::MAX_PIXELS).ok().map(Arc::new)
-        };
-        self.photos.entry(person).or_insert_with(load).clone()
+        if let Some(known) = self.photos.get(&person) {
+            return known.clone();
+        }
+        // A gallery that cannot be asked now is asked again with the next scene.
+        let bytes = self.gallery.as_ref()?.portrait(person).ok()?;
+        let photo = bytes.and_then(|bytes| codec::decode(&bytes, codec::MAX_PIXELS).ok()).map(Arc::new);
+        self.photos.entry(person).or_insert(photo).clone()
     }
 }

@@ -11,6 +11,7 @@ mod annotate;
 mod commands;
 mod interrupt;
 mod options;
+mod place;
 mod record;
 mod samples;
 mod session;

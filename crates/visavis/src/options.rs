@@ -10,6 +10,8 @@ use clap::Args;
 use visavis_infer::{Device, EngineChoice, EngineOptions};
 use visavis_video::{OpenOptions, RawFormat};
 
+use crate::place::GalleryPlace;
+
 /// Where the networks are and what runs them.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct EngineArgs {
@@ -68,9 +70,9 @@ pub(crate) struct NetworkArgs {
     /// Network that compares faces with the gallery, or `none`
     #[arg(long, value_name = "NETWORK")]
     pub similarity: Option<String>,
-    /// The gallery of people to compare with (`visavis gallery build`)
-    #[arg(long, value_name = "FILE")]
-    pub gallery: Option<PathBuf>,
+    /// The gallery of people to compare with: a file, or a database (`postgres://USER@HOST/DATABASE`)
+    #[arg(long, value_name = "PLACE", value_parser = GalleryPlace::parser())]
+    pub gallery: Option<GalleryPlace>,
     /// Input size of the detector, such as 320x192
     #[arg(long, value_name = "WxH", value_parser = parse_size)]
     pub detector_size: Option<[u32; 2]>,

@@ -1,15 +1,16 @@
 //! From flags to a ready loader and a choice of networks.
 
-use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use visavis_face::Enroller;
 use visavis_face::detect::DetectorParams;
-use visavis_face::gallery::GalleryFile;
+use visavis_face::gallery::Gallery;
 use visavis_infer::{Registry, Runtime, Task};
-use visavis_live::{Choice, RegistryLoader};
+use visavis_live::{Choice, Loader, RegistryLoader};
 
 use crate::options::{EngineArgs, NetworkArgs, complain};
+use crate::place::GalleryPlace;
 
 /// The networks that are taken where the user names none, best first (docs/tables.md); of those, the first that is on a
 /// shelf. Ours are always on one.
@@ -51,7 +52,7 @@ impl Session {
         }
         if networks.gallery.is_some() || networks.similarity.is_some() {
             // A gallery is searched by the network that made it, where that is here.
-            let made_by = networks.gallery.as_deref().and_then(made_by).filter(|name| registry.get(name).is_ok());
+            let made_by = networks.gallery.as_ref().and_then(made_by).filter(|name| registry.get(name).is_ok());
             let named = networks.similarity.as_deref().or(made_by.as_deref());
             choice.similarity = pick(&registry, Task::Similarity, named)?;
             if choice.similarity.is_none() && networks.similarity.as_deref() != Some("none") {
@@ -76,8 +77,18 @@ impl Session {
             score: networks.score,
             smallest: networks.smallest_face,
         };
-        loader.gallery = networks.gallery.clone();
+        if let Some(place) = networks.gallery.clone() {
+            loader.gallery = Some(Box::new(place));
+        }
         Ok(Self { loader, choice })
+    }
+
+    /// The gallery that faces are compared with, if they are.
+    pub(crate) fn gallery(&self) -> Result<Option<Arc<dyn Gallery>>> {
+        match &self.choice.similarity {
+            Some(network) => Ok(self.loader.gallery(network)?),
+            None => Ok(None),
+        }
     }
 
     /// What looks at photos for a gallery.
@@ -87,10 +98,9 @@ impl Session {
     }
 }
 
-/// The network that made a gallery; none for a file that is no gallery, which whoever opens it says better.
-fn made_by(gallery: &Path) -> Option<String> {
-    let file = gallery.exists().then(|| GalleryFile::open(gallery, None));
-    Some(file?.ok()?.embedding().name.clone())
+/// The network that made a gallery; none where it cannot be opened, which whoever uses it says better.
+fn made_by(gallery: &GalleryPlace) -> Option<String> {
+    Some(gallery.open_any().ok()?.embedding().name.clone())
 }
 
 /// The network for `task`: the named one if it is there and does it, `None` for "none", else the default.

@@ -2,11 +2,9 @@
 
 use rusqlite::{Transaction, params};
 
+use super::rules::{self, NAMELESS};
 use super::store::{bytes_of, delete_person, insert_photos};
-use super::{GalleryError, GalleryFile, NewPhoto, PersonId, check_vector, name};
-
-/// Names of people whom nobody has named: this and their number.
-const NAMELESS: &str = "Visitor";
+use super::{GalleryError, GalleryFile, NewPhoto, PersonId};
 
 impl GalleryFile {
     /// Puts a person on the watch list, or takes them off it.
@@ -29,8 +27,7 @@ impl GalleryFile {
     /// [`GalleryError::Query`] for a vector that cannot be compared, and the failures of the file. Nothing happens where
     /// the person is not there any more.
     pub fn deny(&mut self, person: PersonId, vector: &[f32]) -> Result<(), GalleryError> {
-        check_vector(vector, self.embedding())
-            .map_err(|fault| GalleryError::Query { network: self.embedding().name.clone(), fault })?;
+        rules::query(vector, self.embedding())?;
         self.edit("remembering who it is not", |change, number| {
             change.execute(
                 "INSERT INTO denial (person, vector) SELECT id, ?2 FROM person WHERE id = ?1",
@@ -46,7 +43,7 @@ impl GalleryFile {
     /// [`GalleryError::UnknownPerson`], [`GalleryError::Name`], [`GalleryError::NameTaken`] where somebody else has the new
     /// name, and the failures of the file.
     pub fn rename(&mut self, name: &str, to: &str) -> Result<PersonId, GalleryError> {
-        let (person, to) = (self.find_person(name)?.id, name::checked(to)?.to_owned());
+        let (person, to) = (self.find_person(name)?.id, rules::person_name(to)?.to_owned());
         if self.find_person(&to).is_ok_and(|other| other.id != person) {
             return Err(GalleryError::NameTaken { path: self.path.clone(), name: to });
         }
@@ -92,11 +89,7 @@ impl GalleryFile {
     /// # Errors
     /// [`GalleryError::Photo`] where the vector or thumbnail is unusable, and the failures of the file.
     pub fn meet(&mut self, photo: &NewPhoto, at: i64) -> Result<PersonId, GalleryError> {
-        photo.check(self.embedding()).map_err(|reason| GalleryError::Photo {
-            person: NAMELESS.into(),
-            photo: photo.source.clone(),
-            reason,
-        })?;
+        rules::photos(NAMELESS, std::slice::from_ref(photo), self.embedding())?;
         let mut person = PersonId(0);
         self.edit("adding a visitor", |change, number| {
             // The number is not known before the row is there.
@@ -122,11 +115,7 @@ impl GalleryFile {
     /// # Errors
     /// As [`GalleryFile::meet`].
     pub fn add_to(&mut self, person: PersonId, photo: &NewPhoto) -> Result<bool, GalleryError> {
-        photo.check(self.embedding()).map_err(|reason| GalleryError::Photo {
-            person: format!("{NAMELESS} {}", person.0),
-            photo: photo.source.clone(),
-            reason,
-        })?;
+        rules::photos(&format!("{NAMELESS} {}", person.0), std::slice::from_ref(photo), self.embedding())?;
         let mut there = false;
         self.edit("adding a photo", |change, number| {
             there = touch(change, person, number)? > 0;

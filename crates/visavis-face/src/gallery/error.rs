@@ -7,7 +7,7 @@ use rusqlite::ErrorCode;
 
 use super::EmbeddingId;
 
-/// What can go wrong with a gallery.
+/// What can go wrong with a gallery. The path of one in a database is the database's address, without its password.
 #[derive(Debug, thiserror::Error)]
 pub enum GalleryError {
     /// There is no file to open.
@@ -113,6 +113,30 @@ pub enum GalleryError {
         doing: &'static str,
         /// SQLite's own words.
         source: rusqlite::Error,
+    },
+    /// The address of a database that cannot be used. It is not repeated here: a password may be in it.
+    #[error("the address of the gallery's database cannot be used: {reason}")]
+    Address {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The database of a gallery is not reached, or does not answer. Tried again all the time: it may come back.
+    #[error("the gallery {place} is not reached: {reason}")]
+    Unreachable {
+        /// The database's address, without its password.
+        place: String,
+        /// What happened last.
+        reason: String,
+    },
+    /// The database of a gallery refused.
+    #[error("the gallery {place}: {doing}: {reason}")]
+    Database {
+        /// The database's address, without its password.
+        place: String,
+        /// What was under way.
+        doing: &'static str,
+        /// The database's own words.
+        reason: String,
     },
     /// The file system failed.
     #[error("{}: {doing}: {source}", path.display())]

@@ -297,37 +297,37 @@ impl Snapshot {
         }
     }
 
-    /// The distance that photos of two different people are within in a `share` of pairs, over up to [`COMPARED`] photos
-    /// from all over the gallery; `None` where fewer than [`LEAST_WITHIN`] pairs would be within.
+    /// As [`strangers_within`], over up to [`COMPARED`] photos from all over the gallery.
     pub(super) fn strangers_within(&self, share: f64) -> Option<f32> {
         let every = self.photos.len().div_ceil(COMPARED).max(1);
-        let sample: Vec<(usize, Option<PersonId>)> =
-            (0..self.photos.len()).step_by(every).map(|row| (row, self.people.of_row(row).map(Person::id))).collect();
-        let numbers = |row: usize| self.row(row).iter().flat_map(|piece| piece.0);
-        let rows: Vec<Vec<f32>> = sample.iter().map(|(row, _)| numbers(*row).collect()).collect();
-        let mut distances = Vec::new();
-        for (at, (_, person)) in sample.iter().enumerate() {
-            let others = sample[..at].iter().zip(&rows).filter(|((_, other), _)| other != person);
-            distances.extend(others.map(|(_, row)| self::distance(self.embedding.metric, &rows[at], row)));
-        }
-        let within = (share * distances.len() as f64) as usize;
-        if within < LEAST_WITHIN || within >= distances.len() {
-            return None;
-        }
-        Some(*distances.select_nth_unstable_by(within, f32::total_cmp).1)
+        let numbers = |row: usize| self.row(row).iter().flat_map(|piece| piece.0).collect();
+        let sample: Vec<(Option<PersonId>, Vec<f32>)> = (0..self.photos.len())
+            .step_by(every)
+            .map(|row| (self.people.of_row(row).map(Person::id), numbers(row)))
+            .collect();
+        strangers_within(self.embedding.metric, &sample, share)
     }
 
-    /// A distance as a likeness from 1 to 0: how likely the two are of one person, were every second pair of one person,
-    /// where that was fitted for the network.
-    ///
-    /// Otherwise straight between three points, for reading only: distance 0 is 1, the same-person threshold is 0.5, twice
-    /// the threshold and more is 0.
+    /// See [`EmbeddingId::similarity`].
     pub fn similarity(&self, distance: f32) -> f32 {
-        match self.embedding.likeness {
-            Some(curve) => curve.of(distance),
-            None => (1.0 - 0.5 * distance / self.embedding.same_person).clamp(0.0, 1.0),
-        }
+        self.embedding.similarity(distance)
     }
+}
+
+/// The distance that vectors of two different people are within in a `share` of all pairs of `photos`; `None` where fewer than
+/// five pairs would be within. Compares all pairs: two thousand photos take some milliseconds.
+#[must_use]
+pub fn strangers_within<P: PartialEq>(metric: Metric, photos: &[(P, Vec<f32>)], share: f64) -> Option<f32> {
+    let mut distances = Vec::new();
+    for (at, (person, vector)) in photos.iter().enumerate() {
+        let others = photos[..at].iter().filter(|(other, _)| other != person);
+        distances.extend(others.map(|(_, other)| distance(metric, vector, other)));
+    }
+    let within = (share * distances.len() as f64) as usize;
+    if within < LEAST_WITHIN || within >= distances.len() {
+        return None;
+    }
+    Some(*distances.select_nth_unstable_by(within, f32::total_cmp).1)
 }
 
 /// The nearest people so far.

@@ -20,7 +20,8 @@ const MOST_FRESH: usize = 2_000;
 pub struct FileGallery {
     embedding: EmbeddingId,
     file: Mutex<GalleryFile>,
-    state: RwLock<Arc<State>>,
+    /// None until the vectors are read.
+    state: RwLock<Option<Arc<State>>>,
 }
 
 /// The gallery as of one change: a base that does not change, and what came after it.
@@ -68,12 +69,24 @@ impl FileGallery {
                 state.base.photos()
             );
         }
-        Ok(Self { embedding: file.embedding().clone(), file: Mutex::new(file), state: RwLock::new(Arc::new(state)) })
+        Ok(Self::new(file, Some(Arc::new(state))))
+    }
+
+    /// Opens a gallery of whichever network, to list and change people. Its vectors are read when somebody is searched.
+    ///
+    /// # Errors
+    /// As [`GalleryFile::open`].
+    pub fn open_unread(path: impl AsRef<Path>) -> Result<Self, GalleryError> {
+        Ok(Self::new(GalleryFile::open(path, None)?, None))
+    }
+
+    fn new(file: GalleryFile, state: Option<Arc<State>>) -> Self {
+        Self { embedding: file.embedding().clone(), file: Mutex::new(file), state: RwLock::new(state) }
     }
 
     /// Whether searches go by a graph of neighbours: see [`Snapshot::is_approximate`].
     pub fn is_approximate(&self) -> bool {
-        self.state().base.is_approximate()
+        self.read().is_some_and(|state| state.base.is_approximate())
     }
 
     /// As [`Gallery::search`], with every photo compared.
@@ -81,15 +94,25 @@ impl FileGallery {
     /// # Errors
     /// As [`Gallery::search`].
     pub fn search_exact(&self, query: &[f32], k: usize) -> Result<Vec<Match>, GalleryError> {
-        self.state().search(query, k, true)
+        self.state()?.search(query, k, true)
     }
 
     fn file(&self) -> MutexGuard<'_, GalleryFile> {
         self.file.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn state(&self) -> Arc<State> {
-        Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner))
+    /// The state, if the vectors were read.
+    fn read(&self) -> Option<Arc<State>> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn state(&self) -> Result<Arc<State>, GalleryError> {
+        if let Some(state) = self.read() {
+            return Ok(state);
+        }
+        let file = self.file();
+        let state = Arc::new(State::read(&file)?);
+        Ok(Arc::clone(self.state.write().unwrap_or_else(PoisonError::into_inner).insert(state)))
     }
 
     /// Does something to the file, and makes it known to searches.
@@ -102,13 +125,13 @@ impl FileGallery {
 
     /// Reads what changed in the file; false if nothing did.
     fn catch_up(&self, file: &GalleryFile) -> Result<bool, GalleryError> {
-        let old = self.state();
+        let Some(old) = self.read() else { return Ok(false) };
         if file.changes()? == old.changes {
             return Ok(false);
         }
         file.is_still_ours()?;
         let new = old.after(file)?;
-        *self.state.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(new));
         Ok(true)
     }
 }
@@ -119,7 +142,7 @@ impl Gallery for FileGallery {
     }
 
     fn search(&self, query: &[f32], k: usize) -> Result<Vec<Match>, GalleryError> {
-        self.state().search(query, k, false)
+        self.state()?.search(query, k, false)
     }
 
     fn people(&self) -> Result<Vec<PersonSummary>, GalleryError> {
@@ -127,8 +150,11 @@ impl Gallery for FileGallery {
     }
 
     fn size(&self) -> usize {
-        let state = self.state();
-        state.base.people() + state.fresh_index.people()
+        self.state().map_or(0, |state| state.base.people() + state.fresh_index.people())
+    }
+
+    fn find_person(&self, name: &str) -> Result<PersonSummary, GalleryError> {
+        self.file().find_person(name)
     }
 
     fn portrait(&self, person: PersonId) -> Result<Option<Vec<u8>>, GalleryError> {
@@ -145,6 +171,10 @@ impl Gallery for FileGallery {
 
     fn watch(&self, name: &str, watched: bool) -> Result<PersonId, GalleryError> {
         self.change(|file| file.watch(name, watched))
+    }
+
+    fn rename(&self, name: &str, to: &str) -> Result<PersonId, GalleryError> {
+        self.change(|file| file.rename(name, to))
     }
 
     fn deny(&self, person: PersonId, vector: &[f32]) -> Result<(), GalleryError> {
@@ -176,7 +206,7 @@ impl Gallery for FileGallery {
     }
 
     fn strangers_within(&self, share: f64) -> Result<Option<f32>, GalleryError> {
-        Ok(self.state().base.strangers_within(share))
+        Ok(self.state()?.base.strangers_within(share))
     }
 
     fn refresh(&self) -> Result<bool, GalleryError> {

@@ -2,7 +2,8 @@
 //!
 //! [`GalleryFile`] is the file: every change is one transaction. [`GalleryBuilder`] makes a whole file aside and puts it
 //! in place at the end. [`Snapshot`] is a gallery at one moment: all vectors in memory, immutable, shared by `Arc`, so a
-//! search never waits for the disk. [`Gallery`] is what live asks and changes; [`FileGallery`] is one over a file.
+//! search never waits for the disk. [`Gallery`] is what live asks and changes; [`FileGallery`] is one over a file. [`rules`] are
+//! what every gallery keeps to, wherever it lies.
 //! [`IndexBuilder`] puts a snapshot and a graph of neighbours into a file beside the gallery, so that a gallery of a million
 //! photos opens and is searched at once.
 //! [`photos_in`] finds out who is on which photo of a folder.
@@ -18,13 +19,14 @@ mod index;
 mod live;
 mod name;
 mod people;
+pub mod rules;
 mod schema;
 mod store;
 
 pub use builder::GalleryBuilder;
 pub use convert::Converted;
 pub use error::{GalleryError, VectorFault};
-pub use index::{APPROXIMATE_FROM, IndexBuilder, IndexReport, Match, Snapshot, distance, index_path};
+pub use index::{APPROXIMATE_FROM, IndexBuilder, IndexReport, Match, Snapshot, distance, index_path, strangers_within};
 pub use live::FileGallery;
 pub use people::{PhotoSource, photos_in};
 pub use store::{Added, GalleryFile, NewPhoto, PersonSummary, Removed};
@@ -71,7 +73,8 @@ pub trait Gallery: Send + Sync {
     /// that they look like this. A large gallery with an index may miss somebody, see [`Snapshot::search`].
     ///
     /// # Errors
-    /// [`GalleryError::Query`] for a query that cannot be compared; a database also fails where it is not reached.
+    /// [`GalleryError::Query`] for a query that cannot be compared; a database also fails, at once, while it is not reached:
+    /// [`GalleryError::Unreachable`].
     fn search(&self, query: &[f32], k: usize) -> Result<Vec<Match>, GalleryError>;
 
     /// Everybody, by name.
@@ -84,6 +87,12 @@ pub trait Gallery: Send + Sync {
     fn size(&self) -> usize {
         self.people().map_or(0, |people| people.len())
     }
+
+    /// See [`GalleryFile::find_person`].
+    ///
+    /// # Errors
+    /// As [`GalleryFile::find_person`].
+    fn find_person(&self, name: &str) -> Result<PersonSummary, GalleryError>;
 
     /// See [`GalleryFile::portrait`].
     ///
@@ -108,6 +117,12 @@ pub trait Gallery: Send + Sync {
     /// # Errors
     /// As [`GalleryFile::watch`].
     fn watch(&self, name: &str, watched: bool) -> Result<PersonId, GalleryError>;
+
+    /// See [`GalleryFile::rename`].
+    ///
+    /// # Errors
+    /// As [`GalleryFile::rename`].
+    fn rename(&self, name: &str, to: &str) -> Result<PersonId, GalleryError>;
 
     /// See [`GalleryFile::deny`].
     ///
@@ -195,7 +210,8 @@ impl EmbeddingId {
     pub const MAX_LENGTH: usize = 65_536;
 
     /// Whether vectors made by `other` compare with ours.
-    fn compares_with(&self, other: &Self) -> bool {
+    #[must_use]
+    pub fn compares_with(&self, other: &Self) -> bool {
         self.name == other.name
             && self.fingerprint == other.fingerprint
             && self.length == other.length
@@ -209,8 +225,22 @@ impl EmbeddingId {
         format!("{} ({digits}{more})", self.name)
     }
 
+    /// A distance as a likeness from 1 to 0: how likely the two are of one person, were every second pair of one person,
+    /// where that was fitted for the network.
+    ///
+    /// Otherwise straight between three points, for reading only: distance 0 is 1, the same-person threshold is 0.5, twice
+    /// the threshold and more is 0.
+    #[must_use]
+    pub fn similarity(&self, distance: f32) -> f32 {
+        match self.likeness {
+            Some(curve) => curve.of(distance),
+            None => (1.0 - 0.5 * distance / self.same_person).clamp(0.0, 1.0),
+        }
+    }
+
     /// Why this cannot be the network of a gallery, if it cannot.
-    fn fault(&self) -> Option<String> {
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
         if self.name.is_empty() {
             Some("the network has no name".into())
         } else if !(1..=Self::MAX_LENGTH).contains(&self.length) {

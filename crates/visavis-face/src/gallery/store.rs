@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::index::remove_index;
-use super::{EmbeddingId, GalleryError, PersonId, PhotoId, Snapshot, VectorFault, check_vector, name, schema};
+use super::{EmbeddingId, GalleryError, PersonId, PhotoId, Snapshot, VectorFault, check_vector, rules, schema};
 
 /// A gallery file, open for reading and changing. Several programs may have one open: readers never wait, and of two
 /// that change it one waits for the other, at most five seconds.
@@ -101,9 +101,7 @@ impl GalleryFile {
         embedding: &EmbeddingId,
         prepare: impl FnOnce(&Connection) -> rusqlite::Result<()>,
     ) -> Result<Self, GalleryError> {
-        if let Some(reason) = embedding.fault() {
-            return Err(GalleryError::Embedding { network: embedding.name.clone(), reason });
-        }
+        rules::network(embedding)?;
         // Made before SQLite opens it, so that of two programs only one gets it.
         match OpenOptions::new().write(true).create_new(true).open(path) {
             Ok(_) => {}
@@ -158,16 +156,7 @@ impl GalleryFile {
             }
             other => other?,
         };
-        let mut embedding = schema::embedding(&connection, path)?;
-        if let Some(expected) = expected {
-            if !embedding.compares_with(expected) {
-                return Err(GalleryError::other_network(path, &embedding, expected));
-            }
-            if let Some(reason) = expected.fault() {
-                return Err(GalleryError::Embedding { network: expected.name.clone(), reason });
-            }
-            (embedding.same_person, embedding.likeness) = (expected.same_person, expected.likeness);
-        }
+        let embedding = rules::opened(path, schema::embedding(&connection, path)?, expected)?;
         Ok(Self { path: path.to_path_buf(), connection, embedding })
     }
 
@@ -226,17 +215,8 @@ impl GalleryFile {
     /// [`GalleryError::Name`], [`GalleryError::NoPhoto`], [`GalleryError::Photo`] where a vector or thumbnail is
     /// unusable, and the failures of the file.
     pub fn add(&mut self, person: &str, photos: &[NewPhoto]) -> Result<Added, GalleryError> {
-        let person = name::checked(person)?;
-        if photos.is_empty() {
-            return Err(GalleryError::NoPhoto { person: person.to_owned() });
-        }
-        for photo in photos {
-            photo.check(&self.embedding).map_err(|reason| GalleryError::Photo {
-                person: person.to_owned(),
-                photo: photo.source.clone(),
-                reason,
-            })?;
-        }
+        let person = rules::person_name(person)?;
+        rules::photos(person, photos, &self.embedding)?;
         let failed = GalleryError::sqlite(&self.path, "adding photos");
         let (change, number) = self.change("adding photos")?;
         let added = add(&change, person, photos, number).map_err(&failed)?;
@@ -333,11 +313,10 @@ impl GalleryFile {
         let found = self.summaries("HAVING person.name = ?1", [name.trim()]).map_err(failed)?;
         match found.into_iter().next() {
             Some(person) => Ok(person),
-            None => Err(GalleryError::UnknownPerson {
-                path: self.path.clone(),
-                name: name.to_owned(),
-                near: name::near(name, self.people()?.iter().map(|person| person.name.as_str())),
-            }),
+            None => {
+                let people = self.people()?;
+                Err(rules::unknown_person(&self.path, name, people.iter().map(|person| person.name.as_str())))
+            }
         }
     }
 
@@ -465,8 +444,9 @@ impl NewPhoto {
         Ok(())
     }
 
-    /// The file's name without its folders, of whichever system.
-    fn file_name(&self) -> &str {
+    /// The file's name without its folders, of whichever system: what a gallery keeps of the source.
+    #[must_use]
+    pub fn file_name(&self) -> &str {
         self.source.rsplit(['/', '\\']).next().unwrap_or(&self.source)
     }
 }

@@ -15,6 +15,7 @@ use visavis_live::{
 };
 
 use crate::fakes::{Shelf, camera, says};
+use crate::flaky::Flaky;
 use crate::watch_until;
 
 /// The embeddings of the fakes: what the network says, and where the face is.
@@ -55,15 +56,24 @@ fn growth() -> GrowthParams {
 }
 
 /// Two faces, one at 4 and one at 40, before a gallery.
-fn watching(
-    gallery: &Arc<FileGallery>,
+fn watching<G: Gallery + 'static>(
+    gallery: &Arc<G>,
     alarm: Option<AlarmParams>,
     growth: Option<GrowthParams>,
 ) -> (Pipeline, Subscription, std::sync::mpsc::Sender<()>) {
-    let choice = Choice { detector: "two".into(), similarity: Some("owl".into()), ..Choice::default() };
     let shelf = Shelf::new().with("owl", &[Task::Similarity], says(30.0)).with_gallery(Arc::clone(gallery) as _);
+    let choice = Choice { detector: "two".into(), similarity: Some("owl".into()), ..Choice::default() };
+    started(Arc::new(shelf), choice, alarm, growth)
+}
+
+fn started(
+    shelf: Arc<Shelf>,
+    choice: Choice,
+    alarm: Option<AlarmParams>,
+    growth: Option<GrowthParams>,
+) -> (Pipeline, Subscription, std::sync::mpsc::Sender<()>) {
     let params = PipelineParams { pacing: Pacing::Live, choice, alarm, growth, ..PipelineParams::default() };
-    let mut prepared = Prepared::new(params, Arc::new(shelf)).unwrap();
+    let mut prepared = Prepared::new(params, shelf).unwrap();
     let scenes = prepared.subscribe(Delivery::Newest);
     let (source, trigger) = camera();
     (prepared.start(Box::new(source)).unwrap(), scenes, trigger)
@@ -201,4 +211,64 @@ fn a_stop_ends_the_taking_over_of_a_gallery() {
     assert_eq!(pipeline.join().source_failure, None);
     let failed = |event: &Event| matches!(event, Event::SwitchFailed { reason, .. } if reason.contains("stopped"));
     assert!(events.iter().any(|event| failed(&event)));
+}
+
+#[test]
+fn a_gallery_that_goes_away_takes_nothing_else_with_it() {
+    let (_folder, file) = gallery(&[("Eve", [30.0, 5.0]), ("Ada", [30.0, 41.0])]);
+    let gallery = Arc::new(Flaky::new(Arc::into_inner(file).unwrap()));
+    // One network tells ages too.
+    let tasks = [Task::Age, Task::Similarity];
+    let shelf = Arc::new(Shelf::new().with("owl", &tasks, says(30.0)).with_gallery(Arc::clone(&gallery) as _));
+    let choice =
+        Choice { detector: "two".into(), age: Some("owl".into()), similarity: Some("owl".into()), ..Choice::default() };
+    gallery.down.store(true, Ordering::SeqCst);
+    let alarm = AlarmParams { unknown: true, ..alarm() };
+    let (mut pipeline, scenes, trigger) = started(Arc::clone(&shelf), choice, Some(alarm), Some(growth()));
+    let events = pipeline.events().unwrap();
+    let mut seen = play_until(&events, &trigger, &scenes, |event| matches!(event, Event::GalleryFailed { .. }));
+    // Many more looks than would take a network out.
+    let before = shelf.calls("owl");
+    watch_until(&trigger, &scenes, |_| shelf.calls("owl") > before + 30);
+    let scene = watch_until(&trigger, &scenes, |scene| scene.faces.iter().all(|face| face.age.is_some()));
+    assert_eq!(scene.faces.len(), 2);
+    assert!(scene.faces.iter().all(|face| face.resembles.is_none()), "nobody is recognised");
+    gallery.down.store(false, Ordering::SeqCst);
+    seen.extend(play_until(&events, &trigger, &scenes, |event| *event == Event::GalleryBack));
+    watch_until(&trigger, &scenes, |scene| {
+        scene.faces.len() == 2
+            && scene.faces.iter().all(|face| face.resembles.as_ref().is_some_and(|who| who.same_person))
+    });
+    drop(trigger);
+    let outcome = pipeline.join();
+    seen.extend(events.try_iter());
+    let failures: Vec<&Event> = seen.iter().filter(|event| event.is_failure()).collect();
+    assert!(matches!(failures[..], [Event::GalleryFailed { .. }]), "told once: {failures:?}");
+    assert_eq!(seen.iter().filter(|event| **event == Event::GalleryBack).count(), 1);
+    assert_eq!(outcome.stage_failures, 1);
+    // Whom nobody looked up is not taken for somebody new, nor rung for.
+    assert_eq!(alarms(&seen), Vec::<&Cause>::new());
+    assert_eq!(gallery.inner.people().unwrap().len(), 2);
+}
+
+#[test]
+fn a_gallery_that_may_not_be_changed_is_told_once_and_searched_on() {
+    let (_folder, file) = gallery(&[("Ada", [30.0, 41.0])]);
+    let gallery = Arc::new(Flaky::new(Arc::into_inner(file).unwrap()));
+    gallery.frozen.store(true, Ordering::SeqCst);
+    let (mut pipeline, scenes, trigger) = watching(&gallery, None, Some(growth()));
+    let events = pipeline.events().unwrap();
+    let mut seen = play_until(&events, &trigger, &scenes, |event| matches!(event, Event::StageFailed { .. }));
+    for _ in 0..100 {
+        watch_until(&trigger, &scenes, |_| true);
+    }
+    watch_until(&trigger, &scenes, |scene| {
+        scene.faces.iter().any(|face| face.resembles.as_ref().is_some_and(|who| who.same_person))
+    });
+    seen.extend(events.try_iter());
+    let failures: Vec<&Event> = seen.iter().filter(|event| event.is_failure()).collect();
+    assert!(matches!(failures[..], [Event::StageFailed { .. }]), "told once: {failures:?}");
+    // The visitor who could not be added is, as soon as it may be.
+    gallery.frozen.store(false, Ordering::SeqCst);
+    play_until(&events, &trigger, &scenes, |event| matches!(event, Event::Met { .. }));
 }

@@ -68,6 +68,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         choice: session.choice.clone(),
         ..PipelineParams::default()
     };
+    let gallery = session.gallery()?;
     let loader: Arc<dyn Loader> = Arc::new(session.loader);
     let mut lines = Lines::new(args)?;
     let mut failures = Vec::new();
@@ -76,7 +77,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let source = PictureList::new(pictures.clone(), Arc::clone(&done));
         let bar = progress(Some(pictures.len() as u64), "pictures");
         let prepared = Prepared::new(params.clone(), Arc::clone(&loader))?;
-        let mut annotator = Annotator::new(args.networks.gallery.as_deref())?;
+        let mut annotator = Annotator::new(gallery.clone());
         play(prepared, Box::new(source), &bar, |scene| {
             let path = lock(&done).paths.pop_front().unwrap_or_default();
             lines.write(scene, &path)?;
@@ -91,7 +92,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         if interrupt::pressed() {
             break;
         }
-        let done = analyze_film(film, &params, &loader, args, &mut lines);
+        let done = analyze_film(film, &params, &loader, Annotator::new(gallery.clone()), args, &mut lines);
         if let Err(error) = done {
             failures.push(format!("{error:#}"));
         }
@@ -113,6 +114,7 @@ fn analyze_film(
     film: &Path,
     params: &PipelineParams,
     loader: &Arc<dyn Loader>,
+    mut annotator: Annotator,
     args: &Args,
     lines: &mut Lines,
 ) -> Result<()> {
@@ -121,7 +123,6 @@ fn analyze_film(
     let bar = progress(info.frames, "frames");
     bar.set_message(film.display().to_string());
     let prepared = Prepared::new(params.clone(), Arc::clone(loader))?;
-    let mut annotator = Annotator::new(args.networks.gallery.as_deref())?;
     let mut video: Option<Mp4Writer> = None;
     let played = play(prepared, source, &bar, |scene| {
         lines.write(scene, film)?;

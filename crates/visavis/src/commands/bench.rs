@@ -125,7 +125,7 @@ fn live(args: &LiveArgs) -> Result<()> {
         };
     }
     let (workers, choice) = (params.workers, params.choice.clone());
-    let mut annotator = Annotator::new(args.networks.gallery.as_deref())?;
+    let mut annotator = Annotator::new(session.gallery()?);
     let loader: Arc<dyn Loader> = Arc::new(session.loader);
     let engine = loader.detector(&choice.detector)?.placement().to_string();
     let mut prepared = Prepared::new(params, loader)?;

@@ -16,6 +16,7 @@ use crate::commands::gallery;
 use crate::commands::live::{RunningArgs, finish, live_params};
 use crate::interrupt;
 use crate::options::{EngineArgs, NetworkArgs, complain, say, say_json};
+use crate::place::GalleryPlace;
 use crate::samples::{self, SAMPLES};
 use crate::session::Session;
 
@@ -67,7 +68,7 @@ struct PhotoReport {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let folder = samples::fetch()?;
-    let people = folder.join("people.gallery");
+    let people = GalleryPlace::File(folder.join("people.gallery"));
     let networks = NetworkArgs { gallery: Some(people.clone()), ..NetworkArgs::default() };
     let session = Session::open(&args.engines, &networks)?;
     let enrolled: Vec<PhotoSource> = SAMPLES
@@ -87,10 +88,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let source = visavis_video::open(&format!("virtual:{}", stage.0.display()), &options)?;
     let running = RunningArgs { mirror: Some(false), ..RunningArgs::default() };
     let params = live_params(&session, source.as_ref(), &running);
+    let mut annotator = Annotator::new(session.gallery()?);
     let loader: Arc<dyn Loader> = Arc::new(session.loader);
     let mut prepared = Prepared::new(params, loader)?;
     let screen = prepared.subscribe(Delivery::Newest);
-    let mut annotator = Annotator::new(Some(&people))?;
     let mut video: Option<Mp4Writer> = None;
     let mut photos: Vec<PhotoReport> = played.iter().map(|sample| PhotoReport::new(sample)).collect();
     let seconds = args.seconds.unwrap_or(f64::INFINITY);

@@ -12,19 +12,23 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use visavis_face::Enroller;
 use visavis_face::gallery::{
-    APPROXIMATE_FROM, Converted, EmbeddingId, FileGallery, Gallery, GalleryBuilder, GalleryFile, IndexBuilder,
-    IndexReport, NewPhoto, PhotoSource, index_path, photos_in,
+    APPROXIMATE_FROM, Converted, EmbeddingId, GalleryBuilder, GalleryFile, IndexBuilder, IndexReport, NewPhoto,
+    PhotoSource, index_path, photos_in,
 };
 use visavis_image::{Picture, codec};
+use visavis_live::GalleryStore;
 
 use crate::options::{EngineArgs, NetworkArgs, complain, cores, say, say_json};
+use crate::place::GalleryPlace;
 use crate::session::Session;
 
 /// Build, list, search, index and thin out a gallery of people
 #[derive(Parser)]
 #[command(after_help = "Examples:
   visavis gallery build people/ --out people.gallery      one folder or one file name for each person
+  visavis gallery add people.gallery \"Ada Lovelace\" ada.jpg
   visavis gallery search people.gallery unknown.jpg --top 5
+  visavis gallery list postgres://visavis@db/faces        a gallery in PostgreSQL with pgvector, see docs/postgres.md
   visavis gallery watch people.gallery \"Ada Lovelace\"
   visavis gallery convert people.gallery --similarity dlib_face_recognition
   visavis gallery index people.gallery                    hundreds of thousands of photos open and answer at once
@@ -40,9 +44,27 @@ enum Command {
     Build {
         /// Folder or CSV
         photos: PathBuf,
-        /// The gallery to make; one that is there is replaced when the new one is complete
-        #[arg(long, value_name = "FILE")]
-        out: PathBuf,
+        /// The gallery to make; a file that is there is replaced when the new one is complete, a database is added to
+        #[arg(long, value_name = "PLACE", value_parser = GalleryPlace::parser())]
+        out: GalleryPlace,
+        #[command(flatten)]
+        engines: EngineArgs,
+        #[command(flatten)]
+        networks: GalleryNetworks,
+        /// As JSON, for scripts
+        #[arg(long)]
+        json: bool,
+    },
+    /// Add photos of a person, who may be new
+    Add {
+        /// The gallery: a file or a database
+        #[arg(value_name = "GALLERY", value_parser = GalleryPlace::parser())]
+        place: GalleryPlace,
+        /// The person's name
+        name: String,
+        /// The photos; of each the main face is taken
+        #[arg(required = true)]
+        photos: Vec<PathBuf>,
         #[command(flatten)]
         engines: EngineArgs,
         #[command(flatten)]
@@ -53,16 +75,18 @@ enum Command {
     },
     /// Who is in a gallery
     List {
-        /// The gallery
-        file: PathBuf,
+        /// The gallery: a file or a database
+        #[arg(value_name = "GALLERY", value_parser = GalleryPlace::parser())]
+        place: GalleryPlace,
         /// As JSON, for scripts
         #[arg(long)]
         json: bool,
     },
     /// Whom the main face of a photo resembles
     Search {
-        /// The gallery
-        file: PathBuf,
+        /// The gallery: a file or a database
+        #[arg(value_name = "GALLERY", value_parser = GalleryPlace::parser())]
+        place: GalleryPlace,
         /// The photo
         photo: PathBuf,
         /// How many people to name
@@ -78,8 +102,9 @@ enum Command {
     },
     /// Put a person on the watch list: `visavis live` rings when they are seen
     Watch {
-        /// The gallery
-        file: PathBuf,
+        /// The gallery: a file or a database
+        #[arg(value_name = "GALLERY", value_parser = GalleryPlace::parser())]
+        place: GalleryPlace,
         /// The person's name
         name: String,
         /// Take them off it
@@ -88,8 +113,9 @@ enum Command {
     },
     /// Give a person another name, such as a visitor whom nobody had named
     Rename {
-        /// The gallery
-        file: PathBuf,
+        /// The gallery: a file or a database
+        #[arg(value_name = "GALLERY", value_parser = GalleryPlace::parser())]
+        place: GalleryPlace,
         /// The person's name
         name: String,
         /// The new name
@@ -97,8 +123,9 @@ enum Command {
     },
     /// Join two people who are one
     Merge {
-        /// The gallery
-        file: PathBuf,
+        /// The gallery: a file or a database
+        #[arg(value_name = "GALLERY", value_parser = GalleryPlace::parser())]
+        place: GalleryPlace,
         /// Who goes
         name: String,
         /// Who stays, with the photos of both
@@ -111,7 +138,8 @@ it was until all are done. While `visavis live` runs, `switch similarity NETWORK
     )]
     Convert {
         /// The gallery
-        file: PathBuf,
+        #[arg(value_name = "GALLERY", value_parser = GalleryPlace::parser())]
+        place: GalleryPlace,
         #[command(flatten)]
         engines: EngineArgs,
         #[command(flatten)]
@@ -126,8 +154,9 @@ it was until all are done. While `visavis live` runs, `switch similarity NETWORK
 Whoever is added later is found all the same. Removing somebody deletes it: build it again then."
     )]
     Index {
-        /// The gallery
-        file: PathBuf,
+        /// The gallery: a file or a database
+        #[arg(value_name = "GALLERY", value_parser = GalleryPlace::parser())]
+        place: GalleryPlace,
         /// Threads that build [default: all cores]
         #[arg(long, value_name = "N")]
         threads: Option<usize>,
@@ -137,8 +166,9 @@ Whoever is added later is found all the same. Removing somebody deletes it: buil
     },
     /// Remove a person with all photos and vectors
     Remove {
-        /// The gallery
-        file: PathBuf,
+        /// The gallery: a file or a database
+        #[arg(value_name = "GALLERY", value_parser = GalleryPlace::parser())]
+        place: GalleryPlace,
         /// The person's name
         name: String,
     },
@@ -160,13 +190,13 @@ struct GalleryNetworks {
 
 impl GalleryNetworks {
     /// Networks for `gallery`, or for one that is yet to be made.
-    fn session(&self, engines: &EngineArgs, gallery: Option<&Path>) -> Result<Session> {
+    fn session(&self, engines: &EngineArgs, gallery: Option<&GalleryPlace>) -> Result<Session> {
         let networks = NetworkArgs {
             detector: self.detector.clone(),
             keypoints: self.keypoints.clone(),
             similarity: self.similarity.clone(),
             // Even no file's name makes the session choose a network for similarity.
-            gallery: Some(gallery.map(Path::to_path_buf).unwrap_or_default()),
+            gallery: Some(gallery.cloned().unwrap_or_else(|| GalleryPlace::File(PathBuf::new()))),
             ..NetworkArgs::default()
         };
         Session::open(engines, &networks)
@@ -184,30 +214,40 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             if *json {
                 return say_json(&built);
             }
-            say(&format!("{}: {} people, {} photos", out.display(), built.people, built.photos))
+            say(&format!("{out}: {} people, {} photos", built.people, built.photos))
         }
-        Command::List { file, json } => list(file, *json),
-        Command::Search { file, photo, top, engines, networks, json } => {
-            let session = networks.session(engines, Some(file))?;
-            search(&session, file, photo, *top, *json)
+        Command::Add { place, name, photos, engines, networks, json } => {
+            let added = add(&networks.session(engines, Some(place))?, place, name, photos)?;
+            for failure in &added.failures {
+                complain(&format!("left out: {failure}"));
+            }
+            if *json {
+                return say_json(&added);
+            }
+            say(&format!("{name}: {} photo{} added", added.photos, if added.photos == 1 { "" } else { "s" }))
         }
-        Command::Watch { file, name, off } => {
-            GalleryFile::open(file, None)?.watch(name, !off)?;
+        Command::List { place, json } => list(place, *json),
+        Command::Search { place, photo, top, engines, networks, json } => {
+            let session = networks.session(engines, Some(place))?;
+            search(&session, place, photo, *top, *json)
+        }
+        Command::Watch { place, name, off } => {
+            place.open_any()?.watch(name, !off)?;
             say(&format!("{name} is {} watched", if *off { "not" } else { "now" }))
         }
-        Command::Rename { file, name, to } => {
-            GalleryFile::open(file, None)?.rename(name, to)?;
+        Command::Rename { place, name, to } => {
+            place.open_any()?.rename(name, to)?;
             say(&format!("{name} is {to} now"))
         }
-        Command::Merge { file, name, into } => {
-            let mut gallery = GalleryFile::open(file, None)?;
+        Command::Merge { place, name, into } => {
+            let gallery = place.open_any()?;
             let (from, to) = (gallery.find_person(name)?.id, gallery.find_person(into)?.id);
             gallery.merge(from, to)?;
             say(&format!("{name} is {into} now"))
         }
-        Command::Convert { file, engines, networks, json } => convert(&networks.session(engines, None)?, file, *json),
-        Command::Index { file, threads, json } => {
-            let built = index(file, threads.unwrap_or_else(cores))?;
+        Command::Convert { place, engines, networks, json } => convert(&networks.session(engines, None)?, place, *json),
+        Command::Index { place, threads, json } => {
+            let built = index(place.file("an index")?, threads.unwrap_or_else(cores))?;
             if *json {
                 return say_json(&built);
             }
@@ -220,13 +260,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
                 built.seconds
             ))
         }
-        Command::Remove { file, name } => {
-            let indexed = index_path(file).exists();
-            let removed = GalleryFile::open(file, None)?.remove_person(name)?;
-            let erased = if removed.erased {
-                ""
-            } else {
-                " (another program is using the gallery: traces in its unused pages go with the next removal)"
+        Command::Remove { place, name } => {
+            let indexed = matches!(place, GalleryPlace::File(path) if index_path(path).exists());
+            let removed = place.open_any()?.remove_person(name)?;
+            let erased = match place {
+                _ if removed.erased => "",
+                GalleryPlace::File(_) => {
+                    " (another program is using the gallery: traces in its unused pages go with the next removal)"
+                }
+                GalleryPlace::Database(_) => {
+                    " (the server's log and backups hold them for a while: see docs/postgres.md)"
+                }
             };
             say(&format!(
                 "{name} and {} photo{} removed{erased}",
@@ -250,35 +294,80 @@ pub(crate) struct Built {
     pub(crate) failures: Vec<String>,
 }
 
-/// Makes the gallery `out` from `photos`. Nothing is at `out` before all is done.
-pub(crate) fn build(session: &Session, photos: &[PhotoSource], out: &Path) -> Result<Built> {
+/// Makes the gallery `out` from `photos`. No file is at `out` before all is done; a database takes each as it comes.
+pub(crate) fn build(session: &Session, photos: &[PhotoSource], out: &GalleryPlace) -> Result<Built> {
     let id = embedding_id(session)?;
+    match out {
+        GalleryPlace::File(path) => {
+            let mut builder = GalleryBuilder::new(path, &id)?;
+            let failures = enrol(session, photos, |person, photo| Ok(builder.add(person, &[photo]).map(drop)?))?;
+            let people = builder.people()?;
+            let (people, photos) = (people.len(), people.iter().map(|person| person.photos).sum());
+            builder.finish()?;
+            if photos >= APPROXIMATE_FROM {
+                index(path, cores())?;
+            }
+            Ok(Built { people, photos, failures })
+        }
+        GalleryPlace::Database(_) => {
+            out.make(&id)?;
+            let gallery = out.open(&id)?;
+            let failures = enrol(session, photos, |person, photo| Ok(gallery.add(person, &[photo]).map(drop)?))?;
+            let people = gallery.people()?;
+            let (people, photos) = (people.len(), people.iter().map(|person| person.photos).sum());
+            Ok(Built { people, photos, failures })
+        }
+    }
+}
+
+/// Hands over the faces on photos; gives what could not be used and why. Fails where nothing could.
+fn enrol(
+    session: &Session,
+    photos: &[PhotoSource],
+    mut take: impl FnMut(&str, NewPhoto) -> Result<()>,
+) -> Result<Vec<String>> {
     let mut enroller = session.enroller()?;
-    let mut builder = GalleryBuilder::new(out, &id)?;
     let bar = photos_bar(photos.len());
     let mut failures = Vec::new();
-    let mut added = 0;
     for photo in photos {
         bar.set_message(photo.person.clone());
         match look(&mut enroller, &photo.path) {
-            Ok(new) => added += builder.add(&photo.person, &[new])?.photos,
+            Ok(new) => take(&photo.person, new)?,
             Err(error) => failures.push(format!("{}: {error:#}", photo.path.display())),
         }
         bar.inc(1);
     }
     bar.finish_and_clear();
-    if added == 0 {
+    if failures.len() == photos.len() {
         for failure in &failures {
             complain(failure);
         }
-        bail!("no face was found on any of the {} photos, no gallery was made", photos.len());
+        bail!("no face was found on any of the {} photos, nobody was added", photos.len());
     }
-    let people = builder.people()?.len();
-    builder.finish()?;
-    if added >= APPROXIMATE_FROM {
-        index(out, cores())?;
-    }
-    Ok(Built { people, photos: added, failures })
+    Ok(failures)
+}
+
+/// What an addition did.
+#[derive(Debug, Serialize)]
+struct AddedPhotos {
+    person: i64,
+    photos: usize,
+    /// Photos that could not be used, with the reason.
+    failures: Vec<String>,
+}
+
+/// Adds photos of a person, all at once.
+fn add(session: &Session, place: &GalleryPlace, name: &str, photos: &[PathBuf]) -> Result<AddedPhotos> {
+    let gallery = place.open(&embedding_id(session)?)?;
+    let sources: Vec<PhotoSource> =
+        photos.iter().map(|path| PhotoSource { person: name.to_owned(), path: path.clone() }).collect();
+    let mut new = Vec::new();
+    let failures = enrol(session, &sources, |_, photo| {
+        new.push(photo);
+        Ok(())
+    })?;
+    let added = gallery.add(name, &new)?;
+    Ok(AddedPhotos { person: added.person.0, photos: added.photos, failures })
 }
 
 /// What building an index did.
@@ -309,9 +398,9 @@ pub(crate) fn index(gallery: &Path, threads: usize) -> Result<Indexed> {
     Ok(Indexed { file, people, photos, bytes, graph_bytes, seconds })
 }
 
-fn convert(session: &Session, file: &Path, json: bool) -> Result<()> {
+fn convert(session: &Session, place: &GalleryPlace, json: bool) -> Result<()> {
     let bar = photos_bar(0);
-    let converted = session.loader.convert(file, &session.choice, &mut |done, photos| {
+    let converted = session.loader.convert(place, &session.choice, &mut |done, photos| {
         bar.set_length(photos as u64);
         bar.set_position(done as u64);
         true
@@ -328,7 +417,7 @@ fn convert(session: &Session, file: &Path, json: bool) -> Result<()> {
             converted.denials
         ));
     }
-    say(&format!("{}: {} photos, embeddings by {network} now", file.display(), converted.photos))
+    say(&format!("{place}: {} photos, embeddings by {network} now", converted.photos))
 }
 
 fn photos_bar(photos: usize) -> ProgressBar {
@@ -362,8 +451,8 @@ fn look(enroller: &mut Enroller, path: &Path) -> Result<NewPhoto> {
     })
 }
 
-fn list(file: &Path, json: bool) -> Result<()> {
-    let gallery = GalleryFile::open(file, None)?;
+fn list(place: &GalleryPlace, json: bool) -> Result<()> {
+    let gallery = place.open_any()?;
     let people = gallery.people()?;
     if json {
         let rows: Vec<_> = people
@@ -401,8 +490,8 @@ fn ago(at: i64) -> String {
     }
 }
 
-fn search(session: &Session, file: &Path, photo: &Path, top: usize, json: bool) -> Result<()> {
-    let gallery = FileGallery::open(file, &embedding_id(session)?)?;
+fn search(session: &Session, place: &GalleryPlace, photo: &Path, top: usize, json: bool) -> Result<()> {
+    let gallery = place.open(&embedding_id(session)?)?;
     let (picture, _) = read_picture(photo)?;
     let enrolled =
         session.enroller()?.enrol(&picture)?.with_context(|| format!("no face was found on {}", photo.display()))?;

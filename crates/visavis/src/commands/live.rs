@@ -2,15 +2,15 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufWriter, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use visavis_face::gallery::GalleryFile;
 use visavis_infer::Task;
 use visavis_live::{Delivery, Event, Loader, Outcome, Pacing, Pipeline, PipelineParams, Prepared, Subscription};
 use visavis_video::{Mp4Writer, Pace, Source};
@@ -19,6 +19,7 @@ use crate::alarms::{AlarmArgs, AlarmOutputs};
 use crate::annotate::Annotator;
 use crate::interrupt;
 use crate::options::{EngineArgs, NetworkArgs, SourceArgs, complain, cores};
+use crate::place::GalleryPlace;
 use crate::record::SceneRecord;
 use crate::session::Session;
 
@@ -34,7 +35,8 @@ use crate::session::Session;
   ffmpeg -i rtsp://… -f mjpeg - | visavis live -
   visavis live virtual:photos/                   a camera that moves over photos
   visavis live --gallery people.gallery --alarm-log alarms.jsonl      who is watched rings
-  visavis live --gallery seen.gallery --grow                          everyone seen is added, once")]
+  visavis live --gallery seen.gallery --grow                          everyone seen is added, once
+  visavis live camera:1 --gallery postgres://visavis@db/faces         several cameras, one gallery")]
 pub(crate) struct Args {
     /// Film, GIF, picture, folder, `camera:0`, `-` (standard input) or `virtual:PATH`
     #[arg(default_value = "camera:0")]
@@ -87,7 +89,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let session = Session::open(&args.engines, &args.networks)?;
     if args.alarms.grow {
-        make_gallery(&session, args.networks.gallery.as_deref())?;
+        make_gallery(&session, args.networks.gallery.as_ref())?;
     }
     let source = visavis_video::open(&args.source, &args.reading.open_options())?;
     let outcome = watch(session, source, args)?;
@@ -115,13 +117,10 @@ pub(crate) fn live_params(session: &Session, source: &dyn Source, running: &Runn
 }
 
 /// A gallery that is to grow may begin with nobody.
-fn make_gallery(session: &Session, file: Option<&Path>) -> Result<()> {
-    let file = file.context("--grow adds people to a gallery: name its file with --gallery FILE")?;
+fn make_gallery(session: &Session, place: Option<&GalleryPlace>) -> Result<()> {
+    let place = place.context("--grow adds people to a gallery: name it with --gallery")?;
     let similarity = session.choice.similarity.as_deref().context("--grow needs a network for similarity")?;
-    if !file.exists() {
-        GalleryFile::create(file, &session.loader.embedding_id(similarity)?)?;
-    }
-    Ok(())
+    Ok(place.make(&session.loader.embedding_id(similarity)?)?)
 }
 
 fn watch(session: Session, source: Box<dyn Source>, args: &Args) -> Result<Outcome> {
@@ -131,6 +130,7 @@ fn watch(session: Session, source: Box<dyn Source>, args: &Args) -> Result<Outco
         (params.alarm, params.growth) = (Some(alarms.alarm()), alarms.growth());
     }
     let mut ringing = AlarmOutputs::open(alarms)?;
+    let gallery = session.gallery()?;
     let frame_rate = source.info().frame_rate.unwrap_or(30.0);
     let loader = Arc::new(session.loader);
     let mut prepared = Prepared::new(params, Arc::clone(&loader) as Arc<dyn Loader>)?;
@@ -139,7 +139,7 @@ fn watch(session: Session, source: Box<dyn Source>, args: &Args) -> Result<Outco
     let queue = Delivery::All { queue: 60 };
     let recorder = match &outputs.record {
         Some(path) => {
-            let annotator = Annotator::new(networks.gallery.as_deref())?;
+            let annotator = Annotator::new(gallery);
             Some(Recorder { path: path.clone(), annotator, frame_rate, scenes: prepared.subscribe(queue) })
         }
         None => None,
@@ -150,14 +150,14 @@ fn watch(session: Session, source: Box<dyn Source>, args: &Args) -> Result<Outco
     };
     let mut pipeline = prepared.start(source)?;
     interrupt::stops(&pipeline)?;
-    let events = pipeline.events();
+    let (events, lost) = (pipeline.events(), &AtomicBool::new(false));
     thread::scope(|scope| {
         let recording = recorder.map(|recorder| scope.spawn(move || recorder.run()));
         let writing = lines.map(|(to, scenes)| scope.spawn(move || write_lines(to, &scenes)));
-        let telling = scope.spawn(move || events.map(|events| tell(&events, &mut ringing)));
+        let telling = scope.spawn(move || events.map(|events| tell(&events, &mut ringing, lost)));
         // Standard input is read by a thread that nobody waits for: it ends with the program.
         let typed = (args.source != "-").then(typed_lines);
-        show(&pipeline, &screen, running.seconds, typed.as_ref(), &loader);
+        show(&pipeline, &screen, running.seconds, typed.as_ref(), &loader, lost);
         pipeline.stop();
         let outcome = pipeline.join();
         drop(screen);
@@ -172,10 +172,14 @@ fn watch(session: Session, source: Box<dyn Source>, args: &Args) -> Result<Outco
     })
 }
 
-fn tell(events: &Receiver<Event>, ringing: &mut AlarmOutputs) {
+/// Says what happens; `lost`: whether the gallery is.
+fn tell(events: &Receiver<Event>, ringing: &mut AlarmOutputs, lost: &AtomicBool) {
     for event in events {
-        if let Event::Alarm(alarm) = &event {
-            ringing.ring(alarm);
+        match &event {
+            Event::Alarm(alarm) => ringing.ring(alarm),
+            Event::GalleryFailed { .. } => lost.store(true, Ordering::Relaxed),
+            Event::GalleryBack => lost.store(false, Ordering::Relaxed),
+            _ => {}
         }
         complain(&event.to_string());
     }
@@ -200,6 +204,7 @@ fn show(
     seconds: Option<f64>,
     typed: Option<&Receiver<String>>,
     loader: &visavis_live::RegistryLoader,
+    lost: &AtomicBool,
 ) {
     let terminal = std::io::stderr().is_terminal();
     let (started, mut said) = (Instant::now(), Instant::now());
@@ -218,8 +223,9 @@ fn show(
             let report = pipeline.statistics();
             let detection = report.stages.get("detection").map_or(0.0, |stage| stage.recent_per_second);
             let faces = scene.faces.iter().map(describe).collect::<Vec<_>>().join("  ");
+            let gallery = if lost.load(Ordering::Relaxed) { "gallery not reached  " } else { "" };
             let line = format!(
-                "{:4.1} fps shown  {detection:4.1} detected  {:3.0} ms  {} face{}  {faces}",
+                "{:4.1} fps shown  {detection:4.1} detected  {:3.0} ms  {gallery}{} face{}  {faces}",
                 report.recent_shown_fps,
                 report.latency_p95_ms,
                 scene.faces.len(),

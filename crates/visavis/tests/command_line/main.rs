@@ -287,6 +287,13 @@ fn a_gallery_is_built_searched_thinned_out_and_refused_when_cut() {
     // Live, the same photo is told by name.
     let told = stage.succeeds(&comparing(&["analyze", "people/Ada_Lovelace.png", "--gallery", "p.gallery"]));
     assert_eq!(lines(&told)[0]["faces"][0]["resembles"]["name"], "Ada Lovelace");
+    // One more photo of somebody, and somebody new.
+    let add = |name, photo| stage.succeeds(&comparing(&["gallery", "add", "p.gallery", name, photo, "--json"]));
+    let added: Value = serde_json::from_str(&add("Ada Lovelace", "people/Alan Turing_2.png")).unwrap();
+    assert_eq!((&added["person"], &added["photos"]), (&Value::from(1), &Value::from(1)));
+    assert_eq!(serde_json::from_str::<Value>(&add("Eve", "people/Ada_Lovelace.png")).unwrap()["person"], 3);
+    stage.fails(&comparing(&["gallery", "add", "p.gallery", "Eve", "people/Nobody.png"]));
+    stage.succeeds(&["gallery", "merge", "p.gallery", "Eve", "Ada Lovelace"]);
     // Another network's gallery is refused with the command that rebuilds it.
     let other = crate::support::onnx::face_network(8);
     stage.write("models/face.onnx", &other);
@@ -310,6 +317,26 @@ fn a_gallery_is_built_searched_thinned_out_and_refused_when_cut() {
     for cut in [0, 50, 100, whole.len() / 2, whole.len() - 4096] {
         stage.write("cut.gallery", &whole[..cut]);
         assert!(stage.fails(&["gallery", "list", "cut.gallery"]).contains("cut.gallery"), "cut at {cut}");
+    }
+}
+
+#[test]
+fn a_database_that_is_not_there_is_said_so_without_its_password() {
+    let stage = Stage::new();
+    stage.picture("a.png", &[(1, 1)], [255; 3]);
+    // Nothing listens there.
+    let place = "postgres://ada:open-sesame@127.0.0.1:1/faces";
+    for (words, told) in [
+        (vec!["gallery", "list", place], "postgres://ada@127.0.0.1:1/faces is not reached"),
+        (vec!["gallery", "remove", place, "Ada"], "is not reached"),
+        (comparing(&["analyze", "a.png", "--gallery", place]), "is not reached"),
+        (comparing(&["live", "a.png", "--gallery", place, "--grow"]), "is not reached"),
+        (vec!["gallery", "index", place], "for galleries in files"),
+        (vec!["gallery", "list", "postgres://ada:open-sesame@127.0.0.1:1/faces?sslmode=require"], "TLS"),
+        (vec!["gallery", "list", "postgres://ada:open-sesame@127.0.0.1:x/faces"], "port"),
+    ] {
+        let said = stage.fails(&words);
+        assert!(said.contains(told) && !said.contains("sesame"), "{words:?}: {said}");
     }
 }
 

@@ -133,9 +133,9 @@ fn many_new_photos_become_part_of_the_base() {
     let (_folder, _, gallery) = opened();
     let photos: Vec<NewPhoto> = (0..MOST_FRESH).map(|at| photo(at as f32, 7.0)).collect();
     gallery.add("Many", &photos).unwrap();
-    assert_eq!(gallery.state().fresh.len(), MOST_FRESH);
+    assert_eq!(gallery.state().unwrap().fresh.len(), MOST_FRESH);
     gallery.add("One more", &[photo(-1.0, 7.0)]).unwrap();
-    assert_eq!((gallery.state().fresh.len(), gallery.state().base.photos()), (0, MOST_FRESH + 4));
+    assert_eq!((gallery.state().unwrap().fresh.len(), gallery.state().unwrap().base.photos()), (0, MOST_FRESH + 4));
     assert_eq!(names(&gallery, -1.0, 7.0)[..2], ["One more", "Many"]);
 }
 

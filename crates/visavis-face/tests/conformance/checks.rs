@@ -1,0 +1,343 @@
+//! What every gallery does, wherever it lies. Shared by the tests of all of them, by path.
+
+use visavis_face::gallery::{EmbeddingId, Gallery, GalleryError, NewPhoto, PersonId, distance, strangers_within};
+use visavis_infer::manifest::Metric;
+
+/// Makes an empty gallery, a new one each time.
+pub type Make<'a> = &'a dyn Fn(&EmbeddingId) -> Box<dyn Gallery>;
+
+/// All checks by name.
+pub const CHECKS: &[(&str, fn(Make<'_>))] = &[
+    ("the nearest photo of each person counts", nearest_photos),
+    ("nobody is hidden behind somebody with many photos", many_photos),
+    ("equally near people come by number", equally_near),
+    ("cosine compares directions", cosine),
+    ("the same photo is added once", once),
+    ("unusable photos change nothing", unusable),
+    ("any name is a name, and no more", names),
+    ("unknown people get suggestions", unknown),
+    ("a person is shown by the best photo", portraits),
+    ("who is renamed stays", renamed),
+    ("who is watched is found as such", watched),
+    ("who was denied is passed over", denied),
+    ("visitors are met, counted, joined and forgotten", visitors),
+    ("only who was merely met is changed unasked", met),
+    ("who is joined keeps all", joined),
+    ("who is removed is gone", removed),
+    ("how near strangers come is measured", strangers),
+    ("one's own change is no news", news),
+];
+
+pub fn network() -> EmbeddingId {
+    EmbeddingId {
+        name: "owl".into(),
+        fingerprint: "1a2b3c4d5e6f".into(),
+        length: 2,
+        metric: Metric::Euclidean,
+        same_person: 0.5,
+        likeness: None,
+    }
+}
+
+pub fn photo(x: f32, y: f32) -> NewPhoto {
+    NewPhoto { source: "/home/eve/x.jpg".into(), sha256: None, vector: vec![x, y], thumbnail: None, score: None }
+}
+
+fn found(gallery: &dyn Gallery, x: f32, y: f32) -> Vec<(String, f32)> {
+    let found = gallery.search(&[x, y], 9).unwrap();
+    found.into_iter().map(|found| (found.name.to_string(), found.distance)).collect()
+}
+
+fn names_near(gallery: &dyn Gallery, x: f32, y: f32) -> Vec<String> {
+    found(gallery, x, y).into_iter().map(|(name, _)| name).collect()
+}
+
+fn people(gallery: &dyn Gallery) -> Vec<(String, usize)> {
+    gallery.people().unwrap().into_iter().map(|person| (person.name, person.photos)).collect()
+}
+
+/// Ada at (0, 0) and (1, 0), Grace at (5, 0).
+fn two(make: Make<'_>) -> Box<dyn Gallery> {
+    let gallery = make(&network());
+    gallery.add("Ada", &[photo(0.0, 0.0), photo(1.0, 0.0)]).unwrap();
+    gallery.add("Grace", &[photo(5.0, 0.0)]).unwrap();
+    gallery
+}
+
+fn nearest_photos(make: Make<'_>) {
+    assert_eq!(make(&network()).search(&[0.0, 0.0], 3).unwrap(), []);
+    let gallery = two(make);
+    assert_eq!(gallery.embedding(), &network());
+    assert_eq!(found(&*gallery, 1.0, 0.0), [("Ada".into(), 0.0), ("Grace".into(), 4.0)]);
+    let nearest = gallery.search(&[1.25, 0.0], 1).unwrap();
+    assert_eq!((nearest.len(), nearest[0].distance, nearest[0].similarity), (1, 0.25, 0.75));
+    assert!(nearest[0].same_person && !nearest[0].watched);
+    assert_eq!(gallery.search(&[1.0, 0.0], 0).unwrap(), []);
+    assert_eq!(gallery.search(&[1.0, 0.0], usize::MAX).unwrap().len(), 2);
+    for bad in [&[0.0][..], &[f32::NAN, 0.0], &[3e38, 0.0]] {
+        assert!(matches!(gallery.search(bad, 1), Err(GalleryError::Query { .. })));
+    }
+    // (3, 4) is 5 away, to the last digit.
+    assert_eq!(found(&*gallery, 3.0, 4.0)[1], ("Ada".into(), 20f32.sqrt()));
+}
+
+fn many_photos(make: Make<'_>) {
+    let gallery = make(&network());
+    let photos: Vec<NewPhoto> = (0..300).map(|at| photo(at as f32 / 1000.0, 0.0)).collect();
+    gallery.add("Many", &photos).unwrap();
+    gallery.add("Few", &[photo(7.0, 0.0)]).unwrap();
+    gallery.add("Far", &[photo(9.0, 0.0)]).unwrap();
+    assert_eq!(found(&*gallery, 0.0, 0.0), [("Many".into(), 0.0), ("Few".into(), 7.0), ("Far".into(), 9.0)]);
+}
+
+fn equally_near(make: Make<'_>) {
+    let gallery = make(&network());
+    let ids: Vec<PersonId> =
+        (0..60).map(|at| gallery.add(&format!("Twin {at}"), &[photo(1.0, 1.0)]).unwrap().person).collect();
+    let nearest = gallery.search(&[1.0, 2.0], 2).unwrap();
+    assert_eq!(nearest.iter().map(|found| found.person).collect::<Vec<_>>(), ids[..2]);
+}
+
+fn cosine(make: Make<'_>) {
+    let gallery = make(&EmbeddingId { metric: Metric::Cosine, ..network() });
+    gallery.add("Ada", &[photo(0.0, 2.0), photo(3.0, 4.0)]).unwrap();
+    gallery.add("Grace", &[photo(-5.0, 0.0)]).unwrap();
+    let found = found(&*gallery, 7.0, 0.0);
+    assert_eq!(found.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["Ada", "Grace"]);
+    assert!((found[0].1 - 0.4).abs() < 1e-6 && (found[1].1 - 2.0).abs() < 1e-6, "{found:?}");
+    assert!(matches!(gallery.search(&[0.0, 0.0], 1), Err(GalleryError::Query { .. })));
+    assert!(matches!(gallery.add("Eve", &[photo(0.0, 0.0)]), Err(GalleryError::Photo { .. })));
+}
+
+fn once(make: Make<'_>) {
+    let gallery = make(&network());
+    let hashed = |byte| NewPhoto { sha256: Some([byte; 32]), ..photo(0.0, 0.0) };
+    let first = gallery.add("Ada", &[hashed(1), hashed(1), hashed(2)]).unwrap();
+    let second = gallery.add(" Ada ", &[hashed(2), hashed(3)]).unwrap();
+    assert_eq!((first.photos, second.photos, first.person), (2, 1, second.person));
+    assert_eq!(gallery.add("Twin", &[hashed(1)]).unwrap().photos, 1);
+    assert_eq!(people(&*gallery), [("Ada".into(), 3), ("Twin".into(), 1)]);
+}
+
+fn unusable(make: Make<'_>) {
+    let gallery = two(make);
+    let good = photo(0.0, 0.0);
+    for bad in [
+        NewPhoto { vector: vec![0.0; 3], ..good.clone() },
+        NewPhoto { vector: vec![0.0, f32::NAN], ..good.clone() },
+        NewPhoto { thumbnail: Some(b"GIF89a".to_vec()), ..good.clone() },
+        NewPhoto { score: Some(f32::INFINITY), ..good.clone() },
+    ] {
+        let photos = [good.clone(), bad.clone()];
+        assert!(matches!(gallery.add("Eve", &photos), Err(GalleryError::Photo { .. })));
+        assert!(matches!(gallery.meet(&bad, 1), Err(GalleryError::Photo { .. })));
+        let ada = gallery.find_person("Ada").unwrap().id;
+        assert!(matches!(gallery.add_to(ada, &bad), Err(GalleryError::Photo { .. })));
+    }
+    assert!(matches!(gallery.add("Eve", &[]), Err(GalleryError::NoPhoto { .. })));
+    assert_eq!(people(&*gallery), [("Ada".into(), 2), ("Grace".into(), 1)]);
+}
+
+fn names(make: Make<'_>) {
+    let gallery = make(&network());
+    let odd = [
+        "Robert'); DROP TABLE person;--",
+        "O'Brien",
+        "\"quoted\"",
+        "back\\slash",
+        "$1 %s {} ?",
+        "Zoë 山田 🦉",
+        "zzz",
+        "Ä",
+    ];
+    for name in odd {
+        gallery.add(name, &[photo(1.0, 1.0)]).unwrap();
+        assert_eq!(gallery.find_person(name).unwrap().name, name);
+        gallery.watch(name, true).unwrap();
+    }
+    let mut sorted = odd.to_vec();
+    sorted.sort_unstable();
+    assert_eq!(people(&*gallery).into_iter().map(|(name, _)| name).collect::<Vec<_>>(), sorted);
+    for (name, next) in odd.into_iter().zip(["it's", "\"", "\\", "';", "$$", "é", "a b", "%"]) {
+        gallery.rename(name, next).unwrap();
+        assert_eq!(gallery.remove_person(next).unwrap().photos, 1);
+    }
+    assert_eq!(people(&*gallery), []);
+    for bad in ["", "  \t", "a\nb", "a\0b", &"x".repeat(201)] {
+        assert!(matches!(gallery.add(bad, &[photo(0.0, 0.0)]), Err(GalleryError::Name { .. })), "{bad:?}");
+    }
+}
+
+fn unknown(make: Make<'_>) {
+    let gallery = two(make);
+    for (asked, said) in [("ada", "do you mean \"Ada\"?"), ("Grase", "\"Grace\"?"), ("Zebedee", "shows everybody")] {
+        for error in [
+            gallery.find_person(asked).map(drop).unwrap_err(),
+            gallery.remove_person(asked).map(drop).unwrap_err(),
+            gallery.watch(asked, true).map(drop).unwrap_err(),
+            gallery.rename(asked, "Eve").map(drop).unwrap_err(),
+        ] {
+            assert!(matches!(error, GalleryError::UnknownPerson { .. }) && error.to_string().contains(said), "{error}");
+        }
+    }
+    assert_eq!(people(&*gallery), [("Ada".into(), 2), ("Grace".into(), 1)]);
+}
+
+fn portraits(make: Make<'_>) {
+    let gallery = make(&network());
+    let jpeg = |mark: u8| Some(vec![0xFF, 0xD8, 0xFF, mark]);
+    let scored = |mark, score| NewPhoto { score, thumbnail: jpeg(mark), ..photo(0.0, 0.0) };
+    let bare = NewPhoto { thumbnail: None, ..scored(9, Some(9.0)) };
+    let photos = [scored(1, None), scored(2, Some(0.5)), scored(3, Some(0.5)), bare.clone()];
+    let ada = gallery.add("Ada", &photos).unwrap().person;
+    assert_eq!(gallery.portrait(ada).unwrap(), jpeg(2));
+    let eve = gallery.add("Eve", &[bare]).unwrap().person;
+    assert_eq!(gallery.portrait(eve).unwrap(), None);
+    assert_eq!(gallery.portrait(PersonId(77_777)).unwrap(), None);
+}
+
+fn renamed(make: Make<'_>) {
+    let gallery = two(make);
+    let visitor = gallery.meet(&photo(3.0, 3.0), 1).unwrap();
+    let name = format!("Visitor {}", visitor.0);
+    assert!(matches!(gallery.rename(&name, "Grace"), Err(GalleryError::NameTaken { .. })));
+    assert!(matches!(gallery.rename(&name, ""), Err(GalleryError::Name { .. })));
+    assert_eq!(gallery.rename(&name, " Eve ").unwrap(), visitor);
+    assert_eq!(gallery.rename("Eve", "Eve").unwrap(), visitor);
+    assert_eq!(gallery.forget_met_before(i64::MAX).unwrap(), 0);
+    assert_eq!(names_near(&*gallery, 3.0, 3.0)[0], "Eve");
+}
+
+fn watched(make: Make<'_>) {
+    let gallery = two(make);
+    gallery.watch("Ada", true).unwrap();
+    let flags = |gallery: &dyn Gallery| {
+        let nearest = gallery.search(&[0.0, 0.0], 2).unwrap();
+        nearest.into_iter().map(|found| found.watched).collect::<Vec<_>>()
+    };
+    assert_eq!(flags(&*gallery), [true, false]);
+    assert!(gallery.find_person("Ada").unwrap().watched);
+    gallery.watch("Ada", false).unwrap();
+    assert_eq!(flags(&*gallery), [false, false]);
+}
+
+fn denied(make: Make<'_>) {
+    let gallery = two(make);
+    let ada = gallery.find_person("Ada").unwrap().id;
+    gallery.deny(ada, &[2.0, 0.0]).unwrap();
+    assert_eq!(names_near(&*gallery, 2.0, 0.0), ["Grace"]);
+    assert_eq!(gallery.search(&[2.0, 0.0], 1).unwrap()[0].name.as_ref(), "Grace");
+    // Nearer to the person than to the denied face.
+    assert_eq!(names_near(&*gallery, 1.4, 0.0), ["Ada", "Grace"]);
+    assert!(matches!(gallery.deny(ada, &[f32::NAN, 0.0]), Err(GalleryError::Query { .. })));
+    gallery.deny(PersonId(77_777), &[2.0, 0.0]).unwrap();
+    // It goes with the person.
+    gallery.remove_person("Ada").unwrap();
+    gallery.add("Ada", &[photo(2.0, 0.0)]).unwrap();
+    assert_eq!(names_near(&*gallery, 2.0, 0.0), ["Ada", "Grace"]);
+}
+
+fn visitors(make: Make<'_>) {
+    let gallery = two(make);
+    let first = gallery.meet(&photo(3.0, 3.0), 1_000).unwrap();
+    let second = gallery.meet(&photo(3.0, 3.4), 2_000).unwrap();
+    assert!(gallery.add_to(first, &photo(3.0, 2.8)).unwrap());
+    assert!(!gallery.add_to(PersonId(77_777), &photo(3.0, 2.8)).unwrap());
+    gallery.seen(first, 1_500, true).unwrap();
+    gallery.seen(first, 1_400, false).unwrap();
+    gallery.seen(PersonId(77_777), 1_400, true).unwrap();
+    gallery.merge(second, first).unwrap();
+    gallery.merge(first, first).unwrap();
+    gallery.merge(PersonId(77_777), first).unwrap();
+    gallery.merge(first, PersonId(77_777)).unwrap();
+    let all = gallery.people().unwrap();
+    let visitor = all.iter().find(|person| person.id == first).unwrap();
+    assert_eq!((visitor.name.clone(), visitor.photos, visitor.met), (format!("Visitor {}", first.0), 3, true));
+    assert_eq!((visitor.seen, visitor.last_seen), (3, Some(2_000)));
+    assert_eq!(all.len(), 3);
+    let nearest = gallery.search(&[3.0, 3.4], 1).unwrap();
+    assert_eq!((nearest[0].person, nearest[0].distance), (first, 0.0));
+    // Not yet, then yes; who was added by hand is never forgotten.
+    assert_eq!(gallery.forget_met_before(2_000).unwrap(), 0);
+    assert_eq!(gallery.forget_met_before(2_001).unwrap(), 1);
+    assert_eq!(gallery.forget_met_before(i64::MAX).unwrap(), 0);
+    assert_eq!(names_near(&*gallery, 3.0, 3.0), ["Ada", "Grace"]);
+    // Somebody may bear a visitor's name already.
+    let next = PersonId(second.0 + 2);
+    gallery.add(&format!("Visitor {}", next.0), &[photo(8.0, 8.0)]).unwrap();
+    let visitor = gallery.meet(&photo(9.0, 9.0), 1).unwrap();
+    let names: Vec<String> = gallery.people().unwrap().into_iter().map(|person| person.name).collect();
+    assert_eq!((visitor, names.len()), (next, 4));
+    assert!(names.contains(&format!("Visitor {}+", next.0)), "{names:?}");
+}
+
+fn met(make: Make<'_>) {
+    let gallery = two(make);
+    let ada = gallery.find_person("Ada").unwrap().id;
+    let (first, second) = (gallery.meet(&photo(3.0, 3.0), 1).unwrap(), gallery.meet(&photo(3.0, 3.4), 1).unwrap());
+    assert!(gallery.is_met(first).unwrap() && !gallery.is_met(ada).unwrap());
+    assert!(!gallery.is_met(PersonId(77_777)).unwrap());
+    assert!(!gallery.add_photo_if_met(ada, &photo(0.0, 1.0)).unwrap());
+    assert!(gallery.add_photo_if_met(first, &photo(3.0, 2.0)).unwrap());
+    assert!(!gallery.merge_if_met(ada, first).unwrap());
+    assert!(gallery.merge_if_met(first, ada).unwrap());
+    assert_eq!(gallery.find_person("Ada").unwrap().photos, 4);
+    // Named by hand.
+    gallery.add(&format!("Visitor {}", second.0), &[photo(3.0, 3.5)]).unwrap();
+    assert!(!gallery.is_met(second).unwrap());
+}
+
+fn joined(make: Make<'_>) {
+    let gallery = make(&network());
+    let hashed = |byte, x| NewPhoto { sha256: Some([byte; 32]), ..photo(x, 0.0) };
+    let ada = gallery.add("Ada", &[hashed(1, 0.0), photo(1.0, 0.0)]).unwrap().person;
+    let double = gallery.add("Double", &[hashed(1, 0.0), hashed(2, 2.0), photo(3.0, 0.0)]).unwrap().person;
+    gallery.watch("Double", true).unwrap();
+    gallery.seen(double, 7, true).unwrap();
+    gallery.deny(double, &[9.0, 0.0]).unwrap();
+    gallery.merge(double, ada).unwrap();
+    let left = gallery.people().unwrap();
+    assert_eq!(left.len(), 1);
+    assert_eq!((left[0].id, left[0].photos, left[0].watched), (ada, 4, true));
+    assert_eq!((left[0].seen, left[0].last_seen), (1, Some(7)));
+    assert_eq!(names_near(&*gallery, 9.0, 0.0), Vec::<String>::new());
+}
+
+fn removed(make: Make<'_>) {
+    let gallery = two(make);
+    let grace = gallery.find_person("Grace").unwrap().id;
+    assert_eq!(gallery.remove_person(" Grace ").unwrap().photos, 1);
+    assert_eq!(found(&*gallery, 5.0, 0.0), [("Ada".into(), 4.0)]);
+    assert_eq!(gallery.portrait(grace).unwrap(), None);
+    // The number does not come back for somebody else.
+    assert!(gallery.add("Grace", &[photo(5.0, 0.0)]).unwrap().person > grace);
+}
+
+fn strangers(make: Make<'_>) {
+    let gallery = two(make);
+    assert_eq!(gallery.strangers_within(0.5).unwrap(), None);
+    for at in 0..20 {
+        gallery.add(&format!("Person {}", at / 2), &[photo(at as f32, (at * at % 7) as f32)]).unwrap();
+    }
+    // A gallery in a file measures what it had when it was opened; measured or not, it is what the photos tell.
+    if let Some(within) = gallery.strangers_within(0.25).unwrap() {
+        let mut all = vec![(-1, vec![0.0, 0.0]), (-1, vec![1.0, 0.0]), (-2, vec![5.0, 0.0])];
+        all.extend((0..20).map(|at: i32| (at / 2, vec![at as f32, (at * at % 7) as f32])));
+        assert_eq!(Some(within), strangers_within(Metric::Euclidean, &all, 0.25));
+        let near = all.iter().enumerate().flat_map(|(at, (person, a))| {
+            let others = all[..at].iter().filter(move |(other, _)| other != person);
+            others.map(move |(_, b)| distance(Metric::Euclidean, a, b))
+        });
+        let near: Vec<f32> = near.collect();
+        let share = near.iter().filter(|far| **far <= within).count() as f64 / near.len() as f64;
+        assert!((0.2..0.35).contains(&share), "{share}");
+    }
+}
+
+fn news(make: Make<'_>) {
+    let gallery = two(make);
+    assert!(!gallery.refresh().unwrap());
+    gallery.watch("Ada", true).unwrap();
+    gallery.remove_person("Grace").unwrap();
+    assert!(!gallery.refresh().unwrap());
+}

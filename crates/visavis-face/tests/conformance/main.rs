@@ -1,0 +1,22 @@
+//! A gallery in a file does what every gallery does.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails, also in what tests share")]
+
+mod checks;
+
+use visavis_face::gallery::{FileGallery, GalleryFile};
+
+#[test]
+fn a_gallery_in_a_file_does_what_every_gallery_does() {
+    for (what, check) in checks::CHECKS {
+        eprintln!("{what}");
+        let folder = tempfile::tempdir().unwrap();
+        let count = std::cell::Cell::new(0);
+        check(&|network| {
+            count.set(count.get() + 1);
+            let path = folder.path().join(format!("{}.gallery", count.get()));
+            drop(GalleryFile::create(&path, network).unwrap());
+            Box::new(FileGallery::open(&path, network).unwrap())
+        });
+    }
+}

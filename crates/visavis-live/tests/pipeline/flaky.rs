@@ -1,0 +1,101 @@
+//! A gallery that goes away and comes back.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use visavis_face::gallery::{
+    Added, EmbeddingId, FileGallery, Gallery, GalleryError, Match, NewPhoto, PersonId, PersonSummary, Removed,
+};
+
+pub(crate) struct Flaky {
+    pub(crate) inner: FileGallery,
+    /// Nothing is answered.
+    pub(crate) down: AtomicBool,
+    /// Nothing is changed.
+    pub(crate) frozen: AtomicBool,
+}
+
+impl Flaky {
+    pub(crate) fn new(inner: FileGallery) -> Self {
+        Self { inner, down: AtomicBool::new(false), frozen: AtomicBool::new(false) }
+    }
+
+    fn ask(&self) -> Result<&FileGallery, GalleryError> {
+        if self.down.load(Ordering::SeqCst) {
+            return Err(GalleryError::Unreachable { place: "fake".into(), reason: "it was pulled out".into() });
+        }
+        Ok(&self.inner)
+    }
+
+    fn change(&self) -> Result<&FileGallery, GalleryError> {
+        if self.frozen.load(Ordering::SeqCst) {
+            return Err(GalleryError::ReadOnly { path: "fake".into(), doing: "changing it" });
+        }
+        self.ask()
+    }
+}
+
+impl Gallery for Flaky {
+    fn embedding(&self) -> &EmbeddingId {
+        self.inner.embedding()
+    }
+
+    fn search(&self, query: &[f32], k: usize) -> Result<Vec<Match>, GalleryError> {
+        self.ask()?.search(query, k)
+    }
+
+    fn people(&self) -> Result<Vec<PersonSummary>, GalleryError> {
+        self.ask()?.people()
+    }
+
+    fn find_person(&self, name: &str) -> Result<PersonSummary, GalleryError> {
+        self.ask()?.find_person(name)
+    }
+
+    fn portrait(&self, person: PersonId) -> Result<Option<Vec<u8>>, GalleryError> {
+        self.ask()?.portrait(person)
+    }
+
+    fn add(&self, person: &str, photos: &[NewPhoto]) -> Result<Added, GalleryError> {
+        self.change()?.add(person, photos)
+    }
+
+    fn remove_person(&self, name: &str) -> Result<Removed, GalleryError> {
+        self.change()?.remove_person(name)
+    }
+
+    fn watch(&self, name: &str, watched: bool) -> Result<PersonId, GalleryError> {
+        self.change()?.watch(name, watched)
+    }
+
+    fn rename(&self, name: &str, to: &str) -> Result<PersonId, GalleryError> {
+        self.change()?.rename(name, to)
+    }
+
+    fn deny(&self, person: PersonId, vector: &[f32]) -> Result<(), GalleryError> {
+        self.change()?.deny(person, vector)
+    }
+
+    fn merge(&self, from: PersonId, into: PersonId) -> Result<(), GalleryError> {
+        self.change()?.merge(from, into)
+    }
+
+    fn meet(&self, photo: &NewPhoto, at: i64) -> Result<PersonId, GalleryError> {
+        self.change()?.meet(photo, at)
+    }
+
+    fn add_to(&self, person: PersonId, photo: &NewPhoto) -> Result<bool, GalleryError> {
+        self.change()?.add_to(person, photo)
+    }
+
+    fn seen(&self, person: PersonId, at: i64, new: bool) -> Result<(), GalleryError> {
+        self.change()?.seen(person, at, new)
+    }
+
+    fn forget_met_before(&self, before: i64) -> Result<usize, GalleryError> {
+        self.change()?.forget_met_before(before)
+    }
+
+    fn refresh(&self) -> Result<bool, GalleryError> {
+        self.ask()?.refresh()
+    }
+}

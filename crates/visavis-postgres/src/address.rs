@@ -1,0 +1,150 @@
+//! Where a database is.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::{Config, Error};
+use visavis_face::gallery::GalleryError;
+
+/// The address of a database, `postgres://USER:PASSWORD@HOST:PORT/DATABASE`. Shown without its password.
+#[derive(Clone)]
+pub struct Address {
+    config: Config,
+    shown: String,
+}
+
+impl Address {
+    /// Whether `text` is meant as the address of a database.
+    #[must_use]
+    pub fn is_meant(text: &str) -> bool {
+        text.starts_with("postgres://") || text.starts_with("postgresql://")
+    }
+
+    /// Reads an address. Where it has no password, that of the environment variable `PGPASSWORD` is taken.
+    ///
+    /// # Errors
+    /// [`GalleryError::Address`] where it cannot be understood, names no host, or asks for TLS.
+    pub fn parse(url: &str) -> Result<Self, GalleryError> {
+        let refuse = |reason: &str| GalleryError::Address { reason: reason.to_owned() };
+        if !Self::is_meant(url) {
+            return Err(refuse("it does not begin with postgres://"));
+        }
+        let mut config: Config = url.parse().map_err(|error| refuse(&without_tls(&error)))?;
+        if config.get_ssl_mode() == SslMode::Require {
+            return Err(refuse(NO_TLS));
+        }
+        if config.get_hosts().is_empty() {
+            return Err(refuse("it names no host: postgres://USER@HOST/DATABASE"));
+        }
+        // Half a password would be shown otherwise.
+        if config.get_hosts().iter().any(|host| matches!(host, Host::Tcp(name) if name.contains('@'))) {
+            return Err(refuse("an @ in the password is written %40"));
+        }
+        if config.get_password().is_none()
+            && let Ok(password) = std::env::var("PGPASSWORD")
+        {
+            config.password(password);
+        }
+        config.application_name("visavis");
+        let shown = shown(&config);
+        Ok(Self { config, shown })
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// As the path of a gallery in errors.
+    pub(crate) fn path(&self) -> PathBuf {
+        PathBuf::from(&self.shown)
+    }
+}
+
+const NO_TLS: &str = "it asks for TLS, which this program does not speak to databases yet: use a trusted network, \
+                      or a tunnel (ssh -L) to the server";
+
+/// What is wrong with an address. None of the words are from its values.
+fn without_tls(error: &Error) -> String {
+    let said = crate::failure::words(error);
+    if said.contains("sslmode") { NO_TLS.to_owned() } else { said }
+}
+
+fn shown(config: &Config) -> String {
+    let hosts: Vec<String> = config
+        .get_hosts()
+        .iter()
+        .enumerate()
+        .map(|(at, host)| {
+            let name = match host {
+                Host::Tcp(name) if name.contains(':') => format!("[{name}]"),
+                Host::Tcp(name) => name.clone(),
+                #[cfg(unix)]
+                Host::Unix(folder) => encoded(folder),
+            };
+            // One port is for all hosts.
+            match config.get_ports().get(at).or(config.get_ports().first()) {
+                Some(port) if *port != 5432 => format!("{name}:{port}"),
+                _ => name,
+            }
+        })
+        .collect();
+    let user = config.get_user().map(|user| format!("{user}@")).unwrap_or_default();
+    format!("postgres://{user}{}/{}", hosts.join(","), config.get_dbname().unwrap_or_default())
+}
+
+#[cfg_attr(not(unix), allow(dead_code))]
+fn encoded(folder: &Path) -> String {
+    folder.to_string_lossy().replace('/', "%2F")
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.shown, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_its_password() {
+        for (url, shown) in [
+            ("postgres://ada:secret@db.example/faces", "postgres://ada@db.example/faces"),
+            ("postgresql://ada:secret@db:5433/faces", "postgres://ada@db:5433/faces"),
+            ("postgres://db/faces?user=ada&password=secret", "postgres://ada@db/faces"),
+            ("postgres://ada:secret@%2Fvar%2Frun/faces", "postgres://ada@%2Fvar%2Frun/faces"),
+            ("postgres://ada:se%40cret@db/faces", "postgres://ada@db/faces"),
+        ] {
+            let address = Address::parse(url).unwrap();
+            assert_eq!(address.to_string(), shown);
+            assert!(!format!("{address:?}").contains("cret"));
+            assert!(address.config().get_password().is_some_and(|password| password.starts_with(b"se")));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_the_address() {
+        for (url, said) in [
+            ("people.gallery", "begin with postgres://"),
+            ("postgres://ada:sec@ret@db/faces", "%40"),
+            ("postgres://ada:secret@db/faces?sslmode=require", "TLS"),
+            ("postgres://ada:secret@db/faces?sslmode=verify-full", "TLS"),
+            ("postgres://ada:secret@db:port/faces", "port"),
+            ("postgres://ada:secret@db/faces?secrets=1", "option"),
+            ("postgres:///faces?user=ada", "host"),
+        ] {
+            let error = Address::parse(url).unwrap_err();
+            assert!(matches!(error, GalleryError::Address { .. }), "{error:?}");
+            let text = error.to_string();
+            assert!(text.contains(said) && !text.contains("secret@") && !text.contains("ret@"), "{url}: {text}");
+        }
+    }
+}
