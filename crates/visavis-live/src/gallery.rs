@@ -1,5 +1,6 @@
 //! Whether the gallery can be asked: told once when it begins to fail, and once when that is over.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use visavis_face::gallery::GalleryError;
@@ -18,7 +19,12 @@ pub(crate) enum Asker {
 
 /// What keeps the gallery from being asked.
 #[derive(Debug, Default)]
-pub(crate) struct GalleryTrouble(Mutex<Causes>);
+pub(crate) struct GalleryTrouble {
+    causes: Mutex<Causes>,
+    /// Whether it goes over to another network: those who have it open for the old one are refused for a moment, until they
+    /// see the new lineup.
+    pub(crate) changing_hands: AtomicBool,
+}
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Causes {
@@ -46,7 +52,11 @@ impl Shared {
     /// Notes how the gallery answered, and tells where that changes anything.
     pub(crate) fn gallery_answered<T>(&self, asker: Asker, answer: &Result<T, GalleryError>) {
         // Told under the lock, so that of two events the later one is told later.
-        let mut causes = self.gallery.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let changing_hands = self.gallery.changing_hands.load(Ordering::Acquire);
+        if changing_hands && matches!(answer, Err(GalleryError::OtherNetwork { .. })) {
+            return;
+        }
+        let mut causes = self.gallery.causes.lock().unwrap_or_else(PoisonError::into_inner);
         let before = causes.any();
         match answer {
             Ok(_) => {

@@ -416,13 +416,16 @@ fn change(shared: &Shared, choice: &Choice, converts: bool) -> Result<(), String
     let (old, workers) = (shared.board.lineup(), shared.params.workers.max(1));
     let lineup = guarded(|| match assemble(shared.loader.as_ref(), choice, workers, &old, &mut running) {
         Err(LiveError::Gallery(GalleryError::OtherNetwork { .. })) if converts => {
+            shared.gallery.changing_hands.store(true, Ordering::Release);
             convert(shared, choice)?;
             running.clear();
             assemble(shared.loader.as_ref(), choice, workers, &old, &mut running)
         }
         other => other,
-    })?;
-    shared.board.replace(lineup);
+    });
+    let replaced = lineup.map(|lineup| shared.board.replace(lineup));
+    shared.gallery.changing_hands.store(false, Ordering::Release);
+    replaced?;
     running.into_iter().for_each(|event| shared.tell(event));
     Ok(())
 }
