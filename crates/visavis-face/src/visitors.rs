@@ -33,9 +33,9 @@ pub struct VisitorParams {
     pub new_view: f32,
     /// Away for so long, the next look begins another visit.
     pub away: Duration,
-    /// How much more likely it must be that a face is somebody's of the gallery than that it is nobody's there. Two people who
-    /// were taken for one stay so, and one who was taken for two can be joined: in doubt they are two.
-    pub odds: f32,
+    /// Share of newcomers who may be taken for somebody of the gallery. Two who were taken for one stay so, and one who was
+    /// taken for two can be joined: the fewer, the better.
+    pub mistaken: f32,
 }
 
 impl Default for VisitorParams {
@@ -49,7 +49,7 @@ impl Default for VisitorParams {
             photos: 5,
             new_view: 0.7,
             away: Duration::from_secs(120),
-            odds: 2.0,
+            mistaken: 0.02,
         }
     }
 }
@@ -125,7 +125,7 @@ fn sharpness(crop: &Picture) -> f32 {
 pub struct Scale {
     /// Same person at or nearer than this distance, were there one pair to tell.
     pub same_person: f32,
-    /// How likely a distance is of one person, where that is known.
+    /// How near strangers come, where that was measured.
     pub likeness: Option<Likeness>,
     /// People in the gallery: among more of them, strangers come nearer.
     pub people: usize,
@@ -139,12 +139,11 @@ impl Scale {
         Self { same_person, likeness, people: gallery.size() }
     }
 
-    /// Whether a face at this distance from somebody's photo is them with these odds, when every second face is of somebody
-    /// in the gallery and everybody there comes as often: by Bayes' rule the likelihood ratio must be the odds times the
-    /// number of people.
-    fn accepts(&self, distance: f32, odds: f32) -> bool {
-        let enough = (odds * self.people.max(1) as f32).ln();
-        distance <= self.same_person && self.likeness.is_none_or(|curve| curve.log_odds(distance) >= enough)
+    /// Whether a face at this distance from somebody's photo is them. A newcomer has as many chances to be taken for somebody
+    /// as there are people: all of them together may be no more than `mistaken`.
+    fn accepts(&self, distance: f32, mistaken: f32) -> bool {
+        let strangers = self.likeness.and_then(|likeness| likeness.strangers_within(distance));
+        distance <= self.same_person && strangers.is_none_or(|share| share * self.people as f32 <= mistaken)
     }
 }
 
@@ -272,7 +271,7 @@ impl Visitors {
             let mut others = self.tracks.iter().filter(|(other, _)| **other != track);
             others.any(|(_, other)| other.person == Some(person) && other.last + TOGETHER > at)
         };
-        let mut near = nearest.iter().filter(|found| scale.accepts(found.distance, self.params.odds));
+        let mut near = nearest.iter().filter(|found| scale.accepts(found.distance, self.params.mistaken));
         near.find(|found| !elsewhere(found.person)).map(|found| found.person)
     }
 

@@ -476,6 +476,9 @@ pub struct Likeness {
     pub middle: f32,
     /// How fast it falls there; above 0.
     pub width: f32,
+    /// The distances that one of 1,000, of 10,000 and of 100,000 pairs of two people is within, where they were measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strangers: Option<[f32; 3]>,
 }
 
 impl Likeness {
@@ -485,10 +488,13 @@ impl Likeness {
         1.0 / (1.0 + ((distance - self.middle) / self.width).exp())
     }
 
-    /// How much more often a pair of one person than a pair of two is at this distance, as a natural logarithm.
+    /// The share of pairs of two people that are within a distance, where it was measured; between the measured distances and
+    /// beyond them its logarithm is taken for straight.
     #[must_use]
-    pub fn log_odds(&self, distance: f32) -> f32 {
-        (self.middle - distance) / self.width
+    pub fn strangers_within(&self, distance: f32) -> Option<f32> {
+        let [thousandth, middle, least] = self.strangers?;
+        let (from, to, power) = if distance >= middle { (middle, thousandth, -4.0) } else { (least, middle, -5.0) };
+        Some(10f32.powf(power + (distance - from) / (to - from)))
     }
 }
 

@@ -6,8 +6,8 @@ use visavis_infer::manifest::{Likeness, Metric};
 
 use super::{Embedded, at_rate};
 
-/// Share of pairs of strangers that may pass for one person.
-const FALSE_ACCEPTS: f64 = 0.001;
+/// Shares of pairs of strangers; the first may pass for one person.
+const STRANGERS: [f64; 3] = [1e-3, 1e-4, 1e-5];
 
 /// Photos that are paired at most: two million pairs.
 const MOST_PHOTOS: usize = 2_000;
@@ -19,7 +19,7 @@ pub struct Calibration {
     pub same_person: f32,
     /// Share of pairs of one person that are nearer.
     pub accepted: f64,
-    /// The likelihood of one person by the distance, where half of the pairs are of one person.
+    /// The likelihood of one person by the distance, where half of the pairs are of one person; and how near strangers come.
     pub likeness: Likeness,
     /// Pairs of one person, and of two.
     pub pairs: [usize; 2],
@@ -41,8 +41,11 @@ pub fn calibrate(metric: Metric, faces: &[Embedded]) -> Option<Calibration> {
     if pairs.contains(&0) {
         return None;
     }
-    let likeness = fit(&same, &others)?;
-    let same_person = at_rate(&mut others, FALSE_ACCEPTS);
+    let curve = fit(&same, &others)?;
+    let within = STRANGERS.map(|rate| at_rate(&mut others, rate));
+    // Fewer pairs than one over the share say nothing of it.
+    let measured = others.len() as f64 * STRANGERS[2] >= 1.0 && within.is_sorted_by(|a, b| a > b);
+    let (same_person, likeness) = (within[0], Likeness { strangers: measured.then_some(within), ..curve });
     let accepted = same.iter().filter(|distance| **distance < same_person).count() as f64 / same.len() as f64;
     Some(Calibration { same_person, accepted, likeness, pairs })
 }
@@ -81,7 +84,7 @@ fn fit(same: &[f32], others: &[f32]) -> Option<Likeness> {
     }
     // slope·x + offset = −(d − middle) / width.
     let (middle, width) = (centre - unit * offset / slope, -unit / slope);
-    (width > 0.0).then_some(Likeness { middle: middle as f32, width: width as f32 })
+    (width > 0.0).then_some(Likeness { middle: middle as f32, width: width as f32, strangers: None })
 }
 
 #[cfg(test)]
@@ -91,7 +94,7 @@ mod tests {
     #[test]
     fn the_curve_that_made_the_pairs_is_found() {
         // Distances 0 to 2 in steps; of those at d a share 1 / (1 + exp((d − 0.8) / 0.1)) is of one person.
-        let truth = Likeness { middle: 0.8, width: 0.1 };
+        let truth = Likeness { middle: 0.8, width: 0.1, strangers: None };
         let (mut same, mut others) = (Vec::new(), Vec::new());
         for step in 0..=160 {
             let d = step as f32 / 100.0;
@@ -121,6 +124,7 @@ mod tests {
         let found = calibrate(Metric::Euclidean, &faces).unwrap();
         assert_eq!((found.pairs, found.accepted), ([30, 1740], 1.0));
         assert!((found.same_person - 0.9).abs() < 1e-3, "{found:?}");
+        assert_eq!(found.likeness.strangers, None, "of 1,740 pairs none is one of 100,000");
         assert!(calibrate(Metric::Euclidean, &faces[..2]).is_none());
     }
 }

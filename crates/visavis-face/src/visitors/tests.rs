@@ -111,17 +111,17 @@ fn two_who_look_alike_are_not_one_while_both_are_in_view() {
 
 #[test]
 fn among_more_people_a_face_must_be_nearer() {
-    let visitors = Visitors::new(VisitorParams { odds: 1.0, ..VisitorParams::default() });
-    // At 0.3 the odds are e, at 0.2 they are e², at 0.1 e³.
-    let likeness = Some(Likeness { middle: 0.4, width: 0.1 });
+    let visitors = Visitors::new(VisitorParams { mistaken: 0.02, ..VisitorParams::default() });
+    // One of 1,000 strangers is within 0.4, of 10,000 within 0.3, of 100,000 within 0.1.
+    let likeness = Some(Likeness { middle: 0.5, width: 0.1, strangers: Some([0.4, 0.3, 0.1]) });
     let known = |distance: f32, people| {
         let scale = Scale { likeness, people, ..SCALE };
         visitors.known(1, Duration::ZERO, &[like(4, 1.0 - distance)], scale).is_some()
     };
-    assert_eq!([2, 3].map(|people| known(0.3, people)), [true, false]);
-    assert_eq!([7, 8].map(|people| known(0.2, people)), [true, false]);
-    assert_eq!([20, 21].map(|people| known(0.1, people)), [true, false]);
-    assert!(!known(0.6, 0), "never beyond the threshold of a single pair");
+    assert_eq!([19, 21].map(|people| known(0.4, people)), [true, false]);
+    assert_eq!([190, 210].map(|people| known(0.3, people)), [true, false]);
+    assert_eq!([1_900, 2_100].map(|people| known(0.1, people)), [true, false]);
+    assert!(known(0.5, 1) && !known(0.6, 0), "never beyond the threshold of a single pair");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Whether a manifest makes sense.
 
-use super::{Anchor, Crop, Detector, DetectorDecode, FORMAT, FileKind, Head, HeadDecode, Input, Manifest, Task};
+use super::{
+    Anchor, Crop, Detector, DetectorDecode, FORMAT, FileKind, Head, HeadDecode, Input, Likeness, Manifest, Task,
+};
 use crate::InferError;
 
 /// Larger pictures than this are a typing error.
@@ -316,6 +318,14 @@ fn check_head(index: usize, head: &Head) -> Result<(), Complaint> {
             if !(curve.middle.is_finite() && curve.width.is_finite() && curve.width > 0.0) =>
         {
             complain(format!("{field}.decode.likeness"), format!("a width of {} must be above 0", curve.width))
+        }
+        HeadDecode::Embedding { likeness: Some(Likeness { strangers: Some(within), .. }), .. }
+            if !(within.iter().all(|distance| distance.is_finite()) && within.is_sorted_by(|a, b| a > b)) =>
+        {
+            complain(
+                format!("{field}.decode.likeness.strangers"),
+                format!("{within:?} must fall: the rarer, the nearer"),
+            )
         }
         HeadDecode::Embedding { same_person, .. } if !(same_person.is_finite() && *same_person > 0.0) => {
             complain(format!("{field}.decode.same_person"), format!("{same_person} must be a distance above 0"))

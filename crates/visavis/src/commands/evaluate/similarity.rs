@@ -248,8 +248,10 @@ fn print(rows: &[Row]) -> Result<()> {
                 format!("{:.1}", found.accepted * 100.0),
                 String::new(),
             );
-            let curve = format!("{:.4},{:.4}", found.likeness.middle, found.likeness.width);
-            let even = format!("middle and width; {} pairs of strangers", found.pairs[1]);
+            let numbers = [found.likeness.middle, found.likeness.width].into_iter();
+            let numbers = numbers.chain(found.likeness.strangers.into_iter().flatten());
+            let curve = numbers.map(|number| format!("{number:.4}")).collect::<Vec<_>>().join(",");
+            let even = format!("middle, width, within it one of 10^3, 10^4, 10^5 of {} strangers", found.pairs[1]);
             line("likeness, distance", found.pairs[0], curve, even);
         }
         if let Some(found) = &row.verification {

@@ -51,8 +51,9 @@ pub(super) struct Args {
     /// An embedding: the distance up to which two faces are of one person, as `visavis evaluate similarity` prints it
     #[arg(long, value_name = "DISTANCE", requires = "likeness")]
     same_person: Option<f32>,
-    /// An embedding: middle and width of the curve from distance to likelihood, as `visavis evaluate similarity` prints them
-    #[arg(long, value_name = "MIDDLE,WIDTH", value_parser = parse_likeness, requires = "same_person")]
+    /// An embedding: middle and width of the curve from distance to likelihood and how near strangers come, as `visavis
+    /// evaluate similarity` prints them
+    #[arg(long, value_name = "MIDDLE,WIDTH[,…]", value_parser = parse_likeness, requires = "same_person")]
     likeness: Option<Likeness>,
     /// The library of ONNX Runtime, or its folder
     #[arg(long, value_name = "PATH")]
@@ -66,9 +67,12 @@ impl Args {
 }
 
 fn parse_likeness(text: &str) -> Result<Likeness> {
-    let numbers = text.split_once(',').and_then(|(middle, width)| Some((middle.parse().ok()?, width.parse().ok()?)));
-    let (middle, width) = numbers.with_context(|| format!("give middle and width as 0.07,0.01, not `{text}`"))?;
-    Ok(Likeness { middle, width })
+    let numbers: Vec<f32> = text.split(',').map_while(|number| number.trim().parse().ok()).collect();
+    match numbers[..] {
+        [middle, width] => Ok(Likeness { middle, width, strangers: None }),
+        [middle, width, a, b, c] => Ok(Likeness { middle, width, strangers: Some([a, b, c]) }),
+        _ => anyhow::bail!("give middle, width and three distances as 0.07,0.01,0.04,0.03,0.02, not `{text}`"),
+    }
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
