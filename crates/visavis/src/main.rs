@@ -11,6 +11,7 @@ mod annotate;
 mod commands;
 mod interrupt;
 mod options;
+mod page;
 mod record;
 mod samples;
 mod session;

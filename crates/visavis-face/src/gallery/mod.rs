@@ -9,6 +9,7 @@
 //!
 //! Vectors of different networks do not compare, so a gallery belongs to one network, its [`EmbeddingId`].
 
+mod alarms;
 mod builder;
 mod edit;
 mod error;
@@ -16,14 +17,17 @@ mod index;
 mod live;
 mod name;
 mod people;
+mod person_record;
 mod schema;
 mod store;
 
+pub use alarms::{AlarmEntry, AlarmId, Answer, NewAlarm};
 pub use builder::GalleryBuilder;
 pub use error::{GalleryError, VectorFault};
 pub use index::{APPROXIMATE_FROM, IndexBuilder, IndexReport, Match, Snapshot, distance, index_path};
 pub use live::FileGallery;
 pub use people::{PhotoSource, photos_in};
+pub use person_record::PersonRecord;
 pub use store::{Added, GalleryFile, NewPhoto, PersonSummary, Removed};
 
 use bytemuck::{Pod, Zeroable};
@@ -101,6 +105,12 @@ pub trait Gallery: Send + Sync {
     /// As [`GalleryFile::watch`].
     fn watch(&self, name: &str, watched: bool) -> Result<PersonId, GalleryError>;
 
+    /// See [`GalleryFile::rename`].
+    ///
+    /// # Errors
+    /// As [`GalleryFile::rename`].
+    fn rename(&self, name: &str, to: &str) -> Result<PersonId, GalleryError>;
+
     /// See [`GalleryFile::deny`].
     ///
     /// # Errors
@@ -157,6 +167,11 @@ pub trait Gallery: Send + Sync {
     /// The failures of the store.
     fn is_met(&self, person: PersonId) -> Result<bool, GalleryError> {
         Ok(self.people()?.iter().any(|other| other.id == person && other.met))
+    }
+
+    /// The gallery as a file, where it is one: a file also keeps the list of alarms and puts back who was removed.
+    fn as_file(&self) -> Option<&FileGallery> {
+        None
     }
 
     /// The distance that photos of two different people are within in a `share` of all pairs; `None` where the gallery has

@@ -14,21 +14,25 @@ use visavis_face::gallery::GalleryFile;
 use visavis_infer::Task;
 use visavis_live::{Delivery, Event, Loader, Outcome, Pacing, Pipeline, PipelineParams, Prepared, Subscription};
 use visavis_video::{Mp4Writer, Pace, Source};
+use visavis_web::Server;
 
 use crate::alarms::{AlarmArgs, AlarmOutputs};
 use crate::annotate::Annotator;
 use crate::interrupt;
 use crate::options::{EngineArgs, NetworkArgs, SourceArgs, complain, cores};
+use crate::page::{Opening, PageArgs};
 use crate::record::SceneRecord;
 use crate::session::Session;
 
 /// Watch a camera, a film or a picture, live
 ///
-/// A status line tells what is seen. While it runs, lines typed on standard input steer it:
+/// It serves a page that shows the picture and steers everything, and prints its address. A status line tells what is seen.
+/// While it runs, lines typed on standard input steer it:
 /// `switch TASK NETWORK` (or `none`), `networks`, `not` (the last alarm was about somebody else), `quit`.
 #[derive(Parser)]
 #[command(after_help = "Examples:
-  visavis live                                   the first webcam
+  visavis live                                   the first webcam; the page is at http://127.0.0.1:8080/
+  visavis live --listen 0.0.0.0:8080             a page for the whole network, behind a token
   visavis live film.mp4 --repeat
   visavis live camera:1 --jsonl - --gallery people.gallery
   ffmpeg -i rtsp://… -f mjpeg - | visavis live -
@@ -37,8 +41,9 @@ use crate::session::Session;
   visavis live --gallery seen.gallery --grow                          everyone seen is added, once")]
 pub(crate) struct Args {
     /// Film, GIF, picture, folder, `camera:0`, `-` (standard input) or `virtual:PATH`
-    #[arg(default_value = "camera:0")]
-    source: String,
+    ///
+    /// Without one: the first camera, or, if there is none, whatever is chosen on the page.
+    source: Option<String>,
     #[command(flatten)]
     reading: SourceArgs,
     #[command(flatten)]
@@ -49,8 +54,13 @@ pub(crate) struct Args {
     running: RunningArgs,
     #[command(flatten)]
     outputs: OutputArgs,
+    #[command(flatten, next_help_heading = "The page")]
+    page: PageArgs,
     #[command(flatten, next_help_heading = "Alarms and a gallery that grows")]
     alarms: AlarmArgs,
+    /// Begin a new gallery where the one that --gallery names is not there
+    #[arg(long)]
+    new_gallery: bool,
 }
 
 /// How a live run behaves.
@@ -82,16 +92,38 @@ pub(crate) struct OutputArgs {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    if args.source == "-" && args.outputs.jsonl.as_deref() != Some("-") {
+    if args.is_piped() && args.outputs.jsonl.as_deref() != Some("-") {
         complain("reading pictures from standard input; steering by typed lines is off");
     }
     let session = Session::open(&args.engines, &args.networks)?;
-    if args.alarms.grow {
+    if args.alarms.grow || args.new_gallery {
         make_gallery(&session, args.networks.gallery.as_deref())?;
     }
-    let source = visavis_video::open(&args.source, &args.reading.open_options())?;
+    let source = args.open_source()?;
     let outcome = watch(session, source, args)?;
     finish(&outcome)
+}
+
+impl Args {
+    fn is_piped(&self) -> bool {
+        self.source.as_deref() == Some("-")
+    }
+
+    /// The named source. Where none was named and there is no camera, none: the page chooses one.
+    fn open_source(&self) -> Result<Option<Box<dyn Source>>> {
+        let options = self.reading.open_options();
+        match &self.source {
+            Some(spec) => Ok(Some(visavis_video::open(spec, &options)?)),
+            None => match visavis_video::open("camera:0", &options) {
+                Ok(camera) => Ok(Some(camera)),
+                Err(error) if self.page.is_wanted() => {
+                    complain(&format!("{error}\nchoose a source on the page"));
+                    Ok(None)
+                }
+                Err(error) => Err(error.into()),
+            },
+        }
+    }
 }
 
 /// A run that ended well, or what ended it.
@@ -116,24 +148,33 @@ pub(crate) fn live_params(session: &Session, source: &dyn Source, running: &Runn
 
 /// A gallery that is to grow may begin with nobody.
 fn make_gallery(session: &Session, file: Option<&Path>) -> Result<()> {
-    let file = file.context("--grow adds people to a gallery: name its file with --gallery FILE")?;
-    let similarity = session.choice.similarity.as_deref().context("--grow needs a network for similarity")?;
+    let file = file.context("--grow and --new-gallery need a gallery: name its file with --gallery FILE")?;
+    let similarity = session.choice.similarity.as_deref().context("a gallery needs a network for similarity")?;
     if !file.exists() {
         GalleryFile::create(file, &session.loader.embedding_id(similarity)?)?;
     }
     Ok(())
 }
 
-fn watch(session: Session, source: Box<dyn Source>, args: &Args) -> Result<Outcome> {
-    let Args { networks, running, outputs, alarms, .. } = args;
+fn watch(session: Session, source: Option<Box<dyn Source>>, args: &Args) -> Result<Outcome> {
+    let Args { networks, running, outputs, alarms, page, .. } = args;
+    let (page, source) = if page.is_wanted() {
+        let (page, source) = Opening::new(page, source, running.mirror, args.reading.open_options())?;
+        (Some(page), source)
+    } else {
+        (None, source.context("there is no source")?)
+    };
     let mut params = live_params(&session, source.as_ref(), running);
+    // A source that can be switched mirrors by itself, each source as befits it.
+    params.mirror &= page.is_none();
     if networks.gallery.is_some() {
         (params.alarm, params.growth) = (Some(alarms.alarm()), alarms.growth());
     }
     let mut ringing = AlarmOutputs::open(alarms)?;
     let frame_rate = source.info().frame_rate.unwrap_or(30.0);
     let loader = Arc::new(session.loader);
-    let mut prepared = Prepared::new(params, Arc::clone(&loader) as Arc<dyn Loader>)?;
+    let mut prepared = Prepared::new(params.clone(), Arc::clone(&loader) as Arc<dyn Loader>)?;
+    let page = page.map(|page| page.subscribe(&mut prepared, params, &loader));
     let screen = prepared.subscribe(Delivery::Newest);
     // Files get every frame that they can take, through a queue of two seconds.
     let queue = Delivery::All { queue: 60 };
@@ -151,14 +192,21 @@ fn watch(session: Session, source: Box<dyn Source>, args: &Args) -> Result<Outco
     let mut pipeline = prepared.start(source)?;
     interrupt::stops(&pipeline)?;
     let events = pipeline.events();
+    let server = page.map(|page| page.serve(&pipeline)).transpose()?;
     thread::scope(|scope| {
         let recording = recorder.map(|recorder| scope.spawn(move || recorder.run()));
         let writing = lines.map(|(to, scenes)| scope.spawn(move || write_lines(to, &scenes)));
-        let telling = scope.spawn(move || events.map(|events| tell(&events, &mut ringing)));
+        let page = server.as_ref();
+        let telling = scope.spawn(move || events.map(|events| tell(&events, &mut ringing, page)));
         // Standard input is read by a thread that nobody waits for: it ends with the program.
-        let typed = (args.source != "-").then(typed_lines);
-        show(&pipeline, &screen, running.seconds, typed.as_ref(), &loader);
+        let typed = (!args.is_piped()).then(typed_lines);
+        // What is shown is measured where people look.
+        let measures = page.is_none();
+        show(&pipeline, &screen, running.seconds, typed.as_ref(), &loader, measures);
         pipeline.stop();
+        if let Some(page) = page {
+            page.release_source();
+        }
         let outcome = pipeline.join();
         drop(screen);
         for thread in [recording, writing].into_iter().flatten() {
@@ -172,8 +220,11 @@ fn watch(session: Session, source: Box<dyn Source>, args: &Args) -> Result<Outco
     })
 }
 
-fn tell(events: &Receiver<Event>, ringing: &mut AlarmOutputs) {
+fn tell(events: &Receiver<Event>, ringing: &mut AlarmOutputs, page: Option<&Server>) {
     for event in events {
+        if let Some(page) = page {
+            page.tell(&event);
+        }
         if let Event::Alarm(alarm) = &event {
             ringing.ring(alarm);
         }
@@ -200,11 +251,14 @@ fn show(
     seconds: Option<f64>,
     typed: Option<&Receiver<String>>,
     loader: &visavis_live::RegistryLoader,
+    measures: bool,
 ) {
     let terminal = std::io::stderr().is_terminal();
     let (started, mut said) = (Instant::now(), Instant::now());
     while let Some(scene) = screen.recv() {
-        screen.shown(&scene);
+        if measures {
+            screen.shown(&scene);
+        }
         if seconds.is_some_and(|seconds| started.elapsed().as_secs_f64() >= seconds) {
             return;
         }
