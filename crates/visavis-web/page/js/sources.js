@@ -15,6 +15,7 @@ export class Sources {
   constructor() {
     $("source").addEventListener("click", () => (this.#menu ? this.#close() : this.open()));
     this.camera.addEventListener("change", () => this.#name());
+    addEventListener("resize", () => this.#close());
     document.addEventListener("pointerdown", (event) => {
       if (this.#menu && !this.#menu.contains(event.target) && !$("source").contains(event.target)) this.#close();
     });

@@ -27,8 +27,7 @@ pub(crate) struct House {
 impl House {
     pub(crate) fn new(token: Option<&str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut loader =
-            RegistryLoader::new(Registry::open(&[]).unwrap(), Runtime::discover(None));
+        let mut loader = RegistryLoader::new(Registry::open(&[]).unwrap(), Runtime::discover(None));
         let path = folder.path().join("people.gallery");
         let embedding = loader.embedding_id(SIMILARITY).unwrap();
         let mut file = GalleryFile::create(&path, &embedding).unwrap();
