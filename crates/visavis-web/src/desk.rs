@@ -16,6 +16,7 @@ use visavis_video::{OpenOptions, SourceSwitch};
 use crate::api::short;
 use crate::enrol::{Looker, Networks};
 use crate::problem::Problem;
+use crate::record::{BeginRecord, Recorder};
 use crate::removed::Removed;
 use crate::status::{GalleryStatus, SourceStatus, Status};
 
@@ -39,6 +40,8 @@ pub struct Parts {
     pub offers: Vec<String>,
     /// How sources are opened.
     pub opening: OpenOptions,
+    /// Begins a film of scenes with everything drawn in.
+    pub record: BeginRecord,
 }
 
 pub(crate) struct Desk {
@@ -46,6 +49,7 @@ pub(crate) struct Desk {
     pub(crate) gallery: Option<Arc<dyn Gallery>>,
     pub(crate) looker: Looker,
     pub(crate) removed: Removed,
+    pub(crate) recorder: Recorder,
     pub(crate) smoothing: Mutex<EstimatesParams>,
     /// The newest picture with its scene, for all clients.
     pub(crate) frames: watch::Sender<Option<Bytes>>,
@@ -94,6 +98,7 @@ impl Desk {
                 waiting: parts.waiting,
                 failure: None,
             },
+            recording: false,
             tasks: Status::tasks_of(&parts.choice),
             gallery: gallery.as_ref().map(|gallery| GalleryStatus {
                 network: gallery.embedding().name.clone(),
@@ -105,6 +110,7 @@ impl Desk {
             gallery,
             looker: Looker::default(),
             removed: Removed::default(),
+            recorder: Recorder::default(),
             smoothing: Mutex::new(parts.smoothing.clone()),
             frames: watch::Sender::new(None),
             scene: watch::Sender::new(None),

@@ -27,6 +27,7 @@ pub(crate) fn run(desk: &Desk, scenes: &Subscription) {
             };
         }
         scenes.shown(&scene);
+        desk.recorder.offer(&scene);
         desk.scene.send_replace(Some(Arc::clone(&scene)));
     }
 }

@@ -11,12 +11,14 @@ mod enrol;
 mod guard;
 mod page;
 mod problem;
+mod record;
 mod removed;
 mod scene;
 mod server;
 mod status;
 
 pub use desk::Parts;
+pub use record::{BeginRecord, Record};
 pub use server::{Listener, Server, openapi_json};
 
 use std::io;

@@ -14,6 +14,8 @@ pub(crate) struct Status {
     pub(crate) version: &'static str,
     /// Where the pictures come from.
     pub(crate) source: SourceStatus,
+    /// Whether a recording runs.
+    pub(crate) recording: bool,
     /// The six tasks by name.
     pub(crate) tasks: BTreeMap<String, TaskStatus>,
     /// The gallery, where there is one.
@@ -117,6 +119,7 @@ mod tests {
         Status {
             version: "0",
             source: SourceStatus { id: None, name: "film".into(), mirrored: false, waiting: false, failure: None },
+            recording: false,
             tasks: Status::tasks_of(&choice),
             gallery: None,
         }

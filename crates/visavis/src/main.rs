@@ -9,6 +9,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 mod alarms;
 mod annotate;
 mod commands;
+mod film;
 mod interrupt;
 mod options;
 mod page;

@@ -1,13 +1,15 @@
 //! The page of a live run: flags and glue.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use visavis_live::{Delivery, Pipeline, PipelineParams, Prepared, RegistryLoader, Subscription};
 use visavis_video::{OpenOptions, Source, SourceSwitch, standby, switched};
-use visavis_web::{Listener, Parts, Server};
+use visavis_web::{BeginRecord, Listener, Parts, Server};
 
+use crate::film::Film;
 use crate::options::complain;
 
 /// Flags about the page.
@@ -56,6 +58,7 @@ pub(crate) struct Ready {
     scenes: Subscription,
     params: PipelineParams,
     loader: Arc<RegistryLoader>,
+    record: BeginRecord,
 }
 
 impl Opening {
@@ -79,16 +82,24 @@ impl Opening {
         prepared: &mut Prepared,
         params: PipelineParams,
         loader: &Arc<RegistryLoader>,
+        gallery: Option<&Path>,
+        frame_rate: f64,
     ) -> Ready {
         let scenes = prepared.subscribe(Delivery::Newest);
-        Ready { opening: self, scenes, params, loader: Arc::clone(loader) }
+        let gallery = gallery.map(Path::to_owned);
+        let record: BeginRecord = Box::new(move |path| match Film::begin(path, gallery.as_deref(), frame_rate) {
+            Ok(film) => Ok(Box::new(film)),
+            Err(error) => Err(format!("{error:#}")),
+        });
+        Ready { opening: self, scenes, params, loader: Arc::clone(loader), record }
     }
 }
 
 impl Ready {
     /// Serves the page of a running pipeline, and says where.
     pub(crate) fn serve(self, pipeline: &Pipeline) -> Result<Server> {
-        let Self { opening: Opening { listener, switch, waiting, offers, reading }, scenes, params, loader } = self;
+        let Self { opening: Opening { listener, switch, waiting, offers, reading }, scenes, params, loader, record } =
+            self;
         let link = listener.link();
         let parts = Parts {
             steering: pipeline.steering(),
@@ -100,6 +111,7 @@ impl Ready {
             waiting,
             offers,
             opening: reading,
+            record,
         };
         let server = listener.serve(parts, scenes)?;
         complain(&format!("the page: {link}"));

@@ -2,7 +2,7 @@
 
 use rusqlite::params;
 
-use super::store::{bytes_of, floats, insert_photos};
+use super::store::{floats, insert_photos};
 use super::{FileGallery, GalleryError, GalleryFile, NewPhoto, PersonId, PhotoId};
 
 /// Everything of one person but their alarms. Lives in memory only, so that a removal stays one whatever happens.

@@ -1,13 +1,14 @@
 // Puts the page together.
 
 import { Alarms } from "./alarms.js";
+import { api } from "./api.js";
 import { $, h, icon } from "./dom.js";
 import { FacePane } from "./face.js";
 import { Gallery } from "./gallery.js";
 import { Insight } from "./insight.js";
 import { Link } from "./link.js";
 import { Networks } from "./networks.js";
-import { notice } from "./notice.js";
+import { attempt, notice } from "./notice.js";
 import { Panels } from "./panels.js";
 import { applyTheme, remember, theme } from "./preferences.js";
 import { SettingsPane } from "./settings.js";
@@ -45,6 +46,11 @@ tool("camera", "Snapshot", async () => {
   h("a", { href: address, download: `visavis-${new Date().toISOString().slice(0, 19).replaceAll(":", "-")}.png` }).click();
   setTimeout(() => URL.revokeObjectURL(address), 10_000);
 });
+const recordTool = tool("record", "Record", () => attempt(async () => {
+  if (!status?.recording) return api.post("recording");
+  await api.remove("recording");
+  h("a", { href: "/api/v1/recording", download: "visavis.mp4" }).click();
+}));
 tool("expand", "Kiosk: only the picture (k)", () => stage.kiosk(true));
 tool("panel", "Controls", () => panels.bare(!document.body.classList.contains("bare")));
 
@@ -79,6 +85,9 @@ link.addEventListener("frame", ({ detail }) => {
 });
 link.addEventListener("status", ({ detail }) => {
   status = detail;
+  recordTool.classList.toggle("recording", detail.recording);
+  recordTool.setAttribute("aria-pressed", String(detail.recording));
+  recordTool.title = detail.recording ? "Stop recording" : "Record";
   for (const part of [sources, networks, gallery, alarms, face, settings]) part.status(detail);
   explain();
 });

@@ -7,6 +7,7 @@ mod live;
 mod networks;
 mod people;
 mod photos;
+mod recording;
 mod settings;
 mod sources;
 mod status;
@@ -74,6 +75,7 @@ fn routes() -> OpenApiRouter<Arc<Desk>> {
         .routes(routes!(faces::scenes))
         .routes(routes!(faces::face))
         .routes(routes!(faces::snapshot))
+        .routes(routes!(recording::start, recording::stop, recording::film))
         .routes(routes!(networks::list))
         .routes(routes!(networks::switch))
         .routes(routes!(sources::list))

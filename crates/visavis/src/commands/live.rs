@@ -13,11 +13,11 @@ use clap::Parser;
 use visavis_face::gallery::GalleryFile;
 use visavis_infer::Task;
 use visavis_live::{Delivery, Event, Loader, Outcome, Pacing, Pipeline, PipelineParams, Prepared, Subscription};
-use visavis_video::{Mp4Writer, Pace, Source};
+use visavis_video::{Pace, Source};
 use visavis_web::Server;
 
 use crate::alarms::{AlarmArgs, AlarmOutputs};
-use crate::annotate::Annotator;
+use crate::film::Film;
 use crate::interrupt;
 use crate::options::{EngineArgs, NetworkArgs, SourceArgs, complain, cores};
 use crate::page::{Opening, PageArgs};
@@ -174,15 +174,12 @@ fn watch(session: Session, source: Option<Box<dyn Source>>, args: &Args) -> Resu
     let frame_rate = source.info().frame_rate.unwrap_or(30.0);
     let loader = Arc::new(session.loader);
     let mut prepared = Prepared::new(params.clone(), Arc::clone(&loader) as Arc<dyn Loader>)?;
-    let page = page.map(|page| page.subscribe(&mut prepared, params, &loader));
+    let page = page.map(|page| page.subscribe(&mut prepared, params, &loader, networks.gallery.as_deref(), frame_rate));
     let screen = prepared.subscribe(Delivery::Newest);
     // Files get every frame that they can take, through a queue of two seconds.
     let queue = Delivery::All { queue: 60 };
     let recorder = match &outputs.record {
-        Some(path) => {
-            let annotator = Annotator::new(networks.gallery.as_deref())?;
-            Some(Recorder { path: path.clone(), annotator, frame_rate, scenes: prepared.subscribe(queue) })
-        }
+        Some(path) => Some((Film::begin(path, networks.gallery.as_deref(), frame_rate)?, prepared.subscribe(queue))),
         None => None,
     };
     let lines = match &outputs.jsonl {
@@ -194,7 +191,7 @@ fn watch(session: Session, source: Option<Box<dyn Source>>, args: &Args) -> Resu
     let events = pipeline.events();
     let server = page.map(|page| page.serve(&pipeline)).transpose()?;
     thread::scope(|scope| {
-        let recording = recorder.map(|recorder| scope.spawn(move || recorder.run()));
+        let recording = recorder.map(|(film, scenes)| scope.spawn(move || film.record(&scenes)));
         let writing = lines.map(|(to, scenes)| scope.spawn(move || write_lines(to, &scenes)));
         let page = server.as_ref();
         let telling = scope.spawn(move || events.map(|events| tell(&events, &mut ringing, page)));
@@ -318,34 +315,6 @@ fn steer(pipeline: &Pipeline, line: &str, loader: &visavis_live::RegistryLoader)
         _ => complain("type `switch TASK NETWORK`, `networks`, `not` or `quit`"),
     }
     true
-}
-
-struct Recorder {
-    path: PathBuf,
-    annotator: Annotator,
-    frame_rate: f64,
-    scenes: Subscription,
-}
-
-impl Recorder {
-    /// The file begins with the first scene, which tells its size.
-    fn run(mut self) -> Result<()> {
-        let mut file: Option<(Mp4Writer, Duration)> = None;
-        while let Some(scene) = self.scenes.recv() {
-            let picture = self.annotator.draw(&scene);
-            if file.is_none() {
-                let writer = Mp4Writer::create(&self.path, picture.width(), picture.height(), self.frame_rate)?;
-                file = Some((writer, scene.frame.captured_at));
-            }
-            if let Some((writer, start)) = &mut file {
-                writer.write(picture, scene.frame.captured_at.saturating_sub(*start))?;
-            }
-        }
-        match file {
-            Some((writer, _)) => Ok(writer.finish()?),
-            None => bail!("{}: no frame came, nothing was recorded", self.path.display()),
-        }
-    }
 }
 
 /// A file, or standard output for `-`.

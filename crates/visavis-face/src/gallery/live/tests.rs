@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 use visavis_infer::manifest::Metric;
 
+use super::super::{AlarmId, Answer, NewAlarm};
 use super::*;
 
 fn network() -> EmbeddingId {
