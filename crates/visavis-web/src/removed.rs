@@ -13,7 +13,10 @@ const MOST: usize = 20;
 
 /// In memory only: the removal itself is done and lasts, whatever happens to this program.
 #[derive(Default)]
-pub(crate) struct Removed(Mutex<(u64, VecDeque<(u64, Instant, PersonRecord)>)>);
+pub(crate) struct Removed(Mutex<Kept>);
+
+/// The last number given, and who is kept: under which number, since when.
+type Kept = (u64, VecDeque<(u64, Instant, PersonRecord)>);
 
 impl Removed {
     /// Keeps somebody for a while, under a number.

@@ -46,7 +46,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Live(commands::live::Args),
+    Live(Box<commands::live::Args>),
     Analyze(commands::analyze::Args),
     Demo(commands::demo::Args),
     Gallery(commands::gallery::Args),

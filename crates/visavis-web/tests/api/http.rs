@@ -74,16 +74,12 @@ pub(crate) fn with_json(to: SocketAddr, method: &str, path: &str, body: &Value) 
 }
 
 /// A WebSocket, with an origin where one is given.
-pub(crate) fn socket(
-    to: SocketAddr,
-    path: &str,
-    origin: Option<&str>,
-) -> Result<WebSocket<TcpStream>, tungstenite::HandshakeError<tungstenite::ClientHandshake<TcpStream>>> {
+pub(crate) fn socket(to: SocketAddr, path: &str, origin: Option<&str>) -> Result<WebSocket<TcpStream>, String> {
     let mut request = format!("ws://{to}{path}").into_client_request().unwrap();
     if let Some(origin) = origin {
         request.headers_mut().insert("Origin", origin.parse().unwrap());
     }
     let stream = TcpStream::connect(to).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-    tungstenite::client(request, stream).map(|(socket, _)| socket)
+    tungstenite::client(request, stream).map(|(socket, _)| socket).map_err(|error| error.to_string())
 }
