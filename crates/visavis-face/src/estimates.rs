@@ -61,7 +61,7 @@ pub struct Estimates {
     /// Of each look the nearest people of the gallery, nearest first.
     looks: VecDeque<Vec<Match>>,
     similarity_looks: u32,
-    distribution: Option<Box<[f32]>>,
+    distribution: Option<Arc<[f32]>>,
 }
 
 impl Estimates {
@@ -69,7 +69,7 @@ impl Estimates {
     pub fn absorb(&mut self, findings: &Findings, nearest: Vec<Match>, params: &EstimatesParams) {
         if let Some(age) = &findings.age {
             self.age.absorb(age.years, params.age_weight);
-            self.distribution.clone_from(&age.distribution);
+            self.distribution = age.distribution.as_deref().map(Arc::from);
         }
         if let Some(female) = findings.female {
             self.female.absorb(female, params.gender_weight);
@@ -95,8 +95,8 @@ impl Estimates {
 
     /// The age classes of the last look, where the network tells them.
     #[must_use]
-    pub fn age_distribution(&self) -> Option<&[f32]> {
-        self.distribution.as_deref()
+    pub fn age_distribution(&self) -> Option<&Arc<[f32]>> {
+        self.distribution.as_ref()
     }
 
     /// Share of "female".

@@ -5,7 +5,7 @@ use std::sync::mpsc::Receiver;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use visavis_face::{Estimates, Face, FaceView, Findings, TrackId, Tracker};
+use visavis_face::{Estimates, EstimatesParams, Face, FaceView, Findings, TrackId, Tracker};
 use visavis_image::Frame;
 use visavis_infer::Task;
 
@@ -30,6 +30,8 @@ pub(crate) enum Message {
     },
     /// Another network does this task now: what the old one said is forgotten.
     Switched(Task),
+    /// From now on answers are averaged so.
+    Smooth(EstimatesParams),
     SourceEnded {
         frames: u64,
         failure: Option<String>,
@@ -50,6 +52,7 @@ struct Pending {
 pub(crate) struct Controller {
     tracker: Tracker,
     estimates: HashMap<TrackId, Estimates>,
+    smoothing: EstimatesParams,
     /// Tracks seen in the last detected frame (live).
     seen: HashSet<TrackId>,
     pending: VecDeque<Pending>,
@@ -68,6 +71,7 @@ impl Controller {
         Self {
             tracker: Tracker::new(params),
             estimates: HashMap::new(),
+            smoothing: shared.params.estimates.clone(),
             seen: HashSet::new(),
             pending: VecDeque::new(),
             stills,
@@ -102,6 +106,7 @@ impl Controller {
             Message::Recognised { job, answers } if live => self.learn(shared, &job, answers.unwrap_or_default()),
             Message::Recognised { job, answers } => self.settle(shared, &job, answers.unwrap_or_default()),
             Message::Switched(task) => self.estimates.values_mut().for_each(|estimates| estimates.reset(task)),
+            Message::Smooth(params) => self.smoothing = params,
             Message::SourceEnded { frames, failure } => {
                 shared.tell(match &failure {
                     Some(reason) => Event::SourceFailed { reason: reason.clone() },
@@ -187,7 +192,7 @@ impl Controller {
         if findings.smile.is_some() {
             shared.statistics.expression(track);
         }
-        self.estimates.entry(track).or_default().absorb(&findings, nearest, &shared.params.estimates);
+        self.estimates.entry(track).or_default().absorb(&findings, nearest, &self.smoothing);
     }
 
     /// Every frame: an answer waits until those of all earlier frames are in, so that a run repeats to the byte.

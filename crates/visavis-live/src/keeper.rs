@@ -55,6 +55,9 @@ pub struct Alarm {
     /// The face as JPEG, where alarms carry it.
     #[serde(skip)]
     pub crop: Option<Vec<u8>>,
+    /// The embedding of the look that rang.
+    #[serde(skip)]
+    pub vector: Vec<f32>,
 }
 
 fn numbers<S: serde::Serializer>(rect: &Rect, serializer: S) -> Result<S::Ok, S::Error> {
@@ -215,6 +218,7 @@ impl Keeper {
             rect,
             cause,
             crop: if self.alarm_params.crops { thumbnail(&look.frame.picture, &rect) } else { None },
+            vector: look.vector.clone(),
         })));
         Ok(())
     }

@@ -24,6 +24,7 @@ mod recognition;
 mod scene;
 mod schedule;
 mod statistics;
+mod steering;
 mod subscription;
 mod sync;
 
@@ -37,6 +38,7 @@ pub use pipeline::{Outcome, Pipeline, PipelineParams, Prepared};
 pub use scene::{Scene, SceneFace};
 pub use schedule::ScheduleParams;
 pub use statistics::{StageReport, StatisticsReport, TrackReport};
+pub use steering::Steering;
 pub use subscription::{Delivery, Subscription};
 
 use visavis_face::FaceError;

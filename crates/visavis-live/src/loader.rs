@@ -77,8 +77,7 @@ pub struct RegistryLoader {
     pub detection: EngineOptions,
     /// Engine, device and threads of each recognition worker.
     pub recognition: EngineOptions,
-    /// Input size, thresholds.
-    pub detector: DetectorParams,
+    detector: Mutex<DetectorParams>,
     /// The gallery, wherever it lies.
     pub gallery: Option<Box<dyn GalleryStore>>,
     loaded: Mutex<Option<(String, Arc<dyn Gallery>)>>,
@@ -93,10 +92,21 @@ impl RegistryLoader {
             runtime,
             detection: EngineOptions::default(),
             recognition: EngineOptions::default(),
-            detector: DetectorParams::default(),
+            detector: Mutex::default(),
             gallery: None,
             loaded: Mutex::new(None),
         }
+    }
+
+    /// Input size and thresholds of detectors.
+    #[must_use]
+    pub fn detector_params(&self) -> DetectorParams {
+        *self.detector.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// The same for detectors that are loaded from now on.
+    pub fn set_detector_params(&self, params: DetectorParams) {
+        *self.detector.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = params;
     }
 
     /// What a gallery must know of the embedding network `model`. Runs it once, to learn how long its vectors are.
@@ -161,7 +171,7 @@ impl Loader for RegistryLoader {
     fn detector(&self, model: &str) -> Result<Box<dyn Detect>, LiveError> {
         let entry = self.registry.get(model)?;
         let network = entry.load(&self.runtime, &self.detection)?;
-        let mut detector = FaceDetector::new(&entry.manifest, network, self.detector)?;
+        let mut detector = FaceDetector::new(&entry.manifest, network, self.detector_params())?;
         // The first run is the slowest by far (engines prepare for the input's shape): not to be met by a live frame.
         detector.detect(&Picture::new(64, 64))?;
         Ok(Box::new(detector))

@@ -25,7 +25,7 @@ use crate::lineup::{Choice, DetectorSlot, Lane, Lineup, Locator, Pool, RECOGNITI
 use crate::panic::caught;
 use crate::statistics::{Statistics, StatisticsReport};
 use crate::subscription::{Channel, Delivery, Subscription};
-use crate::{Event, LiveError, Loader, ScheduleParams, detection, recognition};
+use crate::{Event, LiveError, Loader, ScheduleParams, Steering, detection, recognition};
 
 /// How a pipeline runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -126,14 +126,31 @@ impl Shared {
         }
     }
 
+    /// Tells the keeper what must not get lost, so this waits for a moment where its queue is full.
+    pub(crate) fn insist(&self, note: Note) {
+        if let Some(keeper) = &self.keeper {
+            let _ = keeper.send(note);
+        }
+    }
+
+    /// Asks the loader for something.
+    pub(crate) fn request(&self, request: Request) {
+        let _ = self.requests.send(request);
+    }
+
+    /// Everything measured so far.
+    pub(crate) fn report(&self) -> StatisticsReport {
+        self.statistics.report(self.clock.now(), self.buffer.skipped(), self.buffer.len())
+    }
+
     /// Asks the loader to take a network out that fails again and again.
     pub(crate) fn give_up(&self, model: &str, failures: u32) {
-        let _ = self.requests.send(Request::GiveUp { model: model.to_owned(), failures });
+        self.request(Request::GiveUp { model: model.to_owned(), failures });
     }
 }
 
 /// What the loader thread is asked to do.
-enum Request {
+pub(crate) enum Request {
     Switch { task: Task, model: Option<String> },
     GiveUp { model: String, failures: u32 },
     Stop,
@@ -270,22 +287,18 @@ impl Pipeline {
 
     /// Asks for another network (`None`: none) for a task. Returns at once; what comes of it is an [`Event`].
     pub fn switch(&self, task: Task, model: Option<String>) {
-        let _ = self.shared.requests.send(Request::Switch { task, model });
+        self.shared.request(Request::Switch { task, model });
     }
 
     /// Says that the last alarm was about somebody else: that face is not to be taken for this person again.
     pub fn not_this_person(&self) {
-        if let Some(keeper) = &self.shared.keeper {
-            // Unlike a look it must not get lost, so this waits for a moment where the queue is full.
-            let _ = keeper.send(Note::NotThisPerson);
-        }
+        self.shared.insist(Note::NotThisPerson);
     }
 
     /// Everything measured so far.
     #[must_use]
     pub fn statistics(&self) -> StatisticsReport {
-        let (buffer, now) = (&self.shared.buffer, self.shared.clock.now());
-        self.shared.statistics.report(now, buffer.skipped(), buffer.len())
+        self.shared.report()
     }
 
     /// Asks all threads to end; returns at once. May be called from any thread, more than once.
@@ -294,16 +307,16 @@ impl Pipeline {
         let _ = self.messages.send(Message::Stop);
     }
 
+    /// A handle that steers the pipeline from elsewhere.
+    #[must_use]
+    pub fn steering(&self) -> Steering {
+        Steering::new(&self.shared, &self.messages)
+    }
+
     /// A handle that stops the pipeline from elsewhere, such as a Ctrl-C handler.
     pub fn stopper(&self) -> impl Fn() + Send + 'static {
-        // Weak, so that a handle kept beyond the end keeps nothing alive and the streams of scenes and events end.
-        let (shared, messages) = (Arc::downgrade(&self.shared), self.messages.clone());
-        move || {
-            if let Some(shared) = shared.upgrade() {
-                shared.clock.stop();
-                let _ = messages.send(Message::Stop);
-            }
-        }
+        let steering = self.steering();
+        move || steering.stop()
     }
 
     /// Waits for the end: of the source, or after [`Pipeline::stop`].

@@ -1,6 +1,7 @@
 //! What is shown for one frame: an immutable snapshot.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use visavis_face::{Estimates, Resemblance, TrackId};
 use visavis_image::{Frame, Landmarks, Rect};
@@ -35,8 +36,12 @@ pub struct SceneFace {
     pub smile: Option<f32>,
     /// Whether that counts as a smile.
     pub smiling: Option<bool>,
+    /// Probability of each year from 0 on, of the last look, where the network tells it.
+    pub ages: Option<Arc<[f32]>>,
     /// Whom it resembles.
     pub resembles: Option<Resemblance>,
+    /// Everybody whom it resembled of late, best first.
+    pub candidates: Vec<Resemblance>,
 }
 
 impl SceneFace {
@@ -57,7 +62,9 @@ impl SceneFace {
             female: estimates.and_then(Estimates::female),
             smile: estimates.and_then(Estimates::smile),
             smiling: estimates.and_then(Estimates::is_smiling),
+            ages: estimates.and_then(Estimates::age_distribution).map(Arc::clone),
             resembles: None,
+            candidates: Vec::new(),
         }
     }
 }
@@ -70,7 +77,8 @@ pub(crate) fn tell_apart(faces: &mut [SceneFace], estimates: &HashMap<TrackId, E
     if wishes.iter().all(Vec::is_empty) {
         return;
     }
-    for (face, resembles) in faces.iter_mut().zip(visavis_face::tell_apart(&wishes)) {
-        face.resembles = resembles;
+    let told = visavis_face::tell_apart(&wishes);
+    for ((face, resembles), candidates) in faces.iter_mut().zip(told).zip(wishes) {
+        (face.resembles, face.candidates) = (resembles, candidates);
     }
 }

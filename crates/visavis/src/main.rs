@@ -9,8 +9,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 mod alarms;
 mod annotate;
 mod commands;
+mod film;
 mod interrupt;
 mod options;
+mod page;
 mod place;
 mod record;
 mod samples;
@@ -45,7 +47,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Live(commands::live::Args),
+    Live(Box<commands::live::Args>),
     Analyze(commands::analyze::Args),
     Demo(commands::demo::Args),
     Gallery(commands::gallery::Args),

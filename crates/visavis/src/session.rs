@@ -71,12 +71,12 @@ impl Session {
         let mut loader = RegistryLoader::new(registry, runtime);
         loader.detection = engines.detection();
         loader.recognition = engines.recognition();
-        loader.detector = DetectorParams {
+        loader.set_detector_params(DetectorParams {
             size: networks.detector_size,
             native_size: false,
             score: networks.score,
             smallest: networks.smallest_face,
-        };
+        });
         if let Some(place) = networks.gallery.clone() {
             loader.gallery = Some(Box::new(place));
         }

@@ -79,6 +79,8 @@ impl GalleryFile {
                 return Ok(None);
             }
             let denials = change.execute("DELETE FROM denial", [])?;
+            // Who denies such an alarm later denies nothing for the new network.
+            change.execute("UPDATE alarm SET vector = NULL", [])?;
             change.execute(
                 "UPDATE meta SET network = ?1, fingerprint = ?2, length = ?3, metric = ?4, same_person = ?5,
                         token = randomblob(16)",

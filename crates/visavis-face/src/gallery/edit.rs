@@ -54,7 +54,7 @@ impl GalleryFile {
         Ok(person)
     }
 
-    /// Joins two people who are one: photos, visits and denials of `from` go to `into`, and `from` is gone.
+    /// Joins two people who are one: photos, visits, denials and alarms of `from` go to `into`, and `from` is gone.
     ///
     /// # Errors
     /// The failures of the file. Nothing happens where one of them is not there, or they are the same.
@@ -73,6 +73,7 @@ impl GalleryFile {
                 params![from.0, into.0, number],
             )?;
             change.execute("UPDATE denial SET person = ?2 WHERE person = ?1", [from.0, into.0])?;
+            change.execute("UPDATE alarm SET person = ?2 WHERE person = ?1", [from.0, into.0])?;
             change.execute(
                 "UPDATE person SET changed = ?3, watched = max(person.watched, other.watched),
                         seen = person.seen + other.seen, last_seen = nullif(max(coalesce(person.last_seen, 0),
@@ -172,7 +173,7 @@ impl GalleryFile {
         Ok(due.len())
     }
 
-    fn edit(
+    pub(super) fn edit(
         &mut self,
         doing: &'static str,
         work: impl FnOnce(&Transaction<'_>, i64) -> rusqlite::Result<usize>,
@@ -184,6 +185,6 @@ impl GalleryFile {
 }
 
 /// Marks a person as changed; 0 where they are not there.
-fn touch(change: &Transaction<'_>, person: PersonId, number: i64) -> rusqlite::Result<usize> {
+pub(super) fn touch(change: &Transaction<'_>, person: PersonId, number: i64) -> rusqlite::Result<usize> {
     change.execute("UPDATE person SET changed = ?2 WHERE id = ?1", [person.0, number])
 }

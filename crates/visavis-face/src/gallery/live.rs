@@ -97,7 +97,7 @@ impl FileGallery {
         self.state()?.search(query, k, true)
     }
 
-    fn file(&self) -> MutexGuard<'_, GalleryFile> {
+    pub(super) fn file(&self) -> MutexGuard<'_, GalleryFile> {
         self.file.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -116,7 +116,10 @@ impl FileGallery {
     }
 
     /// Does something to the file, and makes it known to searches.
-    fn change<T>(&self, work: impl FnOnce(&mut GalleryFile) -> Result<T, GalleryError>) -> Result<T, GalleryError> {
+    pub(super) fn change<T>(
+        &self,
+        work: impl FnOnce(&mut GalleryFile) -> Result<T, GalleryError>,
+    ) -> Result<T, GalleryError> {
         let mut file = self.file();
         let done = work(&mut file)?;
         self.catch_up(&file)?;
@@ -199,6 +202,10 @@ impl Gallery for FileGallery {
 
     fn forget_met_before(&self, before: i64) -> Result<usize, GalleryError> {
         self.change(|file| file.forget_met_before(before))
+    }
+
+    fn as_file(&self) -> Option<&FileGallery> {
+        Some(self)
     }
 
     fn is_met(&self, person: PersonId) -> Result<bool, GalleryError> {

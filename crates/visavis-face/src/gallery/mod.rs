@@ -11,6 +11,7 @@
 //! Vectors of different networks do not compare, so a gallery belongs to one network, its [`EmbeddingId`], until
 //! [`GalleryFile::convert`] gives it to another.
 
+mod alarms;
 mod builder;
 mod convert;
 mod edit;
@@ -19,16 +20,19 @@ mod index;
 mod live;
 mod name;
 mod people;
+mod person_record;
 pub mod rules;
 mod schema;
 mod store;
 
+pub use alarms::{AlarmEntry, AlarmId, Answer, NewAlarm};
 pub use builder::GalleryBuilder;
 pub use convert::Converted;
 pub use error::{GalleryError, VectorFault};
 pub use index::{APPROXIMATE_FROM, IndexBuilder, IndexReport, Match, Snapshot, distance, index_path, strangers_within};
 pub use live::FileGallery;
 pub use people::{PhotoSource, photos_in};
+pub use person_record::PersonRecord;
 pub use store::{Added, GalleryFile, NewPhoto, PersonSummary, Removed};
 
 use bytemuck::{Pod, Zeroable};
@@ -180,6 +184,11 @@ pub trait Gallery: Send + Sync {
     /// The failures of the store.
     fn is_met(&self, person: PersonId) -> Result<bool, GalleryError> {
         Ok(self.people()?.iter().any(|other| other.id == person && other.met))
+    }
+
+    /// The gallery as a file, where it is one: a file also keeps the list of alarms and puts back who was removed.
+    fn as_file(&self) -> Option<&FileGallery> {
+        None
     }
 
     /// The distance that photos of two different people are within in a `share` of all pairs; `None` where the gallery has

@@ -75,6 +75,19 @@ const STEPS: &[&str] = &["
         person INTEGER NOT NULL REFERENCES person (id) ON DELETE CASCADE,
         vector BLOB    NOT NULL
     ) STRICT;
+", "
+    -- Alarms that rang. time: seconds since 1970. person: whom the face was taken for; none for somebody unknown.
+    -- vector: of the look that rang, until somebody answered. crop: the face as JPEG, where alarms carry it.
+    CREATE TABLE alarm (
+        id         INTEGER PRIMARY KEY AUTOINCREMENT,
+        time       INTEGER NOT NULL,
+        person     INTEGER REFERENCES person (id) ON DELETE CASCADE,
+        similarity REAL,
+        vector     BLOB,
+        crop       BLOB,
+        answer     TEXT    NOT NULL DEFAULT 'open' CHECK (answer IN ('open', 'acknowledged', 'denied'))
+    ) STRICT;
+    CREATE INDEX alarm_person ON alarm (person);
 "];
 
 /// The format that this program writes.

@@ -181,9 +181,9 @@ fn pack(args: &PackArgs) -> Result<()> {
         complain(note);
     }
     let networks = NetworkArgs { detector: args.detector.clone(), ..NetworkArgs::default() };
-    let mut session = Session::open(&args.engines, &networks)?;
-    session.loader.detector =
-        DetectorParams { size: args.detector_size, native_size: false, score: args.score, smallest: 0.0 };
+    let session = Session::open(&args.engines, &networks)?;
+    let params = DetectorParams { size: args.detector_size, native_size: false, score: args.score, smallest: 0.0 };
+    session.loader.set_detector_params(params);
     let detector = &session.choice.detector;
     let workers = args.workers.unwrap_or_else(cores).max(1);
     // A detector without keypoints gets some: faces are aligned by them here as live does it.

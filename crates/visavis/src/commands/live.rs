@@ -13,23 +13,27 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 use visavis_infer::Task;
 use visavis_live::{Delivery, Event, Loader, Outcome, Pacing, Pipeline, PipelineParams, Prepared, Subscription};
-use visavis_video::{Mp4Writer, Pace, Source};
+use visavis_video::{Pace, Source};
+use visavis_web::Server;
 
 use crate::alarms::{AlarmArgs, AlarmOutputs};
-use crate::annotate::Annotator;
+use crate::film::Film;
 use crate::interrupt;
 use crate::options::{EngineArgs, NetworkArgs, SourceArgs, complain, cores};
+use crate::page::{Opening, PageArgs};
 use crate::place::GalleryPlace;
 use crate::record::SceneRecord;
 use crate::session::Session;
 
 /// Watch a camera, a film or a picture, live
 ///
-/// A status line tells what is seen. While it runs, lines typed on standard input steer it:
+/// It serves a page that shows the picture and steers everything, and prints its address. A status line tells what is seen.
+/// While it runs, lines typed on standard input steer it:
 /// `switch TASK NETWORK` (or `none`), `networks`, `not` (the last alarm was about somebody else), `quit`.
 #[derive(Parser)]
 #[command(after_help = "Examples:
-  visavis live                                   the first webcam
+  visavis live                                   the first webcam; the page is at http://127.0.0.1:8080/
+  visavis live --listen 0.0.0.0:8080             a page for the whole network, behind a token
   visavis live film.mp4 --repeat
   visavis live camera:1 --jsonl - --gallery people.gallery
   ffmpeg -i rtsp://… -f mjpeg - | visavis live -
@@ -39,8 +43,9 @@ use crate::session::Session;
   visavis live camera:1 --gallery postgres://visavis@db/faces         several cameras, one gallery")]
 pub(crate) struct Args {
     /// Film, GIF, picture, folder, `camera:0`, `-` (standard input) or `virtual:PATH`
-    #[arg(default_value = "camera:0")]
-    source: String,
+    ///
+    /// Without one: the first camera, or, if there is none, whatever is chosen on the page.
+    source: Option<String>,
     #[command(flatten)]
     reading: SourceArgs,
     #[command(flatten)]
@@ -51,8 +56,13 @@ pub(crate) struct Args {
     running: RunningArgs,
     #[command(flatten)]
     outputs: OutputArgs,
+    #[command(flatten, next_help_heading = "The page")]
+    page: PageArgs,
     #[command(flatten, next_help_heading = "Alarms and a gallery that grows")]
     alarms: AlarmArgs,
+    /// Begin a new gallery where the one that --gallery names is not there
+    #[arg(long)]
+    new_gallery: bool,
 }
 
 /// How a live run behaves.
@@ -84,16 +94,38 @@ pub(crate) struct OutputArgs {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    if args.source == "-" && args.outputs.jsonl.as_deref() != Some("-") {
+    if args.is_piped() && args.outputs.jsonl.as_deref() != Some("-") {
         complain("reading pictures from standard input; steering by typed lines is off");
     }
     let session = Session::open(&args.engines, &args.networks)?;
-    if args.alarms.grow {
+    if args.alarms.grow || args.new_gallery {
         make_gallery(&session, args.networks.gallery.as_ref())?;
     }
-    let source = visavis_video::open(&args.source, &args.reading.open_options())?;
+    let source = args.open_source()?;
     let outcome = watch(session, source, args)?;
     finish(&outcome)
+}
+
+impl Args {
+    fn is_piped(&self) -> bool {
+        self.source.as_deref() == Some("-")
+    }
+
+    /// The named source. Where none was named and there is no camera, none: the page chooses one.
+    fn open_source(&self) -> Result<Option<Box<dyn Source>>> {
+        let options = self.reading.open_options();
+        match &self.source {
+            Some(spec) => Ok(Some(visavis_video::open(spec, &options)?)),
+            None => match visavis_video::open("camera:0", &options) {
+                Ok(camera) => Ok(Some(camera)),
+                Err(error) if self.page.is_wanted() => {
+                    complain(&format!("{error}\nchoose a source on the page"));
+                    Ok(None)
+                }
+                Err(error) => Err(error.into()),
+            },
+        }
+    }
 }
 
 /// A run that ended well, or what ended it.
@@ -118,14 +150,22 @@ pub(crate) fn live_params(session: &Session, source: &dyn Source, running: &Runn
 
 /// A gallery that is to grow may begin with nobody.
 fn make_gallery(session: &Session, place: Option<&GalleryPlace>) -> Result<()> {
-    let place = place.context("--grow adds people to a gallery: name it with --gallery")?;
-    let similarity = session.choice.similarity.as_deref().context("--grow needs a network for similarity")?;
+    let place = place.context("--grow and --new-gallery need a gallery: name it with --gallery")?;
+    let similarity = session.choice.similarity.as_deref().context("a gallery needs a network for similarity")?;
     Ok(place.make(&session.loader.embedding_id(similarity)?)?)
 }
 
-fn watch(session: Session, source: Box<dyn Source>, args: &Args) -> Result<Outcome> {
-    let Args { networks, running, outputs, alarms, .. } = args;
+fn watch(session: Session, source: Option<Box<dyn Source>>, args: &Args) -> Result<Outcome> {
+    let Args { networks, running, outputs, alarms, page, .. } = args;
+    let (page, source) = if page.is_wanted() {
+        let (page, source) = Opening::new(page, source, running.mirror, args.reading.open_options())?;
+        (Some(page), source)
+    } else {
+        (None, source.context("there is no source")?)
+    };
     let mut params = live_params(&session, source.as_ref(), running);
+    // A source that can be switched mirrors by itself, each source as befits it.
+    params.mirror &= page.is_none();
     if networks.gallery.is_some() {
         (params.alarm, params.growth) = (Some(alarms.alarm()), alarms.growth());
     }
@@ -133,15 +173,13 @@ fn watch(session: Session, source: Box<dyn Source>, args: &Args) -> Result<Outco
     let gallery = session.gallery()?;
     let frame_rate = source.info().frame_rate.unwrap_or(30.0);
     let loader = Arc::new(session.loader);
-    let mut prepared = Prepared::new(params, Arc::clone(&loader) as Arc<dyn Loader>)?;
+    let mut prepared = Prepared::new(params.clone(), Arc::clone(&loader) as Arc<dyn Loader>)?;
+    let page = page.map(|page| page.subscribe(&mut prepared, params, &loader, gallery.clone(), frame_rate));
     let screen = prepared.subscribe(Delivery::Newest);
     // Files get every frame that they can take, through a queue of two seconds.
     let queue = Delivery::All { queue: 60 };
     let recorder = match &outputs.record {
-        Some(path) => {
-            let annotator = Annotator::new(gallery);
-            Some(Recorder { path: path.clone(), annotator, frame_rate, scenes: prepared.subscribe(queue) })
-        }
+        Some(path) => Some((Film::begin(path, gallery, frame_rate), prepared.subscribe(queue))),
         None => None,
     };
     let lines = match &outputs.jsonl {
@@ -151,14 +189,21 @@ fn watch(session: Session, source: Box<dyn Source>, args: &Args) -> Result<Outco
     let mut pipeline = prepared.start(source)?;
     interrupt::stops(&pipeline)?;
     let (events, lost) = (pipeline.events(), &AtomicBool::new(false));
+    let server = page.map(|page| page.serve(&pipeline)).transpose()?;
     thread::scope(|scope| {
-        let recording = recorder.map(|recorder| scope.spawn(move || recorder.run()));
+        let recording = recorder.map(|(film, scenes)| scope.spawn(move || film.record(&scenes)));
         let writing = lines.map(|(to, scenes)| scope.spawn(move || write_lines(to, &scenes)));
-        let telling = scope.spawn(move || events.map(|events| tell(&events, &mut ringing, lost)));
+        let page = server.as_ref();
+        let telling = scope.spawn(move || events.map(|events| tell(&events, &mut ringing, lost, page)));
         // Standard input is read by a thread that nobody waits for: it ends with the program.
-        let typed = (args.source != "-").then(typed_lines);
-        show(&pipeline, &screen, running.seconds, typed.as_ref(), &loader, lost);
+        let typed = (!args.is_piped()).then(typed_lines);
+        // What is shown is measured where people look.
+        let measures = page.is_none();
+        show(&pipeline, &screen, running.seconds, typed.as_ref(), &loader, lost, measures);
         pipeline.stop();
+        if let Some(page) = page {
+            page.release_source();
+        }
         let outcome = pipeline.join();
         drop(screen);
         for thread in [recording, writing].into_iter().flatten() {
@@ -173,8 +218,11 @@ fn watch(session: Session, source: Box<dyn Source>, args: &Args) -> Result<Outco
 }
 
 /// Says what happens; `lost`: whether the gallery is.
-fn tell(events: &Receiver<Event>, ringing: &mut AlarmOutputs, lost: &AtomicBool) {
+fn tell(events: &Receiver<Event>, ringing: &mut AlarmOutputs, lost: &AtomicBool, page: Option<&Server>) {
     for event in events {
+        if let Some(page) = page {
+            page.tell(&event);
+        }
         match &event {
             Event::Alarm(alarm) => ringing.ring(alarm),
             Event::GalleryFailed { .. } => lost.store(true, Ordering::Relaxed),
@@ -205,11 +253,14 @@ fn show(
     typed: Option<&Receiver<String>>,
     loader: &visavis_live::RegistryLoader,
     lost: &AtomicBool,
+    measures: bool,
 ) {
     let terminal = std::io::stderr().is_terminal();
     let (started, mut said) = (Instant::now(), Instant::now());
     while let Some(scene) = screen.recv() {
-        screen.shown(&scene);
+        if measures {
+            screen.shown(&scene);
+        }
         if seconds.is_some_and(|seconds| started.elapsed().as_secs_f64() >= seconds) {
             return;
         }
@@ -270,34 +321,6 @@ fn steer(pipeline: &Pipeline, line: &str, loader: &visavis_live::RegistryLoader)
         _ => complain("type `switch TASK NETWORK`, `networks`, `not` or `quit`"),
     }
     true
-}
-
-struct Recorder {
-    path: PathBuf,
-    annotator: Annotator,
-    frame_rate: f64,
-    scenes: Subscription,
-}
-
-impl Recorder {
-    /// The file begins with the first scene, which tells its size.
-    fn run(mut self) -> Result<()> {
-        let mut file: Option<(Mp4Writer, Duration)> = None;
-        while let Some(scene) = self.scenes.recv() {
-            let picture = self.annotator.draw(&scene);
-            if file.is_none() {
-                let writer = Mp4Writer::create(&self.path, picture.width(), picture.height(), self.frame_rate)?;
-                file = Some((writer, scene.frame.captured_at));
-            }
-            if let Some((writer, start)) = &mut file {
-                writer.write(picture, scene.frame.captured_at.saturating_sub(*start))?;
-            }
-        }
-        match file {
-            Some((writer, _)) => Ok(writer.finish()?),
-            None => bail!("{}: no frame came, nothing was recorded", self.path.display()),
-        }
-    }
 }
 
 /// A file, or standard output for `-`.

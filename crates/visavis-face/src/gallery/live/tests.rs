@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 use visavis_infer::manifest::Metric;
 
+use super::super::{AlarmId, Answer, NewAlarm};
 use super::*;
 
 fn network() -> EmbeddingId {
@@ -163,4 +164,53 @@ proptest! {
         let fresh = FileGallery::open(&path, &network()).unwrap();
         prop_assert_eq!(gallery.search(&[query.0, query.1], 9).unwrap(), fresh.search(&[query.0, query.1], 9).unwrap());
     }
+}
+
+#[test]
+fn who_was_removed_can_be_put_back_with_everything() {
+    let (_folder, _, gallery) = opened();
+    let ada = gallery.watch("Ada", true).unwrap();
+    gallery.deny(ada, &[9.0, 9.0]).unwrap();
+    let record = gallery.person_record(ada).unwrap().unwrap();
+    gallery.remove_person("Ada").unwrap();
+    assert_eq!(names(&gallery, 0.0, 0.0), ["Grace"]);
+    assert_eq!(gallery.person_record(ada).unwrap(), None);
+    let back = gallery.restore(&record).unwrap();
+    assert_ne!(back, ada, "a number is never given again");
+    assert_eq!(names(&gallery, 0.0, 0.0), ["Ada", "Grace"]);
+    assert_eq!(gallery.person_record(back).unwrap().unwrap(), record);
+    assert!(gallery.people().unwrap()[0].watched);
+    assert!(matches!(gallery.restore(&record), Err(GalleryError::NameTaken { .. })));
+    assert_eq!(gallery.photos(back).unwrap().len(), 2);
+}
+
+#[test]
+fn alarms_are_kept_answered_and_gone_with_the_person() {
+    let (_folder, path, gallery) = opened();
+    let ada = gallery.people().unwrap()[0].id;
+    let vector = [0.4, 0.0];
+    let alarm = NewAlarm { time: 7, person: Some(ada), similarity: Some(0.75), vector: &vector, crop: Some(b"x") };
+    let first = gallery.record_alarm(&alarm).unwrap().unwrap();
+    let unknown =
+        gallery.record_alarm(&NewAlarm { person: None, similarity: None, crop: None, ..alarm }).unwrap().unwrap();
+    assert_eq!(gallery.record_alarm(&NewAlarm { person: Some(PersonId(99)), ..alarm }).unwrap(), None);
+    let list = gallery.alarms(None, 9).unwrap();
+    assert_eq!(list.iter().map(|alarm| alarm.id).collect::<Vec<_>>(), [unknown, first]);
+    assert_eq!((list[1].person.clone(), list[1].similarity), (Some((ada, "Ada".into())), Some(0.75)));
+    assert_eq!((list[1].answer, list[1].has_crop, list[0].person.is_none()), (Answer::Open, true, true));
+    assert_eq!(gallery.alarms(Some(unknown), 9).unwrap().len(), 1);
+    assert_eq!(gallery.alarm_crop(first).unwrap().as_deref(), Some(&b"x"[..]));
+    assert!(gallery.answer_alarm(unknown, Answer::Acknowledged).unwrap());
+    assert!(!gallery.answer_alarm(AlarmId(99), Answer::Acknowledged).unwrap());
+    // It was somebody else: that face is not taken for Ada again, here and after a restart.
+    assert_eq!(names(&gallery, 0.45, 0.0)[0], "Ada");
+    assert!(gallery.answer_alarm(first, Answer::Denied).unwrap());
+    assert_eq!(names(&gallery, 0.45, 0.0), ["Grace"]);
+    drop(gallery);
+    let gallery = FileGallery::open(&path, &network()).unwrap();
+    let answers: Vec<Answer> = gallery.alarms(None, 9).unwrap().iter().map(|alarm| alarm.answer).collect();
+    assert_eq!(answers, [Answer::Acknowledged, Answer::Denied]);
+    assert_eq!(names(&gallery, 0.45, 0.0), ["Grace"]);
+    gallery.remove_person("Ada").unwrap();
+    assert_eq!(gallery.alarms(None, 9).unwrap().len(), 1);
 }

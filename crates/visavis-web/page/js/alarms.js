@@ -1,0 +1,136 @@
+// Alarms: a banner and a sound when one rings, and the list of all.
+
+import { alarmCrop, api } from "./api.js";
+import { $, ago, h, icon, percent } from "./dom.js";
+import { face } from "./gallery.js";
+import { attempt } from "./notice.js";
+import { preferences, remember } from "./preferences.js";
+
+const MOST_SHOWN = 3;
+
+/** Two soft tones, no file. */
+class Bell {
+  #context;
+
+  ring() {
+    if (!preferences.sound) return;
+    this.#context ??= new AudioContext();
+    // A browser lets a page sound only after somebody touched it.
+    this.#context.resume().catch(() => {});
+    const start = this.#context.currentTime;
+    for (const [at, pitch] of [[0, 880], [0.22, 660], [0.6, 880], [0.82, 660]]) {
+      const [tone, volume] = [this.#context.createOscillator(), this.#context.createGain()];
+      tone.type = "sine";
+      tone.frequency.value = pitch;
+      volume.gain.setValueAtTime(0, start + at);
+      volume.gain.linearRampToValueAtTime(0.25, start + at + 0.02);
+      volume.gain.exponentialRampToValueAtTime(0.001, start + at + 0.4);
+      tone.connect(volume).connect(this.#context.destination);
+      tone.start(start + at);
+      tone.stop(start + at + 0.45);
+    }
+  }
+}
+
+export class Alarms {
+  id = "alarms";
+  label = "Alarms";
+  #root = null;
+  #panels;
+  #ringing;
+  #keeps = false;
+  #bell = new Bell();
+  /** Banners by the number of their alarm. */
+  #banners = new Map();
+
+  constructor(panels, ringing) {
+    this.#panels = panels;
+    this.#ringing = ringing;
+  }
+
+  show(root) {
+    this.#root = root;
+    this.changed();
+  }
+
+  hide() {
+    this.#root = null;
+  }
+
+  status(status) {
+    const keeps = Boolean(status.gallery?.keeps_alarms);
+    if (keeps !== this.#keeps) {
+      this.#keeps = keeps;
+      this.changed();
+    }
+  }
+
+  /** An alarm rings. */
+  ring(alarm) {
+    this.#bell.ring();
+    this.#ringing.add(alarm.track);
+    const banner = h("div", { class: "alarm" },
+      alarm.person !== null && face(alarm.person, alarm.name),
+      h("div", {}, h("b", {}, alarm.name ?? "Somebody unknown"), h("small", {}, alarm.similarity === null ? "is here" : `is here · ${percent(alarm.similarity)}`)),
+      h("div", { class: "row" },
+        alarm.person !== null && h("button", { onclick: () => this.#answer(alarm.id, "denied") }, "Not this person"),
+        h("button", { class: "main", onclick: () => this.#answer(alarm.id, "acknowledged") }, "Acknowledge")));
+    const key = alarm.id ?? `face ${alarm.track}`;
+    this.#banners.set(key, { banner, track: alarm.track });
+    $("banner").prepend(banner);
+    while ($("banner").children.length > MOST_SHOWN) $("banner").lastChild.remove();
+    this.changed();
+  }
+
+  /** Reads the list again. */
+  async changed() {
+    if (!this.#keeps) return this.#render([]);
+    await attempt(async () => {
+      const alarms = await api.get("alarms");
+      this.#panels.count("alarms", alarms.filter((alarm) => alarm.answer === "open").length);
+      // Answered on another page.
+      for (const alarm of alarms) if (alarm.answer !== "open") this.#drop(alarm.id);
+      this.#render(alarms);
+    });
+  }
+
+  async #answer(id, answer) {
+    if (id === null) return [...this.#banners.keys()].forEach((key) => this.#drop(key));
+    await attempt(() => api.patch(`alarms/${id}`, { answer }));
+    this.#drop(id);
+  }
+
+  #drop(id) {
+    const shown = this.#banners.get(id);
+    if (!shown) return;
+    shown.banner.remove();
+    this.#banners.delete(id);
+    this.#ringing.delete(shown.track);
+  }
+
+  #render(alarms) {
+    if (!this.#root) return;
+    const sound = h("input", { type: "checkbox", checked: preferences.sound });
+    sound.addEventListener("change", () => {
+      remember({ sound: sound.checked });
+      this.#bell.ring();
+    });
+    const none = this.#keeps ? "No alarm has rung. Watch somebody of the gallery, and one rings when they are seen."
+      : "Alarms need a gallery: start visavis with --gallery FILE.";
+    this.#root.replaceChildren(
+      h("label", { class: "toggle" }, h("span", { class: "row" }, icon("bell"), "Sound"), sound),
+      alarms.length ? h("ul", { class: "log" }, alarms.map((alarm) => this.#entry(alarm))) : h("p", { class: "empty" }, none));
+  }
+
+  #entry(alarm) {
+    const open = alarm.answer === "open";
+    const said = { open: "", acknowledged: " · acknowledged", denied: " · was somebody else" }[alarm.answer];
+    const like = alarm.similarity === null ? "" : ` · ${percent(alarm.similarity)}`;
+    const picture = alarm.has_crop ? h("img", { src: alarmCrop(alarm.id), alt: "" }) : alarm.person !== null ? face(alarm.person, alarm.name) : h("span", { class: "blank" });
+    return h("li", { class: open ? "card open" : "card" }, picture,
+      h("div", { class: "what" }, h("b", {}, alarm.name ?? "Somebody unknown"), h("small", { title: new Date(alarm.time * 1000).toLocaleString() }, `${ago(alarm.time)}${like}${said}`)),
+      open && h("div", { class: "buttons" },
+        h("button", { class: "main", onclick: () => this.#answer(alarm.id, "acknowledged") }, "Acknowledge"),
+        alarm.person !== null && h("button", { onclick: () => this.#answer(alarm.id, "denied") }, "Not them")));
+  }
+}

@@ -1,0 +1,219 @@
+// The people of the gallery: browse, enrol, rename, merge, watch, remove, search by photo.
+
+import { api, photo, portrait } from "./api.js";
+import { ago, h, icon, percent } from "./dom.js";
+import { askName, attempt, notice } from "./notice.js";
+
+const PAGE = 60;
+
+/** The photo of somebody; a blank where there is none. */
+export function face(person, name) {
+  const image = h("img", { src: portrait(person), alt: "", loading: "lazy", width: 96, height: 96 });
+  image.addEventListener("error", () => image.replaceWith(h("span", { class: "blank", "aria-label": `No photo of ${name}` })));
+  return image;
+}
+
+/** People with a bar for how much they resemble a face. */
+export const resembling = (people) => h("ul", { class: "found" }, people.map((found) => {
+  const bar = h("i");
+  bar.style.width = percent(found.similarity).replace(" ", "");
+  return h("li", {}, face(found.person, found.name), h("span", { class: "name" }, found.name, found.same_person && h("small", {}, " · recognised")),
+    h("span", { class: "number" }, percent(found.similarity)), h("span", { class: "meter" }, bar));
+}));
+
+/** Enrols photos one after the other, and says what came of it. */
+async function enrol(name, files) {
+  let added = 0;
+  for (const file of files) {
+    try {
+      const done = await api.upload(`people?name=${encodeURIComponent(name)}&file=${encodeURIComponent(file.name)}`, file);
+      added += done.photos;
+    } catch (error) {
+      notice(`${file.name}: ${error.message}`, { bad: true });
+    }
+  }
+  if (added) notice(added === 1 ? `${name}: one photo added` : `${name}: ${added} photos added`);
+}
+
+/** The name that a photo's file name tells: Ada_Lovelace_2.jpg is Ada Lovelace. */
+const nameOf = (file) => file.name.replace(/\.[^.]+$/, "").replace(/[_ -]*\(?\d*\)?$/, "").replaceAll("_", " ").trim();
+
+/** A place to drop photos, or to click on. */
+function drop(text, hint, take) {
+  const input = h("input", { type: "file", accept: "image/*", multiple: true, hidden: true });
+  input.addEventListener("change", () => {
+    if (input.files.length) take([...input.files]);
+    input.value = "";
+  });
+  const zone = h("button", { class: "drop", type: "button", onclick: () => input.click() }, h("b", {}, text), h("span", {}, hint), input);
+  zone.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    zone.classList.add("over");
+  });
+  zone.addEventListener("dragleave", () => zone.classList.remove("over"));
+  zone.addEventListener("drop", (event) => {
+    event.preventDefault();
+    zone.classList.remove("over");
+    const files = [...event.dataTransfer.files].filter((file) => file.type.startsWith("image/"));
+    if (files.length) take(files);
+  });
+  return zone;
+}
+
+export class Gallery {
+  id = "gallery";
+  label = "Gallery";
+  #root = null;
+  #gallery = null;
+  #query = "";
+  #watched = false;
+  #shown = PAGE;
+  #person = null;
+
+  show(root) {
+    this.#root = root;
+    this.#refresh();
+  }
+
+  hide() {
+    this.#root = null;
+    this.#person = null;
+  }
+
+  status(status) {
+    const first = !this.#gallery;
+    this.#gallery = status.gallery;
+    if (first) this.#refresh();
+  }
+
+  /** Reads again what is shown. */
+  changed() {
+    this.#refresh();
+  }
+
+  #refresh() {
+    if (!this.#root) return;
+    if (!this.#gallery) {
+      this.#root.replaceChildren(h("div", { class: "empty" }, h("p", {}, "visavis runs without a gallery."),
+        h("p", {}, "Start it with --gallery FILE to compare faces with people, and to keep them.")));
+    } else attempt(() => (this.#person === null ? this.#list() : this.#detail(this.#person)));
+  }
+
+  async #list() {
+    const query = `people?name=${encodeURIComponent(this.#query)}&watched=${this.#watched}&limit=${this.#shown}`;
+    const { total, people } = await api.get(query);
+    if (!this.#root || this.#person !== null) return;
+    // The field keeps its place and what is typed.
+    if (!this.#root.querySelector(".people-list")) this.#root.replaceChildren(...this.#frame());
+    const nobody = this.#query || this.#watched ? "Nobody fits." : "Nobody is here yet. Click a face in the picture, or drop photos below.";
+    this.#root.querySelector(".people-list").replaceChildren(
+      total ? h("div", { class: "people" }, people.map((person) => this.#tile(person))) : h("p", { class: "empty" }, nobody),
+      total > people.length && h("button", { onclick: () => { this.#shown += PAGE; this.#refresh(); } }, `Show more (${total - people.length})`));
+    this.#root.querySelector(".total").textContent = total === 1 ? "1 person" : `${total} people`;
+  }
+
+  #frame() {
+    const field = h("input", { type: "search", placeholder: "Search by name", "aria-label": "Search by name", value: this.#query });
+    field.addEventListener("input", () => {
+      this.#query = field.value;
+      this.#refresh();
+    });
+    const watched = h("input", { type: "checkbox", checked: this.#watched });
+    watched.addEventListener("change", () => {
+      this.#watched = watched.checked;
+      this.#refresh();
+    });
+    return [
+      h("div", { class: "group" }, field,
+        h("div", { class: "row apart" }, h("span", { class: "quiet total" }), h("label", { class: "row quiet" }, watched, "Watched only"))),
+      h("div", { class: "group people-list" }),
+      this.#gallery.grows && h("p", { class: "quiet" }, "This gallery grows: everyone who is seen well is added."),
+      h("div", { class: "group" },
+        drop("Add people", "Drop photos here: each is named after its file", (files) => this.#enrolNew(files)),
+        drop("Who is this?", "Drop a photo to search by it", ([file]) => this.#search(file))),
+      h("div", { class: "group results" }),
+    ];
+  }
+
+  #tile(person) {
+    return h("button", { class: "person", onclick: () => this.#openPerson(person.id), "aria-label": `${person.name}, ${person.photos} photos${person.watched ? ", watched" : ""}` },
+      face(person.id, person.name), h("span", {}, person.name),
+      person.watched && h("i", { class: "watched" }, icon("bell", 14)));
+  }
+
+  #openPerson(id) {
+    this.#person = id;
+    this.#refresh();
+  }
+
+  #back() {
+    this.#person = null;
+    this.#root?.replaceChildren();
+    this.#refresh();
+  }
+
+  async #enrolNew(files) {
+    if (files.length === 1) {
+      const name = await askName("Who is on this photo?", { value: nameOf(files[0]), action: "Add" });
+      if (name) await enrol(name, files);
+    } else for (const file of files) await enrol(nameOf(file) || "Unnamed", [file]);
+  }
+
+  async #search(file) {
+    await attempt(async () => {
+      const found = await api.upload("people/search", file);
+      this.#root?.querySelector(".results")?.replaceChildren(h("h3", {}, "Resembles most"), found.length ? resembling(found) : h("p", { class: "quiet" }, "Nobody is in the gallery."));
+      this.#root?.querySelector(".results")?.scrollIntoView({ block: "nearest" });
+    });
+  }
+
+  async #detail(id) {
+    const { people } = await api.get("people?limit=200");
+    let person = people.find((other) => other.id === id);
+    // A large gallery is read on until they are found.
+    for (let offset = people.length; !person && offset; ) {
+      const more = await api.get(`people?limit=200&offset=${offset}`);
+      person = more.people.find((other) => other.id === id);
+      offset = more.people.length ? offset + more.people.length : 0;
+    }
+    if (!this.#root || this.#person !== id) return;
+    if (!person) return this.#back();
+    const photos = this.#gallery.keeps_alarms ? await api.get(`people/${id}/photos`).catch(() => []) : [];
+    if (!this.#root || this.#person !== id) return;
+    const watch = h("input", { type: "checkbox", checked: person.watched });
+    watch.addEventListener("change", () => attempt(() => api.patch(`people/${id}`, { watched: watch.checked })));
+    const seen = person.seen ? `seen ${person.seen === 1 ? "once" : `${person.seen} times`}, last ${ago(person.last_seen)}` : null;
+    const others = people.filter((other) => other.id !== id);
+    const into = h("select", { "aria-label": "The same person as" }, h("option", { value: "" }, "Is the same person as …"),
+      others.map((other) => h("option", { value: other.id }, other.name)));
+    into.addEventListener("change", () => into.value && attempt(async () => {
+      await api.post(`people/${id}/merge`, { into: Number(into.value) });
+      this.#openPerson(Number(into.value));
+    }));
+    this.#root.replaceChildren(
+      h("button", { class: "plain", onclick: () => this.#back() }, icon("back"), "All people"),
+      h("div", { class: "head" }, face(id, person.name),
+        h("div", {}, h("b", {}, person.name), h("p", { class: "quiet" }, person.photos === 1 ? "1 photo" : `${person.photos} photos`, person.met && ", a visitor"), seen && h("p", { class: "quiet" }, seen))),
+      photos.length > 1 && h("div", { class: "portraits" }, photos.map((each) => h("img", { src: photo(each), alt: `Photo of ${person.name}`, loading: "lazy" }))),
+      h("label", { class: "toggle card" }, h("span", {}, h("b", {}, "Watch"), h("small", {}, " · an alarm rings when they are seen")), watch),
+      drop("Add photos", `of ${person.name}`, (files) => enrol(person.name, files)),
+      others.length > 0 && into,
+      h("div", { class: "actions" },
+        h("button", { onclick: () => this.#rename(person) }, "Rename"),
+        h("button", { class: "danger", onclick: () => this.#remove(person) }, "Remove")));
+  }
+
+  async #rename(person) {
+    const name = await askName("Rename", { value: person.name });
+    if (name && name !== person.name) await attempt(() => api.patch(`people/${person.id}`, { name }));
+  }
+
+  async #remove(person) {
+    await attempt(async () => {
+      const { undo, undo_seconds } = await api.remove(`people/${person.id}`);
+      this.#back();
+      const put = () => attempt(() => api.post("people/undo", { undo }));
+      notice(`${person.name} is removed`, undo === null ? {} : { action: { label: "Undo", run: put, seconds: Math.min(undo_seconds, 20) } });
+    });
+  }
+}

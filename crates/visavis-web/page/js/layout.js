@@ -1,0 +1,56 @@
+// Where plates stand beside their faces: inside the picture, clear of one another and of other faces. Pure geometry.
+
+const overlap = (a, b) => {
+  const width = Math.min(a.x + a.width, b.x + b.width) - Math.max(a.x, b.x);
+  const height = Math.min(a.y + a.height, b.y + b.height) - Math.max(a.y, b.y);
+  return width > 0 && height > 0 ? width * height : 0;
+};
+
+/** The places that a plate of `size` may have around `face`, best first. */
+function spots(face, size, gap, kind) {
+  const middle = { x: face.x + (face.width - size.width) / 2, y: face.y + (face.height - size.height) / 2 };
+  const below = { x: middle.x, y: face.y + face.height + gap };
+  const above = { x: middle.x, y: face.y - size.height - gap };
+  const right = { x: face.x + face.width + gap, y: middle.y };
+  const left = { x: face.x - size.width - gap, y: middle.y };
+  const rightTop = { x: right.x, y: face.y };
+  const leftTop = { x: left.x, y: face.y };
+  const rightBottom = { x: right.x, y: face.y + face.height - size.height };
+  const leftBottom = { x: left.x, y: face.y + face.height - size.height };
+  return kind === "label"
+    ? [below, above, rightBottom, leftBottom]
+    : [rightTop, leftTop, right, left, rightBottom, leftBottom, above, below];
+}
+
+/** Places plates. `wishes` are { key, face, size, kind }, most important first; `held` maps keys to the spot of the last time
+ *  and is brought up to date. Answers a map from keys to { x, y, width, height }; a plate without room is left out. */
+export function place(wishes, faces, bounds, held, gap) {
+  const placed = new Map();
+  const taken = [];
+  for (const { key, face, size, kind } of wishes) {
+    let best;
+    for (const [number, spot] of spots(face, size, gap, kind).entries()) {
+      const box = {
+        x: Math.min(Math.max(spot.x, bounds.x), bounds.x + bounds.width - size.width),
+        y: Math.min(Math.max(spot.y, bounds.y), bounds.y + bounds.height - size.height),
+        width: size.width,
+        height: size.height,
+      };
+      const area = size.width * size.height;
+      const moved = Math.hypot(box.x - spot.x, box.y - spot.y) / Math.hypot(size.width, size.height);
+      const onPlates = taken.reduce((sum, other) => sum + overlap(box, other), 0) / area;
+      const onFaces = faces.reduce((sum, other) => sum + overlap(box, other) * (other === face ? 1.5 : 1), 0) / area;
+      // Staying is worth a little, so that plates do not jump about.
+      const cost = onPlates * 8 + onFaces * 4 + moved * 2 + number * 0.06 - (held.get(key) === number ? 0.25 : 0);
+      if (!best || cost < best.cost) best = { cost, box, number, crowded: onPlates > (kind === "card" ? 0.01 : 0.1) || (kind === "card" && (onFaces > 0.25 || moved > 0.6)) };
+    }
+    if (!best || best.crowded) {
+      held.delete(key);
+      continue;
+    }
+    held.set(key, best.number);
+    taken.push(best.box);
+    placed.set(key, best.box);
+  }
+  return placed;
+}

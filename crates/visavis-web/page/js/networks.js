@@ -1,0 +1,90 @@
+// Which network does what, and switching to another.
+
+import { api } from "./api.js";
+import { h } from "./dom.js";
+import { attempt } from "./notice.js";
+
+const TASKS = [
+  ["detection", "Finds faces"], ["keypoints", "Finds keypoints"], ["age", "Tells age"], ["gender", "Tells gender"],
+  ["smile", "Tells smiles"], ["similarity", "Compares faces"],
+];
+
+const size = (bytes) => (bytes >= 1e6 ? `${(bytes / 1e6).toFixed(1)} MB` : `${Math.round(bytes / 1e3)} KB`);
+
+export class Networks {
+  id = "networks";
+  label = "Networks";
+  #networks = null;
+  #status = null;
+  #stages = {};
+  #root = null;
+  #open = new Set();
+
+  async show(root) {
+    this.#root = root;
+    this.#networks ??= await api.get("networks");
+    this.#render();
+  }
+
+  hide() {
+    this.#root = null;
+  }
+
+  /** Takes in what runs. */
+  status(status) {
+    this.#status = status;
+    this.#render();
+  }
+
+  /** Takes in what is measured. */
+  statistics(statistics) {
+    this.#stages = statistics.stages;
+    for (const place of this.#root?.querySelectorAll("[data-speed]") ?? []) place.textContent = this.#speed(place.dataset.speed);
+  }
+
+  #speed(stage) {
+    const measured = this.#stages[stage];
+    return measured?.per_second ? `${measured.per_second.toFixed(0)}/s · ${measured.p50_ms.toFixed(1)} ms` : "";
+  }
+
+  #render() {
+    if (!this.#root || !this.#networks || !this.#status) return;
+    const focused = document.activeElement?.dataset?.choice;
+    this.#root.replaceChildren(...TASKS.map(([task, label]) => this.#task(task, label)));
+    if (focused) this.#root.querySelector(`[data-choice="${CSS.escape(focused)}"]`)?.focus();
+  }
+
+  #task(task, label) {
+    const now = this.#status.tasks[task];
+    const known = this.#networks.filter((network) => network.tasks.includes(task));
+    const none = task === "keypoints" ? "those of the detector" : "off";
+    const stage = { detection: "detection", keypoints: "keypoints" }[task] ?? now.network ?? "";
+    const details = h("details", { class: "task", open: this.#open.has(task) },
+      h("summary", {},
+        h("span", { class: "what" }, h("small", {}, label), h("b", {}, now.network ?? none)),
+        now.loading ? h("span", { class: "spinner", role: "progressbar", "aria-label": `Loading ${now.loading}` })
+          : h("span", { class: "speed number", "data-speed": stage }, this.#speed(stage))),
+      now.failure && h("p", { class: "bad", role: "alert" }, now.failure),
+      now.runs_with && h("p", { class: "quiet" }, `Runs with ${now.runs_with}`),
+      h("div", { class: "choices", role: "radiogroup", "aria-label": label },
+        known.map((network) => this.#choice(task, network, now)),
+        task !== "detection" && this.#choice(task, null, now)));
+    details.addEventListener("toggle", () => (details.open ? this.#open.add(task) : this.#open.delete(task)));
+    return details;
+  }
+
+  #choice(task, network, now) {
+    const name = network?.name ?? null;
+    const chosen = (now.network ?? null) === name;
+    const loading = now.loading && now.loading === name;
+    const facts = network && [network.bytes && size(network.bytes), network.licence, network.input && network.input.join("×")].filter(Boolean).join(" · ");
+    return h("button", { class: "choice", role: "radio", "aria-checked": String(chosen), "data-choice": `${task} ${name ?? "none"}`,
+      disabled: Boolean(now.loading), onclick: () => chosen || attempt(() => api.put(`tasks/${task}`, { network: name })) },
+      loading ? h("span", { class: "spinner" }) : h("span", { class: "dot" }),
+      h("b", {}, name ?? (task === "keypoints" ? "those of the detector" : "off")),
+      network && h("p", {}, network.title),
+      facts && h("p", {}, facts),
+      network?.figures.length > 0 && h("ul", { class: "figures" },
+        network.figures.slice(0, 3).map((figure) => h("li", { title: figure.by }, h("span", {}, figure.what), h("span", { class: "number" }, figure.value)))));
+  }
+}

@@ -1,0 +1,66 @@
+// The panel beside the picture: one pane at a time, chosen by tabs.
+
+import { $, h } from "./dom.js";
+import { preferences, remember } from "./preferences.js";
+
+export class Panels {
+  #panes = new Map();
+  #current = null;
+
+  /** Adds a pane: { id, label, show(root), hide() }. `show` is called whenever it comes up. */
+  add(pane) {
+    const tab = h("button", { role: "tab", id: `tab-${pane.id}`, "aria-controls": "sheet", "aria-selected": "false", tabindex: -1,
+      onclick: () => this.open(pane.id) }, pane.label);
+    tab.addEventListener("keydown", (event) => this.#keys(event));
+    $("tabs").append(tab);
+    this.#panes.set(pane.id, { ...pane, tab, show: (root) => pane.show(root), hide: () => pane.hide?.() });
+  }
+
+  /** Opens a pane and, if it was away, the panel. */
+  open(id, { reveal = true } = {}) {
+    const pane = this.#panes.get(id) ?? this.#panes.values().next().value;
+    this.#current?.hide();
+    for (const other of this.#panes.values()) {
+      other.tab.setAttribute("aria-selected", String(other === pane));
+      other.tab.tabIndex = other === pane ? 0 : -1;
+    }
+    const root = h("div", { class: "pane", role: "tabpanel", "aria-labelledby": pane.tab.id });
+    $("sheet").replaceChildren(root);
+    $("sheet").scrollTop = 0;
+    this.#current = pane;
+    pane.show(root);
+    remember({ panel: pane.id });
+    if (reveal) this.bare(false);
+  }
+
+  get current() {
+    return this.#current?.id;
+  }
+
+  /** Shows or hides the whole panel. */
+  bare(on) {
+    document.body.classList.toggle("bare", on);
+    remember({ bare: on });
+  }
+
+  /** The number beside a tab; 0 for none. */
+  count(id, number) {
+    const tab = this.#panes.get(id).tab;
+    tab.querySelector(".count")?.remove();
+    if (number) tab.append(h("span", { class: "count", "aria-label": `${number} open` }, String(number)));
+  }
+
+  start() {
+    this.open(preferences.panel, { reveal: false });
+    document.body.classList.toggle("bare", preferences.bare);
+  }
+
+  #keys(event) {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!step) return;
+    const ids = [...this.#panes.keys()];
+    const next = ids[(ids.indexOf(this.#current.id) + step + ids.length) % ids.length];
+    this.open(next);
+    this.#panes.get(next).tab.focus();
+  }
+}

@@ -1,0 +1,98 @@
+// The menu of sources.
+
+import { api } from "./api.js";
+import { BrowserCamera } from "./camera.js";
+import { $, h, icon } from "./dom.js";
+import { attempt } from "./notice.js";
+
+const KINDS = { start: "From the start", camera: "Cameras of this machine", offer: "Also allowed" };
+
+export class Sources {
+  camera = new BrowserCamera();
+  #status = null;
+  #menu = null;
+
+  constructor() {
+    $("source").addEventListener("click", () => (this.#menu ? this.#close() : this.open()));
+    this.camera.addEventListener("change", () => this.#name());
+    addEventListener("resize", () => this.#close());
+    document.addEventListener("pointerdown", (event) => {
+      if (this.#menu && !this.#menu.contains(event.target) && !$("source").contains(event.target)) this.#close();
+    });
+  }
+
+  status(status) {
+    this.#status = status;
+    this.#name();
+  }
+
+  #name() {
+    const source = this.#status?.source;
+    if (!source) return;
+    const name = source.waiting ? "No source" : source.name;
+    $("source").classList.toggle("live", !source.waiting);
+    $("source").setAttribute("aria-label", `Source: ${name}`);
+    $("source").replaceChildren(h("span", {}, name), icon("chevron", 16));
+  }
+
+  /** Opens the menu below its button. */
+  async open() {
+    const menu = h("div", { class: "menu", role: "menu", "aria-label": "Sources" });
+    this.#menu = menu;
+    $("source").setAttribute("aria-expanded", "true");
+    const box = $("source").getBoundingClientRect();
+    menu.style.top = `${box.bottom + 6}px`;
+    menu.style.left = `${Math.max(12, Math.min(box.left, innerWidth - 332))}px`;
+    document.body.append(menu);
+    menu.addEventListener("keydown", (event) => this.#keys(event));
+    await attempt(async () => {
+      const sources = await api.get("sources");
+      const groups = Object.entries(KINDS).flatMap(([kind, title]) => {
+        const some = sources.filter((source) => source.kind === kind);
+        return some.length ? [h("h3", {}, title), ...some.map((source) => this.#item(source))] : [];
+      });
+      menu.replaceChildren(...groups, h("h3", {}, "This device"), this.#cameraItem());
+      menu.querySelector("button:not(:disabled)")?.focus();
+    });
+  }
+
+  #close() {
+    this.#menu?.remove();
+    this.#menu = null;
+    $("source").setAttribute("aria-expanded", "false");
+  }
+
+  #item({ id, name }) {
+    const checked = this.#status?.source.id === id;
+    const choose = async () => {
+      this.#close();
+      this.camera.stop();
+      await attempt(() => api.put("source", { id }));
+    };
+    return h("button", { role: "menuitemradio", "aria-checked": String(checked), onclick: choose }, name);
+  }
+
+  #cameraItem() {
+    const hindrance = BrowserCamera.hindrance();
+    if (hindrance) return h("p", { class: "quiet empty" }, hindrance);
+    const runs = this.camera.runs;
+    const turn = () => {
+      this.#close();
+      if (runs) this.camera.stop();
+      else this.camera.start();
+    };
+    return h("button", { role: "menuitemradio", "aria-checked": String(runs), onclick: turn }, icon("camera"), runs ? "Stop this browser's camera" : "Use this browser's camera");
+  }
+
+  #keys(event) {
+    const items = [...this.#menu.querySelectorAll("button")];
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (step) {
+      items[(items.indexOf(document.activeElement) + step + items.length) % items.length]?.focus();
+      event.preventDefault();
+    } else if (event.key === "Escape") {
+      this.#close();
+      $("source").focus();
+    }
+  }
+}

@@ -1,0 +1,143 @@
+//! Errors as the API tells them: RFC 9457 problem documents.
+
+use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+use visavis_face::FaceError;
+use visavis_face::gallery::GalleryError;
+use visavis_image::codec::CodecError;
+use visavis_live::LiveError;
+use visavis_video::VideoError;
+
+/// A problem document (RFC 9457).
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub(crate) struct Problem {
+    /// `about:blank`: the status says what kind of problem it is.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// The status in words.
+    title: &'static str,
+    /// The HTTP status.
+    status: u16,
+    /// What was wrong, and what to do about it.
+    detail: String,
+}
+
+impl Problem {
+    pub(crate) fn new(status: StatusCode, detail: impl ToString) -> Self {
+        let title = status.canonical_reason().unwrap_or("Problem");
+        Self { kind: "about:blank", title, status: status.as_u16(), detail: detail.to_string() }
+    }
+
+    pub(crate) fn not_found(what: impl ToString) -> Self {
+        Self::new(StatusCode::NOT_FOUND, what)
+    }
+
+    pub(crate) fn unprocessable(why: impl ToString) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, why)
+    }
+
+    pub(crate) fn conflict(why: impl ToString) -> Self {
+        Self::new(StatusCode::CONFLICT, why)
+    }
+
+    pub(crate) fn is_unauthorized(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED.as_u16()
+    }
+
+    /// A fault of the program or the machine: logged, since no client can do anything about it.
+    pub(crate) fn internal(why: impl ToString) -> Self {
+        let problem = Self::new(StatusCode::INTERNAL_SERVER_ERROR, why);
+        log::error!("{}", problem.detail);
+        problem
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_string(&self).unwrap_or_default();
+        (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+    }
+}
+
+impl From<GalleryError> for Problem {
+    fn from(error: GalleryError) -> Self {
+        // A path of this machine is nobody's business on the other side.
+        match &error {
+            GalleryError::UnknownPerson { name, .. } => Self::not_found(format!("nobody here is called {name}")),
+            GalleryError::NameTaken { name, .. } => Self::conflict(format!("somebody else is called {name} already")),
+            GalleryError::Name { reason, .. } => Self::unprocessable(format!("that is no name: {reason}")),
+            GalleryError::NoPhoto { .. } | GalleryError::Photo { .. } | GalleryError::Query { .. } => {
+                Self::unprocessable(error)
+            }
+            GalleryError::InUse { .. } => Self::conflict("another program is using the gallery: try again"),
+            GalleryError::ReadOnly { .. } => Self::conflict("the gallery may only be read"),
+            _ => {
+                log::error!("{error}");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the gallery failed; the log of visavis says why")
+            }
+        }
+    }
+}
+
+impl From<CodecError> for Problem {
+    fn from(error: CodecError) -> Self {
+        match error {
+            CodecError::TooLarge { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, error),
+            CodecError::Empty | CodecError::Decode(_) => Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, error),
+            CodecError::Encode(_) => Self::internal(error),
+        }
+    }
+}
+
+impl From<VideoError> for Problem {
+    fn from(error: VideoError) -> Self {
+        Self::conflict(error)
+    }
+}
+
+impl From<LiveError> for Problem {
+    fn from(error: LiveError) -> Self {
+        match error {
+            LiveError::Gallery(error) => error.into(),
+            LiveError::WrongTask { .. } | LiveError::NoDetector | LiveError::Face(FaceError::InputSize { .. }) => {
+                Self::unprocessable(error)
+            }
+            _ => Self::internal(error),
+        }
+    }
+}
+
+impl From<FaceError> for Problem {
+    fn from(error: FaceError) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl From<JsonRejection> for Problem {
+    fn from(rejection: JsonRejection) -> Self {
+        Self::new(rejection.status(), rejection.body_text())
+    }
+}
+
+impl From<QueryRejection> for Problem {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::new(rejection.status(), rejection.body_text())
+    }
+}
+
+impl From<PathRejection> for Problem {
+    fn from(rejection: PathRejection) -> Self {
+        // A number that is none names nothing.
+        Self::not_found(rejection.body_text())
+    }
+}
+
+impl From<BytesRejection> for Problem {
+    fn from(rejection: BytesRejection) -> Self {
+        Self::new(rejection.status(), rejection.body_text())
+    }
+}

@@ -1,0 +1,219 @@
+//! A headless Chromium, driven over its own protocol: three dozen lines of JSON over a WebSocket do all that the tests need, and
+//! tell of every error in the console, which WebDriver does not.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tungstenite::{Message, WebSocket};
+
+/// How long the page may take for anything; a slow machine runs the networks unoptimised.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The program, installed from Debian where it is missing; why not, where it cannot be had.
+pub(crate) fn find() -> Result<PathBuf, String> {
+    let look = || {
+        let folders = std::env::var_os("PATH").unwrap_or_default();
+        let mut programs = std::env::split_paths(&folders)
+            .flat_map(|folder| ["chromium", "chromium-browser", "google-chrome"].map(|name| folder.join(name)));
+        programs.find(|program| program.is_file())
+    };
+    if let Some(program) = look() {
+        return Ok(program);
+    }
+    let install = ["apt-get update -q", "apt-get install -y -q --no-install-recommends chromium fonts-dejavu-core"];
+    for step in install {
+        let done = Command::new("sh").args(["-c", step]).stdin(Stdio::null()).output();
+        let done = done.map_err(|error| format!("there is no Chromium, and `{step}` does not start: {error}"))?;
+        if !done.status.success() {
+            let said = String::from_utf8_lossy(&done.stderr).lines().last().unwrap_or_default().to_owned();
+            return Err(format!("there is no Chromium, and `{step}` failed: {said}"));
+        }
+    }
+    look().ok_or_else(|| "there is no Chromium, also after installing it".into())
+}
+
+/// A running browser, gone when dropped.
+pub(crate) struct Browser {
+    child: Child,
+    port: u16,
+    _profile: TempDir,
+}
+
+impl Browser {
+    /// Starts it; its fake camera plays `film` (an MJPEG file) where one is given.
+    pub(crate) fn start(program: &Path, film: Option<&Path>) -> Self {
+        let profile = tempfile::tempdir().unwrap();
+        let mut command = Command::new(program);
+        command.args([
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--disable-dev-shm-usage",
+            "--hide-scrollbars",
+            "--autoplay-policy=no-user-gesture-required",
+            "--remote-debugging-port=0",
+        ]);
+        command.arg(format!("--user-data-dir={}", profile.path().display()));
+        if let Some(film) = film {
+            command.args(["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]);
+            command.arg(format!("--use-file-for-fake-video-capture={}", film.display()));
+        }
+        let child = command.arg("about:blank").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let (note, started) = (profile.path().join("DevToolsActivePort"), Instant::now());
+        let port = loop {
+            let port = fs::read_to_string(&note).ok().and_then(|text| text.lines().next()?.parse().ok());
+            if let Some(port) = port {
+                break port;
+            }
+            assert!(started.elapsed() < PATIENCE, "Chromium did not start");
+            thread::sleep(Duration::from_millis(50));
+        };
+        Self { child, port, _profile: profile }
+    }
+
+    /// Opens a page of this size at `address`.
+    pub(crate) fn open(&self, address: &str, width: u32, height: u32) -> Page {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let request =
+            format!("PUT /json/new?about:blank HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\n\r\n", self.port);
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let target: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let (socket, _) = tungstenite::client(target["webSocketDebuggerUrl"].as_str().unwrap(), stream).unwrap();
+        let mut page = Page { socket, number: 0, complaints: VecDeque::new() };
+        for domain in ["Page.enable", "Runtime.enable", "Log.enable", "Network.enable"] {
+            page.call(domain, json!({}));
+        }
+        page.resize(width, height);
+        page.call("Page.navigate", json!({ "url": address }));
+        page
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// One page.
+pub(crate) struct Page {
+    socket: WebSocket<TcpStream>,
+    number: u64,
+    /// What went wrong in the page: errors of scripts, refused resources, violations of the policy.
+    pub(crate) complaints: VecDeque<String>,
+}
+
+impl Page {
+    /// Calls a method of the protocol.
+    pub(crate) fn call(&mut self, method: &str, params: Value) -> Value {
+        self.number += 1;
+        let request = json!({ "id": self.number, "method": method, "params": params });
+        self.socket.send(Message::text(request.to_string())).unwrap();
+        loop {
+            let Message::Text(text) = self.socket.read().unwrap() else { continue };
+            let message: Value = serde_json::from_str(text.as_str()).unwrap();
+            if message["id"] == self.number {
+                assert!(message.get("error").is_none(), "{method}: {message}");
+                return message["result"].clone();
+            }
+            self.note(&message);
+        }
+    }
+
+    fn note(&mut self, message: &Value) {
+        let params = &message["params"];
+        match message["method"].as_str() {
+            Some("Runtime.exceptionThrown") => self.complaints.push_back(params["exceptionDetails"].to_string()),
+            Some("Runtime.consoleAPICalled") if params["type"] == "error" => {
+                self.complaints.push_back(params["args"].to_string())
+            }
+            Some("Log.entryAdded") if params["entry"]["level"] == "error" => {
+                self.complaints.push_back(params["entry"].to_string());
+            }
+            _ => {}
+        }
+    }
+
+    /// The value of an expression, waited for where it is a promise.
+    pub(crate) fn eval(&mut self, expression: &str) -> Value {
+        let params =
+            json!({ "expression": expression, "awaitPromise": true, "returnByValue": true, "userGesture": true });
+        let result = self.call("Runtime.evaluate", params);
+        assert!(result.get("exceptionDetails").is_none(), "{expression}: {result}");
+        result["result"]["value"].clone()
+    }
+
+    /// Waits until an expression (which may `await`) is true, and gives its value.
+    pub(crate) fn wait(&mut self, expression: &str) -> Value {
+        let started = Instant::now();
+        loop {
+            let value =
+                self.eval(&format!("(async () => {{ try {{ return ({expression}) }} catch {{ return null }} }})()"));
+            if !matches!(value, Value::Null | Value::Bool(false)) && value != "" && value != 0 {
+                return value;
+            }
+            if started.elapsed() > PATIENCE {
+                let text = self.eval("document.body.innerText");
+                panic!(
+                    "`{expression}` did not come true; the page says:\n{text}\nand complains: {:?}",
+                    self.complaints
+                );
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Clicks on the first element that fits a selector and, where given, has this text.
+    pub(crate) fn click(&mut self, selector: &str, text: &str) {
+        let element = format!(
+            "[...document.querySelectorAll({selector:?})].find((e) => e.textContent.includes({text:?}) && !e.disabled && e.checkVisibility())"
+        );
+        self.wait(&format!("Boolean({element})"));
+        self.eval(&format!("{element}.click()"));
+    }
+
+    /// Clicks at a place, as a mouse does.
+    pub(crate) fn click_at(&mut self, x: f64, y: f64) {
+        for kind in ["mouseMoved", "mousePressed", "mouseReleased"] {
+            let buttons = json!({ "type": kind, "x": x, "y": y, "button": "left", "clickCount": 1 });
+            self.call("Input.dispatchMouseEvent", buttons);
+        }
+    }
+
+    /// Types a text into what has the focus.
+    pub(crate) fn type_text(&mut self, text: &str) {
+        self.call("Input.insertText", json!({ "text": text }));
+    }
+
+    pub(crate) fn resize(&mut self, width: u32, height: u32) {
+        let mobile = width < 600;
+        let scale = if mobile { 2 } else { 1 };
+        let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": scale, "mobile": mobile });
+        self.call("Emulation.setDeviceMetricsOverride", metrics);
+    }
+
+    /// What is seen, as PNG.
+    pub(crate) fn screenshot(&mut self) -> Vec<u8> {
+        use base64::Engine;
+        let shot = self.call("Page.captureScreenshot", json!({ "format": "png" }));
+        base64::engine::general_purpose::STANDARD.decode(shot["data"].as_str().unwrap()).unwrap()
+    }
+}

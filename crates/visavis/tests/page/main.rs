@@ -1,0 +1,168 @@
+//! The page in a real browser, on the real program and the demo's photos. Where Chromium or the photos cannot be had, the tests
+//! say that they skip, and why.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails, also in what tests share")]
+#![allow(clippy::print_stderr, reason = "whoever skips says so")]
+
+mod chromium;
+mod program;
+mod screenshots;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use chromium::{Browser, Page};
+use program::{Program, folder, photos, run};
+use visavis_image::codec;
+
+/// Chromium and the photos, or a word of why not.
+fn ready() -> Option<(PathBuf, PathBuf)> {
+    match chromium::find().and_then(|browser| Ok((browser, photos()?))) {
+        Ok(ready) => Some(ready),
+        Err(reason) => {
+            eprintln!("skipped: {reason}");
+            None
+        }
+    }
+}
+
+/// A gallery of the two people who are not played.
+fn gallery(at: &Path, photos: &Path) -> String {
+    let people =
+        folder(&at.join("people"), photos, &[("biden.jpg", "Joe_Biden.jpg"), ("collins.png", "Eileen_Collins.png")]);
+    let file = at.join("people.gallery").display().to_string();
+    run(&["gallery", "build", &people, "--out", &file]).unwrap();
+    file
+}
+
+/// Everything that the page complained about; waits a moment for what is on its way.
+fn complaints(page: &mut Page) -> Vec<String> {
+    page.eval("new Promise((done) => setTimeout(done, 300))");
+    page.complaints.drain(..).collect()
+}
+
+const SCENE: &str = "await (await fetch('/api/v1/scene')).json()";
+
+#[test]
+fn a_day_at_the_page() {
+    let Some((chromium, photos)) = ready() else { return };
+    let home = tempfile::tempdir().unwrap();
+    let gallery = gallery(home.path(), &photos);
+    let played = folder(&home.path().join("played"), &photos, &[("obama.jpg", "1.jpg"), ("obama2.jpg", "2.jpg")]);
+    let source = format!("virtual:{played}");
+    let words = [source.as_str(), "--gallery", gallery.as_str(), "--alarm-confirm", "2", "--alarm-rate", "0.05"];
+    let program = Program::start(&words);
+    let browser = Browser::start(&chromium, None);
+    let mut page = browser.open(&program.address, 1280, 720);
+
+    // The picture moves.
+    page.wait("document.querySelector('#curtain').childElementCount === 0");
+    let pixels = "(() => { const c = document.querySelector('#picture'); \
+         return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.reduce((a, v) => (a * 31 + v) % 1000003, 7) })()";
+    let first = page.eval(pixels);
+    page.wait(&format!("({pixels}) !== {first}"));
+
+    // Four kinds of result appear, over the face.
+    page.wait(&format!(
+        "({SCENE}).faces.some((f) => f.age !== undefined && f.female !== undefined && f.smile !== undefined && f.resembles)"
+    ));
+    let heard = page.wait("document.querySelector('#heard').textContent");
+    for word in ["man", "years", "resembles"] {
+        assert!(heard.as_str().unwrap().contains(word), "{heard}");
+    }
+    assert!(page.wait(OVER_THE_FACE).as_f64().unwrap() > 0.0);
+
+    // A network is switched while it plays.
+    page.click("[role=tab]", "Networks");
+    page.click(".task summary", "Tells age");
+    page.click("[data-choice='age age_mobilenetv1']", "age_mobilenetv1");
+    page.wait("(await (await fetch('/api/v1/status')).json()).tasks.age.network === 'age_mobilenetv1'");
+    page.wait(
+        "document.querySelector(\"[data-choice='age age_mobilenetv1']\").getAttribute('aria-checked') === 'true'",
+    );
+    page.wait(&format!("({SCENE}).faces.some((f) => f.age !== undefined)"));
+
+    // A face is enrolled from the picture, and recognised by name.
+    let place = page.wait(&format!("await {PLACE_OF_THE_FACE}"));
+    page.click_at(place["x"].as_f64().unwrap(), place["y"].as_f64().unwrap());
+    page.click(".enrol button", "Add to the gallery");
+    page.wait("document.activeElement.closest('dialog')");
+    page.eval("document.activeElement.value = ''");
+    page.type_text("Barack Obama");
+    page.click("dialog button.main", "Add");
+    page.wait(&format!("({SCENE}).faces.some((f) => f.resembles?.name === 'Barack Obama' && f.resembles.same_person)"));
+    page.wait("document.querySelector('#heard').textContent.includes('recognised as Barack Obama')");
+
+    // Somebody watched rings once, and is acknowledged.
+    page.click("[role=tab]", "Gallery");
+    page.click(".person", "Barack Obama");
+    page.click(".toggle", "Watch");
+    page.wait("document.querySelectorAll('.alarm').length === 1");
+    page.click("[role=tab]", "Alarms");
+    page.click(".alarm button", "Acknowledge");
+    page.wait("document.querySelectorAll('.alarm').length === 0");
+    page.wait("document.querySelector('.log').textContent.includes('acknowledged')");
+    let alarms = page.eval("(async () => (await (await fetch('/api/v1/alarms')).json()).map((a) => a.answer))()");
+    assert_eq!(alarms, serde_json::json!(["acknowledged"]), "it rang once");
+
+    // They are removed, put back, removed again, and gone after a restart, however the program ended.
+    for undone in [true, false] {
+        page.click("[role=tab]", "Gallery");
+        page.click(".person", "Barack Obama");
+        page.click("button.danger", "Remove");
+        page.wait("![...document.querySelectorAll('.person')].some((e) => e.textContent.includes('Obama'))");
+        if undone {
+            page.click(".notice button", "Undo");
+        }
+    }
+    assert_eq!(complaints(&mut page), Vec::<String>::new());
+    program.kill();
+    let program = Program::start(&words);
+    let mut page = browser.open(&program.address, 1280, 720);
+    page.click("[role=tab]", "Gallery");
+    page.wait("document.querySelectorAll('.person').length === 2");
+    assert!(!page.eval("document.querySelector('.people').textContent").to_string().contains("Obama"));
+    let alarms = page.eval("(async () => (await (await fetch('/api/v1/alarms')).json()).length)()");
+    assert_eq!(alarms, 0, "alarms go with whom they tell of");
+    assert_eq!(complaints(&mut page), Vec::<String>::new());
+}
+
+#[test]
+fn the_camera_of_the_browser_becomes_the_source() {
+    let Some((chromium, photos)) = ready() else { return };
+    let home = tempfile::tempdir().unwrap();
+    // What the fake camera films: a photo as JPEG, again and again.
+    let photo = codec::decode(&fs::read(photos.join("obama.jpg")).unwrap(), codec::MAX_PIXELS).unwrap();
+    let mut small = visavis_image::Picture::new(640, 480);
+    let scale = photo.width() as f32 / 640.0;
+    visavis_image::warp_into(&photo, &visavis_image::Similarity::scale_then_shift(scale, 0.0, 0.0), &mut small);
+    let film = home.path().join("camera.mjpeg");
+    fs::write(&film, codec::encode_jpeg(&small, 90).unwrap().repeat(3)).unwrap();
+    let still = folder(&home.path().join("still"), &photos, &[("collins.png", "1.png")]);
+    let program = Program::start(&[&format!("virtual:{still}")]);
+    let browser = Browser::start(&chromium, Some(&film));
+    let mut page = browser.open(&program.address, 1280, 720);
+    page.wait("document.querySelector('#curtain').childElementCount === 0");
+    page.click("#source", "");
+    page.click(".menu button", "this browser's camera");
+    page.wait(&format!(
+        "(s => s.width === 640 && s.height === 480 && s.faces.some((f) => f.age !== undefined))({SCENE})"
+    ));
+    page.wait("document.querySelector('#source').textContent.includes('camera of a browser')");
+    // It stops, and the source of the start goes on.
+    page.click("#source", "");
+    page.click(".menu button", "Stop this browser's camera");
+    page.wait(&format!("({SCENE}).width === 1280"));
+    assert_eq!(complaints(&mut page), Vec::<String>::new());
+}
+
+/// How many pixels are drawn over the picture.
+const OVER_THE_FACE: &str = "(() => { const c = document.querySelector('#overlay'); \
+    return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.filter((v, i) => i % 4 === 3 && v > 0).length })()";
+
+/// Where on the page the middle of the first face is.
+const PLACE_OF_THE_FACE: &str = "(async () => { const s = await (await fetch('/api/v1/scene')).json(); \
+    const b = document.querySelector('#frame').getBoundingClientRect(); \
+    const scale = Math.min(b.width / s.width, b.height / s.height); const [x, y, w, h] = s.faces[0].box; \
+    return { x: b.left + (b.width - s.width * scale) / 2 + (x + w / 2) * scale, \
+             y: b.top + (b.height - s.height * scale) / 2 + (y + h / 2) * scale } })()";

@@ -1,0 +1,79 @@
+//! The real program with its page, on the demo's photos.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+/// A running `visavis live`, ended when dropped.
+pub(crate) struct Program {
+    child: Child,
+    /// Kept open: the program reads what is typed.
+    _typed: ChildStdin,
+    pub(crate) address: String,
+}
+
+impl Program {
+    /// Starts `visavis live` with these words on a free port.
+    pub(crate) fn start(words: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_visavis"));
+        command.arg("live").args(words).args(["--listen", "127.0.0.1:0"]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let (typed, said) = (child.stdin.take().unwrap(), child.stderr.take().unwrap());
+        let (send, addresses) = mpsc::channel();
+        thread::spawn(move || {
+            let mut lines = Vec::new();
+            for line in BufReader::new(said).lines().map_while(Result::ok) {
+                if let Some((_, link)) = line.split_once("the page: ") {
+                    let _ = send.send(link.trim().to_owned());
+                }
+                lines.push(line);
+            }
+            lines
+        });
+        let address = addresses.recv_timeout(Duration::from_secs(120)).expect("the program told no address");
+        Self { child, _typed: typed, address }
+    }
+
+    /// Ends it as a crash or a power cut would.
+    pub(crate) fn kill(mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs the program to its end.
+pub(crate) fn run(words: &[&str]) -> Result<(), String> {
+    let output = Command::new(env!("CARGO_BIN_EXE_visavis")).args(words).stdin(Stdio::null()).output();
+    let output = output.map_err(|error| error.to_string())?;
+    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+}
+
+/// The demo's photos, fetched where they are not in the cache yet; why not, where they cannot be had.
+pub(crate) fn photos() -> Result<PathBuf, String> {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let film = folder.path().join("demo.mp4").display().to_string();
+    run(&["demo", "--headless", "--seconds", "0.1", "--record", &film])?;
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
+    Ok(cache.ok_or("this user has no cache folder")?.join("visavis").join("samples"))
+}
+
+/// A folder of some of the photos, under other names.
+pub(crate) fn folder(to: &Path, from: &Path, files: &[(&str, &str)]) -> String {
+    fs::create_dir_all(to).unwrap();
+    for (file, name) in files {
+        fs::copy(from.join(file), to.join(name)).unwrap();
+    }
+    to.display().to_string()
+}
