@@ -145,6 +145,13 @@ impl<S: Send + Sync> FromRequest<S> for Upload {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        // Said before anything is read: whoever announces too much need not send it.
+        let announced =
+            request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        if announced.is_some_and(|bytes: u64| bytes > MAX_PHOTO as u64) {
+            let detail = format!("a photo has at most {} MiB", MAX_PHOTO >> 20);
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
+        }
         Ok(Self(Bytes::from_request(request, state).await?))
     }
 }
