@@ -84,7 +84,23 @@ impl Estimates {
             while self.looks.len() > params.resemblance_window.max(1) {
                 self.looks.pop_front();
             }
+            if self.is_newcomer_to_the_gallery() {
+                self.looks.drain(..self.looks.len() - 2);
+            }
         }
+    }
+
+    /// Whether the last two looks say that the face is somebody whom no look before had even among the nearest: then they were
+    /// added to the gallery since, and what was said before is of a gallery without them.
+    fn is_newcomer_to_the_gallery(&self) -> bool {
+        let mut latest = self.looks.iter().rev();
+        let first = |look: Option<&Vec<Match>>| {
+            look.and_then(|look| look.first()).filter(|found| found.same_person).map(|found| found.person)
+        };
+        let person = first(latest.next());
+        person.is_some()
+            && first(latest.next()) == person
+            && latest.all(|look| look.iter().all(|found| Some(found.person) != person))
     }
 
     /// Years.
@@ -236,6 +252,28 @@ mod tests {
         assert_eq!(estimates.is_smiling(), Some(false));
         estimates.absorb(&smile(0.98), Vec::new(), &params);
         assert_eq!(estimates.is_smiling(), Some(true));
+    }
+
+    #[test]
+    fn who_was_just_added_to_the_gallery_is_told_at_once() {
+        let params = EstimatesParams::default();
+        let mut estimates = Estimates::default();
+        let seen = Findings { embedding: Some(vec![]), ..Findings::default() };
+        let first = |estimates: &Estimates| estimates.resemblances()[0].person.0;
+        for _ in 0..15 {
+            estimates.absorb(&seen, vec![found(1, 0.4), found(2, 0.3)], &params);
+        }
+        for look in 0..2 {
+            assert_eq!(first(&estimates), 1, "look {look}");
+            estimates.absorb(&seen, vec![found(9, 0.9), found(1, 0.4)], &params);
+        }
+        assert_eq!(first(&estimates), 9);
+        // Somebody who was near all the time needs the majority.
+        for _ in 0..2 {
+            estimates.absorb(&seen, vec![found(1, 0.95), found(9, 0.9)], &params);
+        }
+        estimates.absorb(&seen, vec![found(9, 0.9), found(1, 0.4)], &params);
+        assert_eq!(first(&estimates), 9);
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Bringing networks up: by name, ready to run.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use visavis_face::detect::DetectorParams;
-use visavis_face::gallery::{Converted, EmbeddingId, Gallery, GalleryError};
+use visavis_face::gallery::{Converted, EmbeddingId, FileGallery, Gallery, GalleryError, GalleryFile};
 use visavis_face::{Detect, Enroller, FaceDetector, FaceNetwork, FaceView, Locate, Recognise, load_locator};
 use visavis_image::{Picture, Rect, codec};
 use visavis_infer::manifest::HeadDecode;
@@ -62,6 +63,17 @@ pub trait GalleryStore: Send + Sync {
     /// # Errors
     /// What `embed` gives, and the failures of the store.
     fn convert(&self, to: &EmbeddingId, embed: &mut EmbedThumbnail<'_>) -> Result<Converted, LiveError>;
+}
+
+/// A gallery file.
+impl GalleryStore for PathBuf {
+    fn open(&self, network: &EmbeddingId) -> Result<Arc<dyn Gallery>, GalleryError> {
+        Ok(Arc::new(FileGallery::open(self, network)?))
+    }
+
+    fn convert(&self, to: &EmbeddingId, embed: &mut EmbedThumbnail<'_>) -> Result<Converted, LiveError> {
+        GalleryFile::open(self, None)?.convert(to, embed)
+    }
 }
 
 /// Makes the embedding of a thumbnail; is told how many are done and how many there are.

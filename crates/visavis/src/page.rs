@@ -86,8 +86,7 @@ impl Opening {
         frame_rate: f64,
     ) -> Ready {
         let scenes = prepared.subscribe(Delivery::Newest);
-        let record: BeginRecord =
-            Box::new(move |path| Ok(Box::new(Film::begin(path, gallery.clone(), frame_rate))));
+        let record: BeginRecord = Box::new(move |path| Ok(Box::new(Film::begin(path, gallery.clone(), frame_rate))));
         Ready { opening: self, scenes, params, loader: Arc::clone(loader), record }
     }
 }

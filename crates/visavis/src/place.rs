@@ -60,15 +60,15 @@ impl GalleryPlace {
 
 impl GalleryStore for GalleryPlace {
     fn open(&self, network: &EmbeddingId) -> Result<Arc<dyn Gallery>, GalleryError> {
-        Ok(match self {
-            Self::File(path) => Arc::new(FileGallery::open(path, network)?),
-            Self::Database(url) => Arc::new(PostgresGallery::open(&Address::parse(url)?, Some(network))?),
-        })
+        match self {
+            Self::File(path) => path.open(network),
+            Self::Database(url) => Ok(Arc::new(PostgresGallery::open(&Address::parse(url)?, Some(network))?)),
+        }
     }
 
     fn convert(&self, to: &EmbeddingId, embed: &mut EmbedThumbnail<'_>) -> Result<Converted, LiveError> {
         match self {
-            Self::File(path) => GalleryFile::open(path, None)?.convert(to, embed),
+            Self::File(path) => path.convert(to, embed),
             Self::Database(_) => Err(GalleryError::Database {
                 place: self.to_string(),
                 doing: "giving it to another network",

@@ -4,10 +4,10 @@ use visavis_face::gallery::{EmbeddingId, Gallery, GalleryError, NewPhoto, Person
 use visavis_infer::manifest::Metric;
 
 /// Makes an empty gallery, a new one each time.
-pub type Make<'a> = &'a dyn Fn(&EmbeddingId) -> Box<dyn Gallery>;
+pub(crate) type Make<'a> = &'a dyn Fn(&EmbeddingId) -> Box<dyn Gallery>;
 
 /// All checks by name.
-pub const CHECKS: &[(&str, fn(Make<'_>))] = &[
+pub(crate) const CHECKS: &[(&str, fn(Make<'_>))] = &[
     ("the nearest photo of each person counts", nearest_photos),
     ("nobody is hidden behind somebody with many photos", many_photos),
     ("equally near people come by number", equally_near),
@@ -28,7 +28,7 @@ pub const CHECKS: &[(&str, fn(Make<'_>))] = &[
     ("one's own change is no news", news),
 ];
 
-pub fn network() -> EmbeddingId {
+pub(crate) fn network() -> EmbeddingId {
     EmbeddingId {
         name: "owl".into(),
         fingerprint: "1a2b3c4d5e6f".into(),
@@ -39,7 +39,7 @@ pub fn network() -> EmbeddingId {
     }
 }
 
-pub fn photo(x: f32, y: f32) -> NewPhoto {
+pub(crate) fn photo(x: f32, y: f32) -> NewPhoto {
     NewPhoto { source: "/home/eve/x.jpg".into(), sha256: None, vector: vec![x, y], thumbnail: None, score: None }
 }
 

@@ -23,7 +23,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Router, middleware};
 use serde::Serialize;
 use utoipa::OpenApi;
-use utoipa::openapi::OpenApi as Document;
+use utoipa::openapi::{OpenApi as Document, RefOr};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
@@ -98,13 +98,31 @@ fn routes() -> OpenApiRouter<Arc<Desk>> {
 
 /// The description of the API.
 pub(crate) fn document() -> Document {
-    routes().into_openapi()
+    with_problems(routes().into_openapi())
+}
+
+/// Says of errors that they are problem documents, which each of them would have to say of itself otherwise.
+fn with_problems(mut document: Document) -> Document {
+    for path in document.paths.paths.values_mut() {
+        let operations = [&mut path.get, &mut path.put, &mut path.post, &mut path.patch, &mut path.delete];
+        for operation in operations.into_iter().flatten() {
+            for (status, response) in &mut operation.responses.responses {
+                let RefOr::T(response) = response else { continue };
+                if status.starts_with(['4', '5'])
+                    && let Some(content) = response.content.shift_remove("application/json")
+                {
+                    response.content.insert("application/problem+json".into(), content);
+                }
+            }
+        }
+    }
+    document
 }
 
 /// Everything that is served.
 pub(crate) fn app(desk: Arc<Desk>, guard: Arc<Guard>) -> Router {
     let (api, document) = routes().split_for_parts();
-    let viewer = SwaggerUi::new(VIEWER).url(DOCUMENT, document);
+    let viewer = SwaggerUi::new(VIEWER).url(DOCUMENT, with_problems(document));
     api.route("/api/v1/live", axum::routing::get(live::live))
         .route("/api/v1/camera", axum::routing::get(browser_camera::camera))
         .with_state(desk)

@@ -38,7 +38,7 @@ impl House {
             file.add(name, &[NewPhoto { source: name.into(), sha256: None, vector, thumbnail, score: None }]).unwrap();
         }
         drop(file);
-        loader.gallery = Some(path);
+        loader.gallery = Some(Box::new(path));
         let loader = Arc::new(loader);
         let choice = Choice { detector: DETECTOR.into(), similarity: Some(SIMILARITY.into()), ..Choice::default() };
         let params = PipelineParams { choice: choice.clone(), ..PipelineParams::default() };
