@@ -81,7 +81,7 @@ fn whatever_is_wrong_is_refused_and_the_picture_goes_on() {
     assert_problem(&send(to, "PATCH", "/api/v1/settings", &typed, b"{\"nonsense\": 1}"), 422);
     assert_problem(&send(to, "PATCH", "/api/v1/settings", &[], b"{}"), 415);
     assert_problem(&with_json(to, "PATCH", "/api/v1/settings", &json!({ "score": 7 })), 422);
-    assert_problem(&with_json(to, "PATCH", "/api/v1/settings", &json!({ "detector_size": [100, 100] })), 422);
+    assert_problem(&with_json(to, "PATCH", "/api/v1/settings", &json!({ "detector_size": [8, 100] })), 422);
     assert_problem(&with_json(to, "PUT", "/api/v1/tasks/taste", &json!({ "network": null })), 404);
     assert_problem(&with_json(to, "PUT", "/api/v1/tasks/detection", &json!({ "network": null })), 422);
     assert_problem(&with_json(to, "PUT", "/api/v1/tasks/age", &json!({ "network": DETECTOR })), 422);

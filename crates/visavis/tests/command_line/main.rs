@@ -291,7 +291,8 @@ fn a_gallery_is_built_searched_thinned_out_and_refused_when_cut() {
     let add = |name, photo| stage.succeeds(&comparing(&["gallery", "add", "p.gallery", name, photo, "--json"]));
     let added: Value = serde_json::from_str(&add("Ada Lovelace", "people/Alan Turing_2.png")).unwrap();
     assert_eq!((&added["person"], &added["photos"]), (&Value::from(1), &Value::from(1)));
-    assert_eq!(serde_json::from_str::<Value>(&add("Eve", "people/Ada_Lovelace.png")).unwrap()["person"], 3);
+    let eve: Value = serde_json::from_str(&add("Eve", "people/Ada_Lovelace.png")).unwrap();
+    assert!(eve["person"].as_i64().is_some_and(|person| person > 2), "somebody new: {eve}");
     stage.fails(&comparing(&["gallery", "add", "p.gallery", "Eve", "people/Nobody.png"]));
     stage.succeeds(&["gallery", "merge", "p.gallery", "Eve", "Ada Lovelace"]);
     // Another network's gallery is refused with the command that rebuilds it.

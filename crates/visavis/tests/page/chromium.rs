@@ -3,7 +3,6 @@
 
 use std::collections::VecDeque;
 use std::fs;
-use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -86,13 +85,9 @@ impl Browser {
 
     /// Opens a page of this size at `address`.
     pub(crate) fn open(&self, address: &str, width: u32, height: u32) -> Page {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        let request =
-            format!("PUT /json/new?about:blank HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\n\r\n", self.port);
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let target: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+        let opened = ureq::put(format!("http://127.0.0.1:{}/json/new?about:blank", self.port)).send_empty();
+        let answer = opened.unwrap().body_mut().read_to_string().unwrap();
+        let target: Value = serde_json::from_str(&answer).unwrap();
         let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let (socket, _) = tungstenite::client(target["webSocketDebuggerUrl"].as_str().unwrap(), stream).unwrap();
