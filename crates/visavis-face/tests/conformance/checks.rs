@@ -7,7 +7,10 @@ use visavis_infer::manifest::Metric;
 pub(crate) type Make<'a> = &'a dyn Fn(&EmbeddingId) -> Box<dyn Gallery>;
 
 /// All checks by name.
-pub(crate) const CHECKS: &[(&str, fn(Make<'_>))] = &[
+/// A check, and what it is called.
+pub(crate) type Check = (&'static str, fn(Make<'_>));
+
+pub(crate) const CHECKS: &[Check] = &[
     ("the nearest photo of each person counts", nearest_photos),
     ("nobody is hidden behind somebody with many photos", many_photos),
     ("equally near people come by number", equally_near),

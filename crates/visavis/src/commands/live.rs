@@ -178,10 +178,8 @@ fn watch(session: Session, source: Option<Box<dyn Source>>, args: &Args) -> Resu
     let screen = prepared.subscribe(Delivery::Newest);
     // Files get every frame that they can take, through a queue of two seconds.
     let queue = Delivery::All { queue: 60 };
-    let recorder = match &outputs.record {
-        Some(path) => Some((Film::begin(path, gallery, frame_rate), prepared.subscribe(queue))),
-        None => None,
-    };
+    let record = outputs.record.as_ref();
+    let recorder = record.map(|path| (Film::begin(path, gallery, frame_rate), prepared.subscribe(queue)));
     let lines = match &outputs.jsonl {
         Some(to) => Some((open_output(to)?, prepared.subscribe(queue))),
         None => None,
