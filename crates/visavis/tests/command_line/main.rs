@@ -305,7 +305,7 @@ fn a_gallery_is_built_searched_thinned_out_and_refused_when_cut() {
         manifest.replace(hash, &format!("sha256 = \"{}\"", support::sha256(&other))).as_bytes(),
     );
     let said = stage.fails(&comparing(&["analyze", "people/Ada_Lovelace.png", "--gallery", "p.gallery"]));
-    assert!(said.contains("p.gallery") && said.contains("visavis gallery build"), "{said}");
+    assert!(said.contains("p.gallery") && said.contains("visavis gallery convert"), "{said}");
     // Removal.
     stage.succeeds(&["gallery", "remove", "p.gallery", "Ada Lovelace"]);
     assert!(!stage.path("p.gallery.index").exists());

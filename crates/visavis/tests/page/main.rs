@@ -143,18 +143,22 @@ fn the_camera_of_the_browser_becomes_the_source() {
     let browser = Browser::start(&chromium, Some(&film));
     let mut page = browser.open(&program.address, 1280, 720);
     page.wait("document.querySelector('#curtain').childElementCount === 0");
-    page.click("#source", "");
+    page.wait(OPEN_MENU);
     page.click(".menu button", "this browser's camera");
     page.wait(&format!(
         "(s => s.width === 640 && s.height === 480 && s.faces.some((f) => f.age !== undefined))({SCENE})"
     ));
     page.wait("document.querySelector('#source').textContent.includes('camera of a browser')");
     // It stops, and the source of the start goes on.
-    page.click("#source", "");
+    page.wait(OPEN_MENU);
     page.click(".menu button", "Stop this browser's camera");
     page.wait(&format!("({SCENE}).width === 1280"));
     assert_eq!(complaints(&mut page), Vec::<String>::new());
 }
+
+/// The menu of sources, opened where it is not: it closes when the window changes its size.
+const OPEN_MENU: &str =
+    "document.querySelector('.menu') !== null || (document.querySelector('#source').click(), false)";
 
 /// How many pixels are drawn over the picture.
 const OVER_THE_FACE: &str = "(() => { const c = document.querySelector('#overlay'); \
