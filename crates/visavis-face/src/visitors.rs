@@ -1,7 +1,7 @@
 //! A gallery that grows: everyone seen is added once.
 //!
 //! Only the decisions are made here, from looks at tracked faces; whoever calls carries them out on a
-//! [`Gallery`](crate::gallery::Gallery) and tells what came of it.
+//! [`Gallery`] and tells what came of it.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
