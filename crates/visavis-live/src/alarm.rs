@@ -86,6 +86,11 @@ impl Watch {
         Self { params, looks: HashMap::new(), rang: HashMap::new() }
     }
 
+    /// From now on alarms ring so. Who rang stays known, so that nobody rings anew for it.
+    pub(crate) fn set_params(&mut self, params: AlarmParams) {
+        self.params = params;
+    }
+
     /// Takes in a look at `at`; `within` is the distance that somebody watched must be within.
     pub(crate) fn look(&mut self, at: Duration, track: TrackId, nearest: &[Match], within: f32) -> Option<Cause> {
         self.looks.retain(|_, (last, _)| *last + FORGOTTEN_AFTER > at);

@@ -49,6 +49,8 @@ struct State {
     current: Option<Arc<Work>>,
     queue: VecDeque<Job>,
     lineup: Arc<Lineup>,
+    /// How many workers there are to be.
+    workers: usize,
     closed: bool,
 }
 
@@ -59,12 +61,13 @@ pub(crate) struct Board {
 }
 
 impl Board {
-    pub(crate) fn new(params: ScheduleParams, lineup: Lineup) -> Self {
+    pub(crate) fn new(params: ScheduleParams, lineup: Lineup, workers: usize) -> Self {
         let state = State {
             schedule: Schedule::new(params),
             current: None,
             queue: VecDeque::new(),
             lineup: Arc::new(lineup),
+            workers,
             closed: false,
         };
         Self { state: Mutex::new(state), changed: Condvar::new() }
@@ -100,11 +103,11 @@ impl Board {
         jobs
     }
 
-    /// Waits for a job, or for news about the networks for a worker that knows those of `generation`.
-    pub(crate) fn take(&self, generation: u64) -> Next {
+    /// Waits for a job for the `number`th worker (from 1), or for news about the networks if it knows those of `generation`.
+    pub(crate) fn take(&self, number: usize, generation: u64) -> Next {
         let mut state = self.lock();
         loop {
-            if state.closed {
+            if state.closed || number > state.workers {
                 return Next::Closed;
             }
             if state.lineup.generation != generation {
@@ -144,6 +147,17 @@ impl Board {
     /// Puts other networks to use, from the next job on.
     pub(crate) fn replace(&self, lineup: Lineup) {
         self.lock().lineup = Arc::new(lineup);
+        self.changed.notify_all();
+    }
+
+    /// How many workers there are to be.
+    pub(crate) fn workers(&self) -> usize {
+        self.lock().workers
+    }
+
+    /// From now on there are to be so many workers: those with higher numbers go home after their job.
+    pub(crate) fn set_workers(&self, workers: usize) {
+        self.lock().workers = workers;
         self.changed.notify_all();
     }
 

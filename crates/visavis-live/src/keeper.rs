@@ -64,12 +64,21 @@ fn numbers<S: serde::Serializer>(rect: &Rect, serializer: S) -> Result<S::Ok, S:
     <[f32; 4]>::from(*rect).serialize(serializer)
 }
 
+/// What the keeper does.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct KeeperParams {
+    pub(crate) alarm: Option<AlarmParams>,
+    pub(crate) growth: Option<GrowthParams>,
+}
+
 /// What the keeper is told.
 pub(crate) enum Note {
     /// A worker looked at a face.
     Look(Box<Look>),
     /// The last alarm was wrong.
     NotThisPerson,
+    /// From now on something else is to be done.
+    Change(Box<KeeperParams>),
     Stop,
 }
 
@@ -94,11 +103,16 @@ const TIDIED_EVERY: Duration = Duration::from_secs(600);
 
 /// Runs until told to stop.
 pub(crate) fn run(shared: &Shared, notes: &Receiver<Note>) {
-    let mut keeper = Keeper::new(shared);
+    let (alarm, growth) = (shared.params.alarm.clone(), shared.params.growth.clone());
+    let mut keeper = Keeper::new(KeeperParams { alarm, growth });
     loop {
         // Waits for work; the timeout is for what others change, of which nobody tells.
         let note = match notes.recv_timeout(REFRESHED_EVERY) {
             Ok(Note::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+            Ok(Note::Change(params)) => {
+                keeper.change(*params);
+                continue;
+            }
             Ok(note) => Some(note),
             Err(RecvTimeoutError::Timeout) => None,
         };
@@ -109,17 +123,16 @@ pub(crate) fn run(shared: &Shared, notes: &Receiver<Note>) {
             Ok(Err(error)) => keeper.failed(shared, error),
             Err(panic) => {
                 shared.tell(Event::StageRestarted { stage: "gallery".into(), reason: panic });
-                keeper = Keeper::new(shared);
+                keeper = Keeper::new(keeper.params);
             }
         }
     }
 }
 
 struct Keeper {
+    params: KeeperParams,
     watch: Option<Watch>,
-    alarm_params: AlarmParams,
     visitors: Option<Visitors>,
-    growth: GrowthParams,
     /// The best look of each face that may be added.
     portraits: HashMap<TrackId, (f32, NewPhoto)>,
     /// The distance within which somebody watched rings; unknown until the gallery was looked at.
@@ -133,13 +146,11 @@ struct Keeper {
 }
 
 impl Keeper {
-    fn new(shared: &Shared) -> Self {
-        let (alarm, growth) = (&shared.params.alarm, &shared.params.growth);
+    fn new(params: KeeperParams) -> Self {
         Self {
-            watch: alarm.clone().map(Watch::new),
-            alarm_params: alarm.clone().unwrap_or_default(),
-            visitors: growth.as_ref().map(|growth| Visitors::new(growth.visitors.clone())),
-            growth: growth.clone().unwrap_or_default(),
+            watch: params.alarm.clone().map(Watch::new),
+            visitors: params.growth.as_ref().map(|growth| Visitors::new(growth.visitors.clone())),
+            params,
             portraits: HashMap::new(),
             within: None,
             last_alarm: None,
@@ -148,6 +159,31 @@ impl Keeper {
             tidied: None,
             refusing: false,
         }
+    }
+
+    /// What was seen so far counts on, where it is still wanted.
+    fn change(&mut self, params: KeeperParams) {
+        match (&mut self.watch, &params.alarm) {
+            (Some(watch), Some(alarm)) => watch.set_params(alarm.clone()),
+            (watch, alarm) => *watch = alarm.clone().map(Watch::new),
+        }
+        match &params.growth {
+            None => {
+                self.visitors = None;
+                self.portraits.clear();
+            }
+            Some(growth) if self.visitors.is_none() || !self.grows_like(growth) => {
+                self.visitors = Some(Visitors::new(growth.visitors.clone()));
+            }
+            Some(_) => {}
+        }
+        // How near a face must come, and for how long visitors are kept, are looked at anew.
+        (self.within, self.tidied) = (None, None);
+        self.params = params;
+    }
+
+    fn grows_like(&self, growth: &GrowthParams) -> bool {
+        self.params.growth.as_ref().is_some_and(|now| now.visitors == growth.visitors)
     }
 
     fn failed(&mut self, shared: &Shared, error: GalleryError) {
@@ -168,7 +204,7 @@ impl Keeper {
                 self.visitors(shared, gallery, look)
             }
             Some(Note::NotThisPerson) => self.not_this_person(shared, gallery),
-            Some(Note::Stop) | None => Ok(()),
+            Some(Note::Change(_) | Note::Stop) | None => Ok(()),
         }
     }
 
@@ -187,9 +223,11 @@ impl Keeper {
                 Err(_) => return Ok(()),
             }
         }
-        if self.visitors.is_some() && due(self.tidied, TIDIED_EVERY) {
+        if let Some(growth) = &self.params.growth
+            && due(self.tidied, TIDIED_EVERY)
+        {
             self.tidied = Some(now);
-            let before = seconds_since_1970() - i64::try_from(self.growth.keep.as_secs()).unwrap_or(i64::MAX);
+            let before = seconds_since_1970() - i64::try_from(growth.keep.as_secs()).unwrap_or(i64::MAX);
             let people = gallery.forget_met_before(before)?;
             if people > 0 {
                 shared.tell(Event::Forgot { people });
@@ -199,10 +237,10 @@ impl Keeper {
     }
 
     fn watch(&mut self, shared: &Shared, gallery: &dyn Gallery, look: &Look) -> Result<(), GalleryError> {
-        let Some(watch) = &mut self.watch else { return Ok(()) };
+        let (Some(watch), Some(params)) = (&mut self.watch, &self.params.alarm) else { return Ok(()) };
         let within = match self.within {
             Some(within) => within,
-            None => *self.within.insert(ringing_distance(gallery, self.alarm_params.false_alarms)?),
+            None => *self.within.insert(ringing_distance(gallery, params.false_alarms)?),
         };
         let Some(cause) = watch.look(shared.clock.now(), look.track, &look.nearest, within) else { return Ok(()) };
         self.alarms += 1;
@@ -217,7 +255,7 @@ impl Keeper {
             track: look.track,
             rect,
             cause,
-            crop: if self.alarm_params.crops { thumbnail(&look.frame.picture, &rect) } else { None },
+            crop: if params.crops { thumbnail(&look.frame.picture, &rect) } else { None },
             vector: look.vector.clone(),
         })));
         Ok(())
@@ -236,7 +274,7 @@ impl Keeper {
     }
 
     fn visitors(&mut self, shared: &Shared, gallery: &dyn Gallery, look: Box<Look>) -> Result<(), GalleryError> {
-        let Some(visitors) = &mut self.visitors else { return Ok(()) };
+        let (Some(visitors), Some(growth)) = (&mut self.visitors, &self.params.growth) else { return Ok(()) };
         let (at, scale) = (shared.clock.now(), Scale::of(gallery));
         let quality = Quality::measure(&look.frame.picture, &look.view.rect, look.view.landmarks.as_ref());
         let deeds = visitors.look(&VisitorLook {
@@ -248,7 +286,7 @@ impl Keeper {
             nearest: &look.nearest,
         });
         let better = self.portraits.get(&look.track).is_none_or(|(score, _)| quality.score() > *score);
-        if better && quality.suffices(&self.growth.visitors) {
+        if better && quality.suffices(&growth.visitors) {
             self.portraits.insert(look.track, (quality.score(), photo_of(&look, quality)));
         }
         let mut due: Vec<Deed> = deeds;

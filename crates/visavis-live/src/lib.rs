@@ -11,6 +11,7 @@ mod buffer;
 mod buffer_tests;
 mod clock;
 mod controller;
+mod crew;
 mod detection;
 mod event;
 mod gallery;

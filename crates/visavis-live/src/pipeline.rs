@@ -18,6 +18,7 @@ use crate::board::Board;
 use crate::buffer::{FrameBuffer, Pacing};
 use crate::clock::Clock;
 use crate::controller::{Controller, Message};
+use crate::crew::Crew;
 use crate::gallery::GalleryTrouble;
 use crate::grabber::Grabber;
 use crate::keeper::{self, GrowthParams, Note};
@@ -25,7 +26,7 @@ use crate::lineup::{Choice, DetectorSlot, Lane, Lineup, Locator, Pool, RECOGNITI
 use crate::panic::caught;
 use crate::statistics::{Statistics, StatisticsReport};
 use crate::subscription::{Channel, Delivery, Subscription};
-use crate::{Event, LiveError, Loader, ScheduleParams, Steering, detection, recognition};
+use crate::{Event, LiveError, Loader, ScheduleParams, Steering, detection};
 
 /// How a pipeline runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -153,6 +154,7 @@ impl Shared {
 pub(crate) enum Request {
     Switch { task: Task, model: Option<String> },
     GiveUp { model: String, failures: u32 },
+    Workers(usize),
     Stop,
 }
 
@@ -204,7 +206,7 @@ impl Prepared {
             clock: self.clock,
             statistics: self.statistics,
             buffer: FrameBuffer::new(self.params.buffer, self.params.pacing),
-            board: Board::new(self.params.schedule.clone(), self.lineup),
+            board: Board::new(self.params.schedule.clone(), self.lineup, self.params.workers.max(1)),
             loader: self.loader,
             channels: self.channels,
             detector: Mutex::new(Arc::new(self.detector)),
@@ -256,16 +258,13 @@ impl Pipeline {
             })
         };
         self.controller = Some(spawn("controller", run)?);
+        let crew = Crew::hire(&self.shared, &self.messages)?;
         let loader = Arc::clone(&self.shared);
         let (choice, messages) = (self.shared.params.choice.clone(), self.messages.clone());
-        self.threads.push(spawn("loader", move || serve(&loader, choice, &requests_out, &messages))?);
+        self.threads.push(spawn("loader", move || serve(&loader, choice, &requests_out, &messages, crew))?);
         if let Some(notes) = notes {
             let shared = Arc::clone(&self.shared);
             self.threads.push(spawn("gallery", move || keeper::run(&shared, &notes))?);
-        }
-        for number in 1..=self.shared.params.workers.max(1) {
-            let (shared, messages) = (Arc::clone(&self.shared), self.messages.clone());
-            self.threads.push(spawn(&format!("recognition-{number}"), move || recognition::run(&shared, &messages))?);
         }
         let (shared, messages) = (Arc::clone(&self.shared), self.messages.clone());
         self.threads.push(spawn("detection", move || detection::run(&shared, &messages))?);
@@ -360,18 +359,33 @@ impl Shared {
     }
 }
 
-fn spawn<T: Send + 'static>(stage: &str, run: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>, LiveError> {
+pub(crate) fn spawn<T: Send + 'static>(
+    stage: &str,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, LiveError> {
     thread::Builder::new()
         .name(stage.to_owned())
         .spawn(run)
         .map_err(|error| LiveError::Thread { stage: stage.to_owned(), reason: error.to_string() })
 }
 
-/// The loader thread: brings networks up beside the running ones and puts them to use between two frames.
-fn serve(shared: &Shared, mut choice: Choice, requests: &Receiver<Request>, messages: &Sender<Message>) {
+/// The loader thread: brings networks up beside the running ones and puts them to use between two frames. The workers are its
+/// crew.
+fn serve(
+    shared: &Shared,
+    mut choice: Choice,
+    requests: &Receiver<Request>,
+    messages: &Sender<Message>,
+    mut crew: Crew,
+) {
     while let Ok(request) = requests.recv() {
         match request {
-            Request::Stop => return,
+            Request::Stop => return crew.dismiss(),
+            Request::Workers(count) => {
+                if let Err(error) = crew.resize(count) {
+                    shared.tell(Event::StageFailed { stage: "recognition".into(), reason: error.to_string() });
+                }
+            }
             Request::Switch { task: Task::Detection, model } => {
                 let Some(model) = model else {
                     let reason = LiveError::NoDetector.to_string();
@@ -426,7 +440,7 @@ fn serve(shared: &Shared, mut choice: Choice, requests: &Receiver<Request>, mess
 /// network becomes this one's.
 fn change(shared: &Shared, choice: &Choice, converts: bool) -> Result<(), String> {
     let mut running = Vec::new();
-    let (old, workers) = (shared.board.lineup(), shared.params.workers.max(1));
+    let (old, workers) = (shared.board.lineup(), shared.board.workers());
     let lineup = guarded(|| match assemble(shared.loader.as_ref(), choice, workers, &old, &mut running) {
         Err(LiveError::Gallery(GalleryError::OtherNetwork { .. })) if converts => {
             shared.gallery.changing_hands.store(true, Ordering::Release);

@@ -33,11 +33,11 @@ struct Bench {
     locator: Option<Box<dyn Locate>>,
 }
 
-/// Runs until the board is closed.
-pub(crate) fn run(shared: &Shared, messages: &Sender<Message>) {
+/// Runs the `number`th worker until the board is closed, or wants fewer.
+pub(crate) fn run(shared: &Shared, number: usize, messages: &Sender<Message>) {
     let mut bench = Bench::default();
     loop {
-        let job = match shared.board.take(bench.lineup.generation) {
+        let job = match shared.board.take(number, bench.lineup.generation) {
             Next::Closed => return,
             Next::Changed(lineup) => {
                 bench.adopt(lineup);

@@ -6,8 +6,9 @@ use std::sync::{Arc, Weak};
 use visavis_face::EstimatesParams;
 use visavis_infer::Task;
 
+use crate::alarm::AlarmParams;
 use crate::controller::Message;
-use crate::keeper::Note;
+use crate::keeper::{GrowthParams, KeeperParams, Note};
 use crate::pipeline::{Request, Shared};
 use crate::statistics::StatisticsReport;
 
@@ -28,6 +29,21 @@ impl Steering {
     pub fn switch(&self, task: Task, model: Option<String>) {
         if let Some(shared) = self.shared.upgrade() {
             shared.request(Request::Switch { task, model });
+        }
+    }
+
+    /// From now on so many recognition workers, at least one.
+    pub fn set_workers(&self, workers: usize) {
+        if let Some(shared) = self.shared.upgrade() {
+            shared.request(Request::Workers(workers));
+        }
+    }
+
+    /// From now on alarms ring so, and the gallery grows so; `None`: not at all. Only where the pipeline began with one of the
+    /// two is anybody there to do it.
+    pub fn keep(&self, alarm: Option<AlarmParams>, growth: Option<GrowthParams>) {
+        if let Some(shared) = self.shared.upgrade() {
+            shared.insist(Note::Change(Box::new(KeeperParams { alarm, growth })));
         }
     }
 

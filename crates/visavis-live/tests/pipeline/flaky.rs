@@ -47,6 +47,10 @@ impl Gallery for Flaky {
         self.ask()?.people()
     }
 
+    fn person(&self, id: PersonId) -> Result<Option<PersonSummary>, GalleryError> {
+        self.ask()?.person(id)
+    }
+
     fn find_person(&self, name: &str) -> Result<PersonSummary, GalleryError> {
         self.ask()?.find_person(name)
     }

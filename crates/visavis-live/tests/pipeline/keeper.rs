@@ -164,6 +164,24 @@ fn without_being_asked_nobody_is_added() {
 }
 
 #[test]
+fn alarms_and_growth_change_while_it_plays() {
+    let (_folder, gallery) = gallery(&[]);
+    let (mut pipeline, scenes, trigger) = watching(&gallery, Some(alarm()), None);
+    let (events, steering) = (pipeline.events().unwrap(), pipeline.steering());
+    for _ in 0..30 {
+        watch_until(&trigger, &scenes, |_| true);
+    }
+    steering.keep(Some(AlarmParams { unknown: true, ..alarm() }), None);
+    let seen = play_until(&events, &trigger, &scenes, |event| matches!(event, Event::Alarm(_)));
+    assert_eq!(alarms(&seen), [&Cause::Unknown]);
+    assert_eq!(gallery.people().unwrap(), []);
+    steering.keep(None, Some(growth()));
+    play_until(&events, &trigger, &scenes, |event| matches!(event, Event::Met { .. }));
+    steering.keep(None, None);
+    assert!(!gallery.people().unwrap().is_empty());
+}
+
+#[test]
 fn a_gallery_of_another_network_is_taken_over_while_the_old_one_answers() {
     let (_folder, gallery) = gallery(&[("Ada", [30.0, 4.0])]);
     let choice = Choice { detector: "two".into(), similarity: Some("owl".into()), ..Choice::default() };

@@ -83,6 +83,44 @@ fn a_recogniser_that_hangs_holds_no_frame_up() {
 }
 
 #[test]
+fn workers_come_and_go_while_it_plays() {
+    let gate = Arc::new((Mutex::new(false), Condvar::new()));
+    let (closed, entered) = (Arc::clone(&gate), Arc::new(AtomicUsize::new(0)));
+    let inside = Arc::clone(&entered);
+    let hang = Arc::new(move |_: usize, _: &[_]| {
+        inside.fetch_add(1, Ordering::SeqCst);
+        let mut open = closed.0.lock().unwrap();
+        while !*open {
+            open = closed.1.wait(open).unwrap();
+        }
+        Ok(30.0)
+    });
+    let shelf = Arc::new(Shelf::new().with("hangs", &[Task::Age], hang));
+    let one = PipelineParams { workers: 1, ..params(Pacing::Live, choice("hangs")) };
+    let mut prepared = Prepared::new(one, Arc::clone(&shelf) as _).unwrap();
+    let scenes = prepared.subscribe(Delivery::Newest);
+    let (source, trigger) = camera();
+    let pipeline = prepared.start(Box::new(source)).unwrap();
+    // Dropped before the pipeline, so that the camera ends and its thread can be joined.
+    let trigger = trigger;
+    watch_until(&trigger, &scenes, |_| entered.load(Ordering::SeqCst) == 1);
+    for _ in 0..20 {
+        watch_until(&trigger, &scenes, |_| true);
+    }
+    assert_eq!(entered.load(Ordering::SeqCst), 1, "there is nobody else");
+    pipeline.steering().set_workers(2);
+    watch_until(&trigger, &scenes, |_| entered.load(Ordering::SeqCst) == 2);
+    assert_eq!(shelf.loads("hangs"), 2, "one instance for each");
+    // One of them goes home, and leaves its answer; the other goes on.
+    pipeline.steering().set_workers(0);
+    *gate.0.lock().unwrap() = true;
+    gate.1.notify_all();
+    watch_until(&trigger, &scenes, |scene| scene.faces.len() == 2 && ages(scene) == [Some(30.0); 2]);
+    let before = entered.load(Ordering::SeqCst);
+    watch_until(&trigger, &scenes, |_| entered.load(Ordering::SeqCst) > before + 5);
+}
+
+#[test]
 fn a_recogniser_that_panics_is_reported_and_restarted() {
     let dies_once = Arc::new(|call: usize, _: &[_]| {
         assert!(call != 0, "a fault of the fake");
