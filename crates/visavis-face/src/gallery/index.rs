@@ -5,6 +5,7 @@ mod build;
 mod codes;
 mod file;
 mod graph;
+mod measure;
 mod person;
 mod section;
 
@@ -176,8 +177,8 @@ impl Snapshot {
     /// equally near people the lower id first. Fewer than `k` where there are fewer people.
     ///
     /// As [`Snapshot::search_exact`], but where an index was built and there are [`APPROXIMATE_FROM`] photos or more: a graph
-    /// of neighbours then names some hundred photos, which are compared by their full numbers. Of 100 queries that resemble a
-    /// photo of the gallery, 99 or more get the answer of the exact search.
+    /// of neighbours then names some photos, which are compared by their full numbers: as many as it takes for 99 of 100 queries
+    /// to get the answer of the exact search, measured when the index is built.
     ///
     /// # Errors
     /// [`GalleryError::Query`] where the query has another length than the gallery's vectors, holds a number that is

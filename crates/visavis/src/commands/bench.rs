@@ -21,7 +21,9 @@ use crate::session::Session;
 #[command(after_help = "Examples:
   visavis bench live --source film.mp4 --seconds 60 --json
   visavis bench live --source film.mp4 --pacing every-frame --engine tract
-  visavis bench gallery --people 1000000 --approximate")]
+  visavis bench gallery --people 1000000 --approximate
+  visavis bench gallery --people 1000000 --approximate --like people.gallery --write big/
+  visavis bench live --source film.mp4 --gallery big/bench.gallery")]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,

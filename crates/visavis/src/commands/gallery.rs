@@ -378,6 +378,10 @@ pub(crate) struct Indexed {
     pub(crate) photos: usize,
     pub(crate) bytes: u64,
     pub(crate) graph_bytes: u64,
+    /// Photos that a search looks at.
+    pub(crate) candidates: usize,
+    /// Share of the answers that are those of the exact search.
+    pub(crate) recall: f64,
     pub(crate) seconds: f64,
 }
 
@@ -393,9 +397,9 @@ pub(crate) fn index(gallery: &Path, threads: usize) -> Result<Indexed> {
         }
     });
     bar.finish_and_clear();
-    let IndexReport { people, photos, bytes, graph_bytes } = builder.finish(&file)?;
+    let IndexReport { people, photos, bytes, graph_bytes, candidates, recall } = builder.finish(&file)?;
     let (file, seconds) = (index_path(gallery).display().to_string(), started.elapsed().as_secs_f64());
-    Ok(Indexed { file, people, photos, bytes, graph_bytes, seconds })
+    Ok(Indexed { file, people, photos, bytes, graph_bytes, candidates, recall, seconds })
 }
 
 fn convert(session: &Session, place: &GalleryPlace, json: bool) -> Result<()> {

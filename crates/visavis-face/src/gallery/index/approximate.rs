@@ -1,14 +1,14 @@
 //! The search of large galleries: the graph names candidates, the exact rows decide.
 
 use super::codes::CodedQuery;
-use super::graph::{EXPANSION_SEARCH, Graph};
+use super::graph::Graph;
 use super::{Best, Match, PhotoId, Piece, Snapshot};
 
 /// Times as many candidates where too few people were among them.
 const WIDER: usize = 4;
 
 /// More candidates than this are not asked for: going through all rows in order is as fast then.
-const MOST_CANDIDATES: usize = 8_192;
+pub(super) const MOST_CANDIDATES: usize = 8_192;
 
 impl Snapshot {
     /// As [`Snapshot::nearest`], of the rows that the graph names. None where it did not name enough people: many photos
@@ -27,7 +27,7 @@ impl Snapshot {
             return Some(best.matches);
         }
         let node = coded.node();
-        let mut wanted = EXPANSION_SEARCH.max(2 * best.k);
+        let mut wanted = graph.expansion.max(2 * best.k);
         while wanted <= MOST_CANDIDATES.min(self.photos()) {
             let mut rows = graph.near(&node, wanted)?;
             // In order, as an exact search goes: the photos of a person one after the other.

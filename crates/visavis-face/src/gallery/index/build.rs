@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::super::{GalleryError, GalleryFile};
-use super::file::{self, Origin, index_path};
+use super::file::{self, Origin, SavedGraph, index_path};
 use super::graph::Graph;
+use super::measure::measure;
 use super::{Snapshot, remove_index};
 
 /// Rows that a thread takes at a time.
@@ -43,7 +44,7 @@ pub struct IndexBuilder {
 }
 
 /// What was built.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct IndexReport {
     /// People in the gallery.
     pub people: usize,
@@ -53,6 +54,10 @@ pub struct IndexReport {
     pub bytes: u64,
     /// Size of the graph in it.
     pub graph_bytes: u64,
+    /// Candidates that a search keeps: as few as find whom the exact search finds, or as many as are of use.
+    pub candidates: usize,
+    /// Share of the queries, made of the gallery's own photos, that were answered as by the exact search.
+    pub recall: f64,
 }
 
 impl IndexBuilder {
@@ -103,7 +108,8 @@ impl IndexBuilder {
         }
     }
 
-    /// Writes the index beside the gallery that it was read from, in one move.
+    /// Measures how many candidates a search has to keep, and writes the index beside the gallery that it was read from, in one
+    /// move.
     ///
     /// # Errors
     /// [`GalleryError::Index`] where photos are left to put in, or people were removed meanwhile, of whom nothing may stay; and
@@ -118,14 +124,23 @@ impl IndexBuilder {
         if done < snapshot.photos() {
             return Err(failed(format!("{} photos are not in it yet", snapshot.photos() - done)));
         }
-        let graph = graph.to_bytes().map_err(failed)?;
+        let (snapshot, measured) = measure(snapshot, graph);
+        let bytes = snapshot.graph.as_ref().map_or_else(|| Ok(Vec::new()), Graph::to_bytes).map_err(failed)?;
+        let graph = SavedGraph { bytes, expansion: measured.expansion };
         let bytes = file::write(&path, &snapshot, &graph, origin)?;
         // Whoever removes people deletes the index before and after. One that was put there in between is for us to delete.
         if !file.removals_since(origin.changes)?.is_empty() {
             remove_index(&path)?;
             return Err(failed("somebody was removed meanwhile, build it again".into()));
         }
-        Ok(IndexReport { people: snapshot.people(), photos: snapshot.photos(), bytes, graph_bytes: graph.len() as u64 })
+        Ok(IndexReport {
+            people: snapshot.people(),
+            photos: snapshot.photos(),
+            bytes,
+            graph_bytes: graph.bytes.len() as u64,
+            candidates: measured.expansion,
+            recall: measured.recall,
+        })
     }
 }
 

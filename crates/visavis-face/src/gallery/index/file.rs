@@ -1,6 +1,6 @@
 //! The index file beside a gallery: a snapshot and its graph as they lie in memory, to be mapped.
 //!
-//! All numbers are little-endian. A header of 240 bytes says which gallery it belongs to, as of which change, and where the
+//! All numbers are little-endian. A header of 248 bytes says which gallery it belongs to, as of which change, and where the
 //! sections are; each begins at a multiple of 64. A file that does not fit the gallery, or is damaged, is as good as none:
 //! everything in it can be made again from the gallery.
 //!
@@ -24,6 +24,7 @@ use memmap2::Mmap;
 use sha2::{Digest, Sha256};
 
 use super::super::{EmbeddingId, GalleryError, GalleryFile};
+use super::approximate::MOST_CANDIDATES;
 use super::codes::Codes;
 use super::graph::Graph;
 use super::person::People;
@@ -31,7 +32,7 @@ use super::section::Section;
 use super::{LANES, Snapshot};
 
 const MAGIC: [u8; 8] = *b"visv.idx";
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 
 /// Sections begin at multiples of this.
 const ALIGNMENT: usize = 64;
@@ -57,6 +58,8 @@ struct Header {
     length: u64,
     photos: u64,
     people: u64,
+    /// Candidates that a search of the graph keeps.
+    expansion: u64,
     /// First byte and number of bytes.
     sections: [[u64; 2]; SECTIONS],
     /// SHA-256 of all above and the graph.
@@ -199,12 +202,28 @@ pub(super) fn read(map: &Arc<Mmap>, embedding: &EmbeddingId) -> Result<(Snapshot
     if let Some(fault) = snapshot.people.fault(photos) {
         return Err(fault.into());
     }
-    snapshot.graph = Some(Graph::mapped(map, graph, embedding.metric, embedding.length, photos)?);
+    let expansion = count(header.expansion)?;
+    if !(1..=MOST_CANDIDATES).contains(&expansion) {
+        return Err("it is damaged".into());
+    }
+    snapshot.graph = Some(Graph::mapped(map, graph, embedding.metric, embedding.length, photos, expansion)?);
     Ok((snapshot, Origin { token: header.token, changes: header.changes }))
 }
 
+/// A graph as in a file.
+pub(super) struct SavedGraph {
+    pub(super) bytes: Vec<u8>,
+    /// Candidates that a search of it keeps.
+    pub(super) expansion: usize,
+}
+
 /// Puts an index in its place, in one move; says how many bytes it has.
-pub(super) fn write(gallery: &Path, snapshot: &Snapshot, graph: &[u8], origin: Origin) -> Result<u64, GalleryError> {
+pub(super) fn write(
+    gallery: &Path,
+    snapshot: &Snapshot,
+    graph: &SavedGraph,
+    origin: Origin,
+) -> Result<u64, GalleryError> {
     /// Tells apart the builds of one process.
     static BEGUN: AtomicU64 = AtomicU64::new(0);
 
@@ -230,7 +249,7 @@ pub(super) fn write(gallery: &Path, snapshot: &Snapshot, graph: &[u8], origin: O
     written
 }
 
-fn write_aside(aside: &Path, snapshot: &Snapshot, graph: &[u8], origin: Origin) -> io::Result<u64> {
+fn write_aside(aside: &Path, snapshot: &Snapshot, graph: &SavedGraph, origin: Origin) -> io::Result<u64> {
     let Snapshot { embedding, rows, codes, photos, people, .. } = snapshot;
     let sections = [
         rows.bytes(),
@@ -239,7 +258,7 @@ fn write_aside(aside: &Path, snapshot: &Snapshot, graph: &[u8], origin: Origin) 
         photos.bytes(),
         people.all.bytes(),
         people.names.bytes(),
-        graph,
+        &graph.bytes,
     ];
     let mut header = Header {
         magic: MAGIC,
@@ -250,6 +269,7 @@ fn write_aside(aside: &Path, snapshot: &Snapshot, graph: &[u8], origin: Origin) 
         length: embedding.length as u64,
         photos: snapshot.photos() as u64,
         people: snapshot.people() as u64,
+        expansion: graph.expansion as u64,
         sections: [[0; 2]; SECTIONS],
         digest: [0; 32],
     };

@@ -22,7 +22,7 @@ const CONNECTIVITY: usize = 16;
 /// Candidates kept while a node is put in (ef construction).
 const EXPANSION_ADD: usize = 128;
 
-/// Candidates kept while a query is answered (ef), at least.
+/// Candidates kept while a query is answered (ef), before it was measured how many it takes.
 pub(super) const EXPANSION_SEARCH: usize = 128;
 
 /// Searches that may go on at the same time; further ones are answered exactly.
@@ -35,6 +35,8 @@ pub(super) struct Graph {
     /// The file that a mapped graph lies in.
     _map: Option<Arc<Mmap>>,
     rows: usize,
+    /// Candidates kept while a query is answered (ef), at least.
+    pub(super) expansion: usize,
     /// From the row of one turn to that of the next.
     stride: u64,
 }
@@ -53,7 +55,7 @@ impl Graph {
         }
         let mut index = empty(length, rows, threads)?;
         compare_by_codes(&mut index, metric, length);
-        Ok(Self { index, _map: None, rows, stride: stride(rows as u64) })
+        Ok(Self { index, _map: None, rows, expansion: EXPANSION_SEARCH, stride: stride(rows as u64) })
     }
 
     /// Puts the `turn`th row in; `node` is memory to work in.
@@ -70,7 +72,7 @@ impl Graph {
         Ok(bytes)
     }
 
-    /// The graph of `rows` rows that lies at `bytes` of a file.
+    /// The graph of `rows` rows that lies at `bytes` of a file, to be searched with `expansion` candidates.
     ///
     /// Every number that usearch follows is checked, so a hostile file finds wrong people at worst. What remains is trust that
     /// nobody writes into the file while it is mapped; visavis only ever replaces it.
@@ -83,6 +85,7 @@ impl Graph {
         metric: Metric,
         length: usize,
         rows: usize,
+        expansion: usize,
     ) -> Result<Self, String> {
         let bytes = map.get(bytes).ok_or("its graph is outside of it")?;
         check::check(bytes, node_bytes(length), rows)?;
@@ -95,7 +98,7 @@ impl Graph {
         }
         // Viewing put usearch's own metric back.
         compare_by_codes(&mut index, metric, length);
-        Ok(Self { index, _map: Some(Arc::clone(map)), rows, stride: 1 })
+        Ok(Self { index, _map: Some(Arc::clone(map)), rows, expansion, stride: 1 })
     }
 
     /// Up to `wanted` rows near a node, in no particular order. None where too many searches go on.

@@ -3,14 +3,14 @@
 use std::f32::consts::TAU;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
-use visavis_face::gallery::{EmbeddingId, FileGallery, Gallery, GalleryBuilder, NewPhoto};
+use visavis_face::gallery::{EmbeddingId, FileGallery, Gallery, GalleryBuilder, GalleryFile, NewPhoto, PersonRecord};
 use visavis_infer::manifest::Metric;
 
 use crate::commands::gallery;
@@ -18,18 +18,22 @@ use crate::options::{cores, say, say_json};
 
 #[derive(Parser)]
 pub(super) struct Args {
-    /// People, one photo each: unit vectors in all directions, the hardest case for a graph of neighbours
+    /// Made-up people, one photo each: unit vectors in all directions, the hardest case for a graph of neighbours
     #[arg(long, value_name = "N")]
     people: usize,
+    /// Make people up who are spread as the photos of this gallery are, for its network, and put its own people beside them
+    #[arg(long, value_name = "GALLERY", conflicts_with = "length")]
+    like: Option<PathBuf>,
     /// Numbers in a vector
     #[arg(long, default_value_t = 128, value_name = "N")]
     length: usize,
     /// Searches, one after the other, by one thread
     #[arg(long, default_value_t = 200, value_name = "N")]
     queries: usize,
-    /// How far a query is from the photo that it is to find, which has length 1
-    #[arg(long, default_value_t = 0.6, value_name = "LENGTH")]
-    noise: f32,
+    /// How far a query is from the photo that it is to find [default: 0.6 of the photo's length; with --like, half as far as
+    /// two photos of one person may be]
+    #[arg(long, value_name = "LENGTH")]
+    noise: Option<f32>,
     /// Build an index too, and search by its graph
     #[arg(long)]
     approximate: bool,
@@ -76,6 +80,8 @@ struct Approximate {
     build_seconds: f64,
     index_bytes: u64,
     graph_bytes: u64,
+    /// Photos that a search looks at.
+    candidates: usize,
     /// Mapping the index.
     open_seconds: f64,
     #[serde(flatten)]
@@ -84,24 +90,84 @@ struct Approximate {
     recall_at_1: f64,
 }
 
-impl Args {
-    /// A vector whose numbers are normal, the same for the same `which`.
+/// Differences of photos that make up a made-up one.
+const DIFFERENCES: usize = 32;
+
+/// Where made-up people come from.
+struct Crowd {
+    seed: u64,
+    id: EmbeddingId,
+    /// Photos that others are to be spread like; none: in all directions.
+    photos: Vec<Vec<f32>>,
+    mean: Vec<f32>,
+    /// How far a query is from its photo.
+    noise: f32,
+}
+
+impl Crowd {
+    fn everywhere(args: &Args) -> Self {
+        let id = EmbeddingId {
+            name: "noise".into(),
+            fingerprint: "0".into(),
+            length: args.length,
+            metric: Metric::Cosine,
+            same_person: 0.4,
+            likeness: None,
+        };
+        let noise = args.noise.unwrap_or(0.6);
+        Self { seed: args.seed, id, photos: Vec::new(), mean: vec![0.0; args.length], noise }
+    }
+
+    fn like(args: &Args, people: &[PersonRecord], id: EmbeddingId) -> Result<Self> {
+        let photos: Vec<Vec<f32>> =
+            people.iter().flat_map(|person| &person.photos).map(|photo| alike(&id, photo.vector.clone())).collect();
+        ensure!(photos.len() > 1, "a gallery of two photos or more is needed to make up others like them");
+        let mean = (0..id.length).map(|at| photos.iter().map(|photo| photo[at]).sum::<f32>() / photos.len() as f32);
+        let threshold = id.same_person / 2.0;
+        let noise = match id.metric {
+            Metric::Euclidean => threshold,
+            // At a right angle to a vector of length one, so much further makes 1 - cosine the threshold.
+            Metric::Cosine => ((1.0 - threshold.min(0.9)).powi(-2) - 1.0).sqrt(),
+        };
+        Ok(Self { seed: args.seed, mean: mean.collect(), noise: args.noise.unwrap_or(noise), photos, id })
+    }
+
+    /// A normal vector around zero, the same for the same `which`.
     fn normal(&self, which: u64) -> Vec<f32> {
         let mut random = fastrand::Rng::with_seed(self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ which);
-        let mut number = || (-2.0 * (1.0 - random.f32()).ln()).sqrt() * (TAU * random.f32()).cos();
-        (0..self.length).map(|_| number()).collect()
+        let normal =
+            |random: &mut fastrand::Rng| (-2.0 * (1.0 - random.f32()).ln()).sqrt() * (TAU * random.f32()).cos();
+        if self.photos.is_empty() {
+            return (0..self.id.length).map(|_| normal(&mut random)).collect();
+        }
+        // Sums of differences have the covariance of what differs, twice for each.
+        let mut sum = vec![0.0; self.id.length];
+        for _ in 0..DIFFERENCES {
+            let weight = normal(&mut random) / (2.0 * DIFFERENCES as f32).sqrt();
+            let [one, other] = [0, 1].map(|_| &self.photos[random.usize(..self.photos.len())]);
+            let difference = one.iter().zip(other).map(|(one, other)| one - other);
+            sum.iter_mut().zip(difference).for_each(|(sum, difference)| *sum += weight * difference);
+        }
+        sum
     }
 
     fn photo(&self, person: usize) -> Vec<f32> {
-        unit(self.normal(person as u64))
+        let around = self.normal(person as u64);
+        alike(&self.id, around.iter().zip(&self.mean).map(|(around, mean)| around + mean).collect())
     }
 
-    /// Of whom, and a noisy copy of their photo.
-    fn query(&self, number: usize) -> (usize, Vec<f32>) {
-        let person = number * self.people / self.queries;
-        let noise = unit(self.normal(u64::MAX - number as u64));
-        let noisy = self.photo(person).iter().zip(noise).map(|(value, noise)| value + self.noise * noise).collect();
-        (person, unit(noisy))
+    /// A noisy copy of somebody's photo.
+    fn query(&self, person: usize, number: usize) -> Vec<f32> {
+        let (photo, noise) = (self.photo(person), unit(self.normal(u64::MAX - number as u64)));
+        alike(&self.id, photo.iter().zip(noise).map(|(value, noise)| value + self.noise * noise).collect())
+    }
+}
+
+/// As long as the vectors of a network are.
+fn alike(id: &EmbeddingId, vector: Vec<f32>) -> Vec<f32> {
+    match id.metric {
+        Metric::Euclidean => vector,
+        Metric::Cosine => unit(vector),
     }
 }
 
@@ -111,12 +177,33 @@ fn unit(mut vector: Vec<f32>) -> Vec<f32> {
     vector
 }
 
+/// Everybody in a gallery, with their photos, and its network.
+fn read(gallery: &Path) -> Result<(Vec<PersonRecord>, EmbeddingId)> {
+    let file = GalleryFile::open(gallery, None)?;
+    let mut people = Vec::new();
+    for person in file.people()? {
+        people.extend(file.person_record(person.id)?);
+    }
+    Ok((people, file.embedding().clone()))
+}
+
 pub(super) fn run(args: &Args) -> Result<()> {
     ensure!(args.people > 0 && args.queries > 0, "at least one person and one query are needed");
     let temporary = tempfile::tempdir().context("no folder for the gallery could be made")?;
     let folder = args.write.as_deref().unwrap_or(temporary.path());
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    let queries: Vec<_> = (0..args.queries).map(|number| args.query(number)).collect();
+    let (others, crowd) = match &args.like {
+        None => (Vec::new(), Crowd::everywhere(args)),
+        Some(gallery) => {
+            let (people, id) = read(gallery)?;
+            let crowd = Crowd::like(args, &people, id)?;
+            (people, crowd)
+        }
+    };
+    let of = |number: usize| number * args.people / args.queries;
+    // The number of the person who is to be found: those of the other gallery come first.
+    let asked = |number: usize| (others.len() + of(number) + 1, crowd.query(of(number), number));
+    let queries: Vec<_> = (0..args.queries).map(asked).collect();
     if args.write.is_some() {
         let write = |name: &str, vectors: &mut dyn Iterator<Item = Vec<f32>>| -> Result<()> {
             let path = folder.join(name);
@@ -126,21 +213,13 @@ pub(super) fn run(args: &Args) -> Result<()> {
             }
             Ok(file.flush()?)
         };
-        write("base.f32", &mut (0..args.people).map(|person| args.photo(person)))?;
+        write("base.f32", &mut (0..args.people).map(|person| crowd.photo(person)))?;
         write("queries.f32", &mut queries.iter().map(|(_, query)| query.clone()))?;
     }
-    let id = EmbeddingId {
-        name: "noise".into(),
-        fingerprint: "0".into(),
-        length: args.length,
-        metric: Metric::Cosine,
-        same_person: 0.4,
-        likeness: None,
-    };
-    let path = folder.join("bench.gallery");
-    fill(args, &path, &id)?;
+    let (path, id) = (folder.join("bench.gallery"), &crowd.id);
+    fill(args.people, &crowd, &others, &path)?;
     let started = Instant::now();
-    let opened = FileGallery::open(&path, &id)?;
+    let opened = FileGallery::open(&path, id)?;
     let open_seconds = started.elapsed().as_secs_f64();
     let (exact, named) =
         search(&queries, |query| Ok(opened.search_exact(query, 1)?.first().map(|found| found.person.0)))?;
@@ -150,7 +229,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         let threads = args.threads.unwrap_or_else(cores).max(1);
         let built = gallery::index(&path, threads)?;
         let started = Instant::now();
-        let opened = FileGallery::open_approximate(&path, &id, 0)?;
+        let opened = FileGallery::open_approximate(&path, id, 0)?;
         let open_seconds = started.elapsed().as_secs_f64();
         ensure!(opened.is_approximate(), "the index that was built is not used");
         let (searches, near) =
@@ -161,16 +240,17 @@ pub(super) fn run(args: &Args) -> Result<()> {
             build_seconds: built.seconds,
             index_bytes: built.bytes,
             graph_bytes: built.graph_bytes,
+            candidates: built.candidates,
             open_seconds,
             searches,
             recall_at_1: same as f64 / queries.len() as f64,
         });
     }
     let report = Report {
-        people: args.people,
-        length: args.length,
+        people: others.len() + args.people,
+        length: id.length,
         queries: args.queries,
-        noise: args.noise,
+        noise: crowd.noise,
         gallery_bytes: fs::metadata(&path)?.len(),
         open_seconds,
         exact,
@@ -179,15 +259,18 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if args.json { say_json(&report) } else { print(&report) }
 }
 
-/// Makes the gallery; the person numbered `n` from 0 gets the id `n + 1`.
-fn fill(args: &Args, path: &std::path::Path, id: &EmbeddingId) -> Result<()> {
-    let mut builder = GalleryBuilder::new(path, id)?;
-    let bar = ProgressBar::new(args.people as u64).with_style(
+/// Makes the gallery: the others first, then the crowd, with numbers from 1.
+fn fill(people: usize, crowd: &Crowd, others: &[PersonRecord], path: &Path) -> Result<()> {
+    let mut builder = GalleryBuilder::new(path, &crowd.id)?;
+    for other in others {
+        builder.add(&other.name, &other.photos)?;
+    }
+    let bar = ProgressBar::new(people as u64).with_style(
         ProgressStyle::with_template("{bar:32} {pos}/{len} people made up, {per_sec}, {eta} left")
             .unwrap_or_else(|_| ProgressStyle::default_bar()),
     );
-    for person in 0..args.people {
-        let vector = args.photo(person);
+    for person in 0..people {
+        let vector = crowd.photo(person);
         let photo = NewPhoto { source: "noise".into(), sha256: None, vector, thumbnail: None, score: None };
         builder.add(&format!("person {person}"), &[photo])?;
         bar.inc(1);
@@ -210,7 +293,7 @@ fn search(
         named.push(ask(query)?);
         times.push(started.elapsed().as_secs_f64() * 1e3);
     }
-    let found = queries.iter().zip(&named).filter(|((person, _), named)| **named == Some(*person as i64 + 1)).count();
+    let found = queries.iter().zip(&named).filter(|((person, _), named)| **named == Some(*person as i64)).count();
     let milliseconds = times.iter().sum::<f64>() / times.len() as f64;
     times.sort_by(f64::total_cmp);
     let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
@@ -237,12 +320,13 @@ fn print(report: &Report) -> Result<()> {
     say(&line("exact", &report.exact))?;
     if let Some(approximate) = &report.approximate {
         say(&format!(
-            "index        {:.1} MB ({:.1} MB of them the graph), built in {:.1} s by {} thread(s), opened in {:.2} s",
+            "index        {:.1} MB ({:.1} MB of them the graph), built in {:.1} s by {} thread(s), opened in {:.2} s, {} candidates",
             approximate.index_bytes as f64 / 1e6,
             approximate.graph_bytes as f64 / 1e6,
             approximate.build_seconds,
             approximate.threads,
-            approximate.open_seconds
+            approximate.open_seconds,
+            approximate.candidates
         ))?;
         say(&line("approximate", &approximate.searches))?;
         say(&format!("recall@1     {:.4}", approximate.recall_at_1))?;

@@ -129,6 +129,8 @@ fn damaged_and_foreign_ones_are_as_good_as_none() {
     assert!(forge(&|_, _| {}));
     assert!(!forge(&|header, _| header.photos += 1));
     assert!(!forge(&|header, _| header.people -= 1));
+    assert!(!forge(&|header, _| header.expansion = 0));
+    assert!(!forge(&|header, _| header.expansion = 1 << 40));
     assert!(!forge(&|header, _| header.sections[0] = [1, header.sections[0][1]]));
     assert!(!forge(&|header, _| header.sections[3] = [u64::MAX, 16]));
     assert!(!forge(&|header, _| header.sections[5][1] = 3));

@@ -1,0 +1,83 @@
+//! How many candidates a search of a graph must keep, measured against the exact search.
+
+use visavis_infer::manifest::Metric;
+
+use super::approximate::MOST_CANDIDATES;
+use super::graph::Graph;
+use super::{PhotoId, Snapshot, length};
+
+/// Queries that are asked: the tenth part of a percent would need more.
+const QUERIES: usize = 400;
+
+/// Share of the queries that must be answered as by the exact search.
+const WANTED: f64 = 0.99;
+
+/// Candidates that are tried first; then twice as many, and so on.
+const FEWEST: usize = 32;
+
+/// More are of no use: going through all rows in order is as fast then.
+const MOST: usize = MOST_CANDIDATES / 2;
+
+/// What a graph needs, and what it then reaches.
+pub(super) struct Measured {
+    pub(super) expansion: usize,
+    pub(super) recall: f64,
+}
+
+/// Puts a graph to use with as few candidates as find, for [`WANTED`] of the queries, whom the exact search finds first.
+///
+/// A query is a photo of the gallery, moved towards where photos differ from one another, by as much as two photos of one person
+/// usually do: half the threshold.
+pub(super) fn measure(mut snapshot: Snapshot, graph: Graph) -> (Snapshot, Measured) {
+    let queries = queries(&snapshot);
+    let exact: Vec<Option<PhotoId>> = queries.iter().map(|query| snapshot.first(query, true)).collect();
+    (snapshot.graph, snapshot.approximate_from) = (Some(graph), 0);
+    let mut expansion = FEWEST;
+    loop {
+        if let Some(graph) = &mut snapshot.graph {
+            graph.expansion = expansion;
+        }
+        let same = queries.iter().zip(&exact).filter(|(query, exact)| snapshot.first(query, false) == **exact).count();
+        let recall = if queries.is_empty() { 1.0 } else { same as f64 / queries.len() as f64 };
+        if recall >= WANTED || expansion >= MOST {
+            return (snapshot, Measured { expansion, recall });
+        }
+        expansion *= 2;
+    }
+}
+
+fn queries(snapshot: &Snapshot) -> Vec<Vec<f32>> {
+    let photos = snapshot.photos();
+    let wanted = QUERIES.min(photos);
+    let threshold = snapshot.embedding.same_person / 2.0;
+    let by = match snapshot.embedding.metric {
+        Metric::Euclidean => threshold,
+        // At a right angle to a vector of length one, so much further makes 1 - cosine the threshold.
+        Metric::Cosine => ((1.0 - threshold.min(0.9)).powi(-2) - 1.0).sqrt(),
+    };
+    let numbers = |row: usize| -> Vec<f32> { snapshot.row(row).iter().flat_map(|piece| piece.0).collect() };
+    // From all over the gallery, without an order.
+    let mut turn = 0u64;
+    let mut any = || {
+        turn = turn.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        (u128::from(turn) * photos as u128 >> 64) as usize
+    };
+    let mut made = Vec::with_capacity(wanted);
+    for number in 0..wanted {
+        let mut query = numbers(number * photos / wanted);
+        let (one, other) = (numbers(any()), numbers(any()));
+        let towards: Vec<f32> = one.iter().zip(&other).map(|(one, other)| one - other).collect();
+        let step = by / length(&towards).max(f32::MIN_POSITIVE);
+        query.iter_mut().zip(&towards).for_each(|(value, towards)| *value += step * towards);
+        query.truncate(snapshot.embedding.length);
+        made.push(query);
+    }
+    made
+}
+
+impl Snapshot {
+    /// The photo that a search names first.
+    fn first(&self, query: &[f32], exact: bool) -> Option<PhotoId> {
+        Some(self.search_among(query, 1, exact, |_| true).ok()?.first()?.photo)
+    }
+}
