@@ -87,13 +87,19 @@ impl PostgresGallery {
         crate::failure::refused(self.link.address(), doing, error)
     }
 
-    fn summaries(&self, doing: &'static str, name: Option<&str>) -> Result<Vec<PersonSummary>, GalleryError> {
+    /// Everybody, or whom a name or a number is given of.
+    fn summaries(
+        &self,
+        doing: &'static str,
+        name: Option<&str>,
+        id: Option<i64>,
+    ) -> Result<Vec<PersonSummary>, GalleryError> {
         let sql =
             "SELECT person.id, person.name, count(photo.id), person.watched, person.met, person.seen, person.last_seen
                    FROM visavis.person LEFT JOIN visavis.photo ON photo.person = person.id
-                   WHERE $1::text IS NULL OR person.name = $1 GROUP BY person.id ORDER BY person.name COLLATE \"C\"";
+                   WHERE ($1::text IS NULL OR person.name = $1) AND ($2::bigint IS NULL OR person.id = $2) GROUP BY person.id ORDER BY person.name COLLATE \"C\"";
         self.link.store(doing, STATEMENT, async |client| {
-            let rows = client.query(sql, &[&name]).await?;
+            let rows = client.query(sql, &[&name, &id]).await?;
             Ok(rows.iter().map(summary).collect::<Result<_, _>>()?)
         })
     }
@@ -134,15 +140,19 @@ impl Gallery for PostgresGallery {
     }
 
     fn people(&self) -> Result<Vec<PersonSummary>, GalleryError> {
-        self.summaries("listing people", None)
+        self.summaries("listing people", None, None)
     }
 
     fn size(&self) -> usize {
         self.people.lock().unwrap_or_else(PoisonError::into_inner).1
     }
 
+    fn person(&self, id: PersonId) -> Result<Option<PersonSummary>, GalleryError> {
+        Ok(self.summaries("looking for a person", None, Some(id.0))?.pop())
+    }
+
     fn find_person(&self, name: &str) -> Result<PersonSummary, GalleryError> {
-        let found = self.summaries("looking for a person", Some(name.trim()))?;
+        let found = self.summaries("looking for a person", Some(name.trim()), None)?;
         if let Some(person) = found.into_iter().next() {
             return Ok(person);
         }

@@ -196,6 +196,14 @@ pub enum GalleryError {
         /// The name.
         name: String,
     },
+    /// A person has photos or is not there at all.
+    #[error("the gallery {} has no other photo of {name}: remove the person instead", path.display())]
+    OnlyPhoto {
+        /// The file.
+        path: PathBuf,
+        /// Whose photo.
+        name: String,
+    },
     /// Nobody has this name.
     #[error("nobody in the gallery {} is named {name:?}{}", path.display(), did_you_mean(path, near))]
     UnknownPerson {

@@ -156,6 +156,10 @@ impl Gallery for FileGallery {
         self.state().map_or(0, |state| state.base.people() + state.fresh_index.people())
     }
 
+    fn person(&self, id: PersonId) -> Result<Option<PersonSummary>, GalleryError> {
+        self.file().person(id)
+    }
+
     fn find_person(&self, name: &str) -> Result<PersonSummary, GalleryError> {
         self.file().find_person(name)
     }
@@ -204,7 +208,7 @@ impl Gallery for FileGallery {
         self.change(|file| file.forget_met_before(before))
     }
 
-    fn as_file(&self) -> Option<&FileGallery> {
+    fn into_file(self: Arc<Self>) -> Option<Arc<FileGallery>> {
         Some(self)
     }
 

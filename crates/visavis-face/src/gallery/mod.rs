@@ -17,6 +17,7 @@ mod convert;
 mod edit;
 mod error;
 mod index;
+mod joint;
 mod live;
 mod name;
 mod people;
@@ -30,10 +31,13 @@ pub use builder::GalleryBuilder;
 pub use convert::Converted;
 pub use error::{GalleryError, VectorFault};
 pub use index::{APPROXIMATE_FROM, IndexBuilder, IndexReport, Match, Snapshot, distance, index_path, strangers_within};
+pub use joint::Joint;
 pub use live::FileGallery;
 pub use people::{PhotoSource, photos_in};
-pub use person_record::PersonRecord;
+pub use person_record::{PersonRecord, RemovedPhoto};
 pub use store::{Added, GalleryFile, NewPhoto, PersonSummary, Removed};
+
+use std::sync::Arc;
 
 use bytemuck::{Pod, Zeroable};
 use visavis_infer::manifest::{Likeness, Metric};
@@ -91,6 +95,12 @@ pub trait Gallery: Send + Sync {
     fn size(&self) -> usize {
         self.people().map_or(0, |people| people.len())
     }
+
+    /// Somebody by number; `None` where they are not there.
+    ///
+    /// # Errors
+    /// The failures of the store.
+    fn person(&self, id: PersonId) -> Result<Option<PersonSummary>, GalleryError>;
 
     /// See [`GalleryFile::find_person`].
     ///
@@ -183,11 +193,11 @@ pub trait Gallery: Send + Sync {
     /// # Errors
     /// The failures of the store.
     fn is_met(&self, person: PersonId) -> Result<bool, GalleryError> {
-        Ok(self.people()?.iter().any(|other| other.id == person && other.met))
+        Ok(self.person(person)?.is_some_and(|person| person.met))
     }
 
     /// The gallery as a file, where it is one: a file also keeps the list of alarms and puts back who was removed.
-    fn as_file(&self) -> Option<&FileGallery> {
+    fn into_file(self: Arc<Self>) -> Option<Arc<FileGallery>> {
         None
     }
 

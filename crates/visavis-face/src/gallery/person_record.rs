@@ -1,6 +1,6 @@
-//! Everything of one person, to put them back after a removal.
+//! Everything of one person, or of a photo, to put it back after a removal.
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::store::{floats, insert_photos};
 use super::{EmbeddingId, FileGallery, GalleryError, GalleryFile, NewPhoto, PersonId, PhotoId};
@@ -12,12 +12,24 @@ pub struct PersonRecord {
     pub name: String,
     /// All photos, in the order in which they came.
     pub photos: Vec<NewPhoto>,
-    watched: bool,
+    pub(super) watched: bool,
     met: bool,
-    seen: u32,
-    last_seen: Option<i64>,
-    denials: Vec<Vec<u8>>,
+    pub(super) seen: u32,
+    pub(super) last_seen: Option<i64>,
+    pub(super) denials: Vec<Vec<u8>>,
     /// Whose vectors these are.
+    made_by: EmbeddingId,
+}
+
+/// A photo that was removed, to put it back. Lives in memory only.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RemovedPhoto {
+    /// Whose.
+    pub person: PersonId,
+    /// Whether nothing of it is left in the file: see [`GalleryFile::erase_remains`].
+    pub erased: bool,
+    photo: NewPhoto,
+    /// Whose vector it has.
     made_by: EmbeddingId,
 }
 
@@ -45,13 +57,7 @@ impl GalleryFile {
             };
             let sql = "SELECT source, sha256, vector, thumbnail, score FROM photo WHERE person = ?1 ORDER BY id";
             let mut statement = self.connection.prepare_cached(sql)?;
-            let photos = statement.query_map([person.0], |row| {
-                let mut vector = Vec::new();
-                // Photos with a vector that makes no sense are not carried over.
-                let usable = floats(row.get_ref(2)?.as_blob()?, &mut vector).is_ok();
-                let (source, sha256, thumbnail, score) = (row.get(0)?, row.get(1)?, row.get(3)?, row.get(4)?);
-                Ok(usable.then_some(NewPhoto { source, sha256, vector, thumbnail, score }))
-            })?;
+            let photos = statement.query_map([person.0], photo)?;
             record.photos = photos.filter_map(Result::transpose).collect::<rusqlite::Result<Vec<_>>>()?;
             let mut statement =
                 self.connection.prepare_cached("SELECT vector FROM denial WHERE person = ?1 ORDER BY id")?;
@@ -68,25 +74,67 @@ impl GalleryFile {
     /// [`GalleryError::NameTaken`] where somebody else has the name by now, [`GalleryError::OtherNetwork`] where the gallery
     /// went over to another network since, and the failures of the file.
     pub fn restore(&mut self, record: &PersonRecord) -> Result<PersonId, GalleryError> {
+        self.may_restore(record)?;
+        let mut person = PersonId(0);
+        self.edit("putting a person back", |change, number| {
+            person = insert_person(change, record, number)?;
+            Ok(1)
+        })?;
+        Ok(person)
+    }
+
+    pub(super) fn may_restore(&self, record: &PersonRecord) -> Result<(), GalleryError> {
         if !record.made_by.compares_with(self.embedding()) {
             return Err(GalleryError::other_network(&self.path, self.embedding(), &record.made_by));
         }
         if self.find_person(&record.name).is_ok() {
             return Err(GalleryError::NameTaken { path: self.path.clone(), name: record.name.clone() });
         }
-        let mut person = PersonId(0);
-        self.edit("putting a person back", |change, number| {
-            change.execute(
-                "INSERT INTO person (name, watched, met, seen, last_seen, changed) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                params![record.name, record.watched, record.met, record.seen, record.last_seen, number],
-            )?;
-            person = PersonId(change.last_insert_rowid());
-            for denied in &record.denials {
-                change.execute("INSERT INTO denial (person, vector) VALUES (?1, ?2)", params![person.0, denied])?;
-            }
-            insert_photos(change, person, &record.photos, number)
+        Ok(())
+    }
+
+    /// Removes a photo, from the unused parts of the file too, and hands it out; `None` where it is not there. Deletes the
+    /// index, as [`GalleryFile::remove_person`] does.
+    ///
+    /// # Errors
+    /// [`GalleryError::OnlyPhoto`] for the last photo of a person, and the failures of the file.
+    pub fn remove_photo(&mut self, id: PhotoId) -> Result<Option<RemovedPhoto>, GalleryError> {
+        let failed = GalleryError::sqlite(&self.path, "reading a photo");
+        let read = || {
+            let sql = "SELECT source, sha256, vector, thumbnail, score, person FROM photo WHERE id = ?1";
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let found = statement.query_row([id.0], |row| Ok((PersonId(row.get(5)?), photo(row)?)));
+            found.optional()
+        };
+        let Some((person, Some(photo))) = read().map_err(failed)? else { return Ok(None) };
+        let mut alone = false;
+        self.without_index(|file| {
+            file.edit("removing a photo", |change, number| {
+                let sql = "DELETE FROM photo WHERE id = ?1 AND 1 < (SELECT count(*) FROM photo WHERE person = ?2)";
+                alone = change.execute(sql, [id.0, person.0])? == 0;
+                if alone {
+                    return Ok(0);
+                }
+                change.execute("INSERT OR REPLACE INTO removal (photo, changed) VALUES (?1, ?2)", [id.0, number])
+            })
         })?;
-        Ok(person)
+        if alone {
+            let name = self.person(person)?.map_or_else(String::new, |person| person.name);
+            return Err(GalleryError::OnlyPhoto { path: self.path.clone(), name });
+        }
+        let erased = self.erase_remains()?;
+        Ok(Some(RemovedPhoto { person, photo, erased, made_by: self.embedding().clone() }))
+    }
+
+    /// Puts a photo back that was removed, under a new number. False where the person is not there any more.
+    ///
+    /// # Errors
+    /// [`GalleryError::OtherNetwork`] where the gallery went over to another network since, and the failures of the file.
+    pub fn restore_photo(&mut self, removed: &RemovedPhoto) -> Result<bool, GalleryError> {
+        if !removed.made_by.compares_with(self.embedding()) {
+            return Err(GalleryError::other_network(&self.path, self.embedding(), &removed.made_by));
+        }
+        self.add_to(removed.person, &removed.photo)
     }
 
     /// The photos of a person, in the order in which they came.
@@ -101,6 +149,32 @@ impl GalleryFile {
         };
         read().map_err(GalleryError::sqlite(&self.path, "listing photos"))
     }
+}
+
+/// A row of `source, sha256, vector, thumbnail, score`; a photo with a vector that makes no sense is not carried over.
+fn photo(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<NewPhoto>> {
+    let mut vector = Vec::new();
+    let usable = floats(row.get_ref(2)?.as_blob()?, &mut vector).is_ok();
+    let (source, sha256, thumbnail, score) = (row.get(0)?, row.get(1)?, row.get(3)?, row.get(4)?);
+    Ok(usable.then_some(NewPhoto { source, sha256, vector, thumbnail, score }))
+}
+
+/// Puts a person with everything of theirs in, under a new number.
+pub(super) fn insert_person(
+    change: &Transaction<'_>,
+    record: &PersonRecord,
+    number: i64,
+) -> rusqlite::Result<PersonId> {
+    change.execute(
+        "INSERT INTO person (name, watched, met, seen, last_seen, changed) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        params![record.name, record.watched, record.met, record.seen, record.last_seen, number],
+    )?;
+    let person = PersonId(change.last_insert_rowid());
+    for denied in &record.denials {
+        change.execute("INSERT INTO denial (person, vector) VALUES (?1, ?2)", params![person.0, denied])?;
+    }
+    insert_photos(change, person, &record.photos, number)?;
+    Ok(person)
 }
 
 impl FileGallery {
@@ -118,6 +192,22 @@ impl FileGallery {
     /// As [`GalleryFile::restore`].
     pub fn restore(&self, record: &PersonRecord) -> Result<PersonId, GalleryError> {
         self.change(|file| file.restore(record))
+    }
+
+    /// See [`GalleryFile::remove_photo`].
+    ///
+    /// # Errors
+    /// As [`GalleryFile::remove_photo`].
+    pub fn remove_photo(&self, photo: PhotoId) -> Result<Option<RemovedPhoto>, GalleryError> {
+        self.change(|file| file.remove_photo(photo))
+    }
+
+    /// See [`GalleryFile::restore_photo`].
+    ///
+    /// # Errors
+    /// As [`GalleryFile::restore_photo`].
+    pub fn restore_photo(&self, removed: &RemovedPhoto) -> Result<bool, GalleryError> {
+        self.change(|file| file.restore_photo(removed))
     }
 
     /// See [`GalleryFile::photos`].

@@ -301,7 +301,7 @@ impl GalleryFile {
     /// # Errors
     /// The failures of the file.
     pub fn people(&self) -> Result<Vec<PersonSummary>, GalleryError> {
-        self.summaries("ORDER BY person.name", []).map_err(GalleryError::sqlite(&self.path, "listing people"))
+        self.summaries("", []).map_err(GalleryError::sqlite(&self.path, "listing people"))
     }
 
     /// The person of exactly this name.
@@ -310,7 +310,7 @@ impl GalleryFile {
     /// [`GalleryError::UnknownPerson`] with names like it, and the failures of the file.
     pub fn find_person(&self, name: &str) -> Result<PersonSummary, GalleryError> {
         let failed = GalleryError::sqlite(&self.path, "looking for a person");
-        let found = self.summaries("HAVING person.name = ?1", [name.trim()]).map_err(failed)?;
+        let found = self.summaries("WHERE person.name = ?1", [name.trim()]).map_err(failed)?;
         match found.into_iter().next() {
             Some(person) => Ok(person),
             None => {
@@ -320,10 +320,19 @@ impl GalleryFile {
         }
     }
 
+    /// Somebody by number; `None` where they are not there.
+    ///
+    /// # Errors
+    /// The failures of the file.
+    pub fn person(&self, id: PersonId) -> Result<Option<PersonSummary>, GalleryError> {
+        let failed = GalleryError::sqlite(&self.path, "looking for a person");
+        Ok(self.summaries("WHERE person.id = ?1", [id.0]).map_err(failed)?.pop())
+    }
+
     fn summaries(&self, which: &str, params: impl rusqlite::Params) -> rusqlite::Result<Vec<PersonSummary>> {
         let sql = format!(
             "SELECT person.id, person.name, count(photo.id), person.watched, person.met, person.seen, person.last_seen
-             FROM person LEFT JOIN photo ON photo.person = person.id GROUP BY person.id {which}"
+             FROM person LEFT JOIN photo ON photo.person = person.id {which} GROUP BY person.id ORDER BY person.name"
         );
         let mut statement = self.connection.prepare_cached(&sql)?;
         let rows = statement.query_map(params, |row| {

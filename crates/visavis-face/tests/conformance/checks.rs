@@ -155,7 +155,9 @@ fn names(make: Make<'_>) {
     ];
     for name in odd {
         gallery.add(name, &[photo(1.0, 1.0)]).unwrap();
-        assert_eq!(gallery.find_person(name).unwrap().name, name);
+        let person = gallery.find_person(name).unwrap();
+        assert_eq!(person.name, name);
+        assert_eq!(gallery.person(person.id).unwrap(), Some(person));
         gallery.watch(name, true).unwrap();
     }
     let mut sorted = odd.to_vec();

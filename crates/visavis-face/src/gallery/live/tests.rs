@@ -185,6 +185,62 @@ fn who_was_removed_can_be_put_back_with_everything() {
 }
 
 #[test]
+fn who_was_joined_can_be_taken_apart() {
+    let (_folder, path, gallery) = opened();
+    let twin = NewPhoto { sha256: Some([7; 32]), ..photo(0.5, 0.5) };
+    gallery.add("Ada", std::slice::from_ref(&twin)).unwrap();
+    gallery.add("Grace", std::slice::from_ref(&twin)).unwrap();
+    let id = |name: &str| gallery.find_person(name).unwrap().id;
+    let (ada, grace) = (gallery.watch("Ada", true).unwrap(), id("Grace"));
+    gallery.deny(ada, &[9.0, 9.0]).unwrap();
+    gallery.seen(ada, 50, true).unwrap();
+    gallery.seen(grace, 40, true).unwrap();
+    let vector = [0.4, 0.0];
+    let alarm = NewAlarm { time: 7, person: Some(ada), similarity: None, vector: &vector, crop: None };
+    gallery.record_alarm(&alarm).unwrap();
+    let before = [ada, grace].map(|person| gallery.person_record(person).unwrap().unwrap());
+    let joint = gallery.join(ada, grace).unwrap().unwrap();
+    let joined = gallery.person(grace).unwrap().unwrap();
+    assert_eq!((joined.seen, joined.last_seen, joined.watched), (2, Some(50), true));
+    // What comes in between belongs to who stayed.
+    gallery.add("Grace", &[photo(5.0, 5.0)]).unwrap();
+    let back = gallery.part(&joint).unwrap().unwrap();
+    let [mut adas, graces] = [back, grace].map(|person| gallery.person_record(person).unwrap().unwrap());
+    adas.photos.sort_by_key(|photo| before[0].photos.iter().position(|known| known == photo));
+    let [adas_before, mut graces_before] = before;
+    assert_eq!(adas, adas_before);
+    graces_before.photos.push(photo(5.0, 5.0));
+    assert_eq!(graces, graces_before);
+    assert_eq!(gallery.alarms(None, 9).unwrap()[0].person, Some((back, "Ada".into())));
+    let fresh = FileGallery::open(&path, &network()).unwrap();
+    assert_eq!(gallery.search(&[0.0, 0.0], 9).unwrap(), fresh.search(&[0.0, 0.0], 9).unwrap());
+    assert!(matches!(gallery.part(&joint), Err(GalleryError::NameTaken { .. })));
+    assert_eq!(gallery.join(back, back).unwrap(), None);
+    assert_eq!(gallery.join(back, PersonId(99)).unwrap(), None);
+    gallery.remove_person("Ada").unwrap();
+    gallery.remove_person("Grace").unwrap();
+    assert_eq!(gallery.part(&joint).unwrap(), None, "nobody is there to take apart");
+}
+
+#[test]
+fn single_photos_go_but_for_the_last() {
+    let (_folder, path, gallery) = opened();
+    let ada = gallery.find_person("Ada").unwrap().id;
+    let photos = gallery.photos(ada).unwrap();
+    let record = gallery.person_record(ada).unwrap().unwrap();
+    let removed = gallery.remove_photo(photos[0]).unwrap().unwrap();
+    assert_eq!((removed.person, removed.erased), (ada, true));
+    assert_eq!(gallery.photos(ada).unwrap(), photos[1..]);
+    let fresh = FileGallery::open(&path, &network()).unwrap();
+    assert_eq!(gallery.search(&[0.0, 0.0], 9).unwrap(), fresh.search(&[0.0, 0.0], 9).unwrap());
+    assert!(matches!(gallery.remove_photo(photos[1]), Err(GalleryError::OnlyPhoto { name, .. }) if name == "Ada"));
+    assert_eq!(gallery.remove_photo(photos[0]).unwrap(), None);
+    assert!(gallery.restore_photo(&removed).unwrap());
+    let restored = gallery.person_record(ada).unwrap().unwrap().photos;
+    assert!(restored.len() == 2 && record.photos.iter().all(|photo| restored.contains(photo)));
+}
+
+#[test]
 fn alarms_are_kept_answered_and_gone_with_the_person() {
     let (_folder, path, gallery) = opened();
     let ada = gallery.people().unwrap()[0].id;
