@@ -1,24 +1,23 @@
 //! What all requests share: the running pipeline, its sources, its gallery, and what was last told of them.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::body::Bytes;
 use serde::Serialize;
 use tokio::sync::{broadcast, watch};
 use tokio::task;
-use visavis_face::EstimatesParams;
 use visavis_face::gallery::{AlarmId, FileGallery, Gallery, NewAlarm};
 use visavis_infer::Task;
-use visavis_live::{Alarm, Cause, Choice, Event, Loader, RegistryLoader, Scene, Steering};
+use visavis_live::{Alarm, Cause, Event, Loader, PipelineParams, RegistryLoader, Scene, Steering};
 use visavis_video::{OpenOptions, SourceSwitch};
 
 use crate::api::short;
 use crate::enrol::{Looker, Networks};
 use crate::problem::Problem;
 use crate::record::{BeginRecord, Recorder};
-use crate::removed::Removed;
 use crate::status::{GalleryStatus, SourceStatus, Status};
+use crate::undo::Undo;
 
 /// What a server needs of a running pipeline.
 pub struct Parts {
@@ -26,12 +25,8 @@ pub struct Parts {
     pub steering: Steering,
     /// Loads its networks.
     pub loader: Arc<RegistryLoader>,
-    /// The networks it began with.
-    pub choice: Choice,
-    /// How it averages.
-    pub smoothing: EstimatesParams,
-    /// Whether everyone seen is added to the gallery.
-    pub grows: bool,
+    /// How it began.
+    pub params: PipelineParams,
     /// Puts other sources in the place of its own.
     pub switch: SourceSwitch,
     /// Whether its own source is just a placeholder until somebody chooses one.
@@ -46,11 +41,13 @@ pub struct Parts {
 
 pub(crate) struct Desk {
     pub(crate) parts: Parts,
-    pub(crate) gallery: Option<Arc<dyn Gallery>>,
+    /// Another one whenever the gallery goes over to another network.
+    gallery: Mutex<Option<Arc<dyn Gallery>>>,
     pub(crate) looker: Looker,
-    pub(crate) removed: Removed,
+    pub(crate) undo: Undo,
     pub(crate) recorder: Recorder,
-    pub(crate) smoothing: Mutex<EstimatesParams>,
+    /// How the pipeline runs now, as far as it can be set while it does.
+    params: Mutex<PipelineParams>,
     /// The newest picture with its scene, for all clients.
     pub(crate) frames: watch::Sender<Option<Bytes>>,
     pub(crate) scene: watch::Sender<Option<Arc<Scene>>>,
@@ -85,7 +82,7 @@ pub(crate) enum News<'a> {
 
 impl Desk {
     pub(crate) fn new(parts: Parts) -> Self {
-        let similarity = parts.choice.similarity.clone();
+        let similarity = parts.params.choice.similarity.clone();
         // Loaded by the pipeline already: a failure would have been told.
         let gallery = similarity.and_then(|network| parts.loader.gallery(&network).ok().flatten());
         let playing = parts.switch.playing();
@@ -99,19 +96,19 @@ impl Desk {
                 failure: None,
             },
             recording: false,
-            tasks: Status::tasks_of(&parts.choice),
+            tasks: Status::tasks_of(&parts.params.choice),
             gallery: gallery.as_ref().map(|gallery| GalleryStatus {
                 network: gallery.embedding().name.clone(),
-                grows: parts.grows,
-                keeps_alarms: gallery.as_file().is_some(),
+                grows: parts.params.growth.is_some(),
+                keeps_alarms: Arc::clone(gallery).into_file().is_some(),
             }),
         };
         Self {
-            gallery,
+            gallery: Mutex::new(gallery),
             looker: Looker::default(),
-            removed: Removed::default(),
+            undo: Undo::default(),
             recorder: Recorder::default(),
-            smoothing: Mutex::new(parts.smoothing.clone()),
+            params: Mutex::new(parts.params.clone()),
             frames: watch::Sender::new(None),
             scene: watch::Sender::new(None),
             status: watch::Sender::new(status),
@@ -133,6 +130,9 @@ impl Desk {
     /// Takes in what the pipeline tells.
     pub(crate) fn tell(&self, event: &Event) {
         self.status.send_if_modified(|status| status.absorb(event));
+        if let Event::Switched { task: Task::Similarity, model: Some(model) } = event {
+            self.take_gallery_of(model);
+        }
         match event {
             Event::Alarm(alarm) => self.ring(alarm),
             Event::Met { .. } | Event::Joined { .. } | Event::Forgot { .. } | Event::Denied { .. } => {
@@ -142,12 +142,23 @@ impl Desk {
         }
     }
 
+    /// Whatever network the faces are compared by now, the gallery is its.
+    fn take_gallery_of(&self, model: &str) {
+        // Loaded by the pipeline already: a failure would have been told.
+        let Ok(Some(gallery)) = self.parts.loader.gallery(model) else { return };
+        self.status.send_if_modified(|status| {
+            let status = status.gallery.as_mut().filter(|status| status.network != model);
+            status.map(|status| model.clone_into(&mut status.network)).is_some()
+        });
+        *self.gallery.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(gallery);
+    }
+
     fn ring(&self, alarm: &Alarm) {
         let (person, name, similarity) = match &alarm.cause {
             Cause::Watched { person, name, similarity, .. } => (Some(*person), Some(&**name), Some(*similarity)),
             Cause::Unknown => (None, None, None),
         };
-        let kept = self.gallery.as_ref().and_then(|gallery| gallery.as_file()).map(|file| {
+        let kept = self.gallery_file().ok().map(|file| {
             let (vector, crop) = (&*alarm.vector, alarm.crop.as_deref());
             file.record_alarm(&NewAlarm { time: alarm.time, person, similarity, vector, crop })
         });
@@ -202,17 +213,21 @@ impl Desk {
         Watcher(Arc::clone(self))
     }
 
+    /// How the pipeline runs now, as far as it can be set while it does.
+    pub(crate) fn params(&self) -> MutexGuard<'_, PipelineParams> {
+        self.params.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
     /// The gallery.
-    pub(crate) fn gallery(&self) -> Result<&Arc<dyn Gallery>, Problem> {
-        self.gallery
-            .as_ref()
-            .ok_or_else(|| Problem::conflict("visavis runs without a gallery: start it with --gallery FILE"))
+    pub(crate) fn gallery(&self) -> Result<Arc<dyn Gallery>, Problem> {
+        let gallery = self.gallery.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        gallery.clone().ok_or_else(|| Problem::conflict("visavis runs without a gallery: start it with --gallery FILE"))
     }
 
     /// The gallery, where it is a file.
-    pub(crate) fn gallery_file(&self) -> Result<&FileGallery, Problem> {
+    pub(crate) fn gallery_file(&self) -> Result<Arc<FileGallery>, Problem> {
         self.gallery()?
-            .as_file()
+            .into_file()
             .ok_or_else(|| Problem::conflict("this gallery keeps no list of alarms and no single photos"))
     }
 

@@ -12,10 +12,10 @@ mod guard;
 mod page;
 mod problem;
 mod record;
-mod removed;
 mod scene;
 mod server;
 mod status;
+mod undo;
 
 pub use desk::Parts;
 pub use record::{BeginRecord, Record};

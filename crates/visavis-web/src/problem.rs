@@ -69,10 +69,14 @@ impl From<GalleryError> for Problem {
         match &error {
             GalleryError::UnknownPerson { name, .. } => Self::not_found(format!("nobody here is called {name}")),
             GalleryError::NameTaken { name, .. } => Self::conflict(format!("somebody else is called {name} already")),
+            GalleryError::OnlyPhoto { name, .. } => {
+                Self::conflict(format!("there is no other photo of {name}: remove the person instead"))
+            }
             GalleryError::Name { reason, .. } => Self::unprocessable(format!("that is no name: {reason}")),
             GalleryError::NoPhoto { .. } | GalleryError::Photo { .. } | GalleryError::Query { .. } => {
                 Self::unprocessable(error)
             }
+            GalleryError::OtherNetwork { .. } => Self::conflict("the gallery went over to another network meanwhile"),
             GalleryError::InUse { .. } => Self::conflict("another program is using the gallery: try again"),
             GalleryError::ReadOnly { .. } => Self::conflict("the gallery may only be read"),
             _ => {

@@ -12,7 +12,7 @@ use visavis_live::{Event, Subscription};
 
 use crate::desk::{Desk, Parts};
 use crate::guard::Guard;
-use crate::removed::KEPT;
+use crate::undo::KEPT;
 use crate::{WebError, api, encode};
 
 /// Ports tried after the wished one, before the system chooses.
@@ -90,7 +90,7 @@ impl Listener {
         runtime.spawn(async move {
             loop {
                 tokio::time::sleep(KEPT).await;
-                tidied.removed.tidy();
+                tidied.undo.tidy();
             }
         });
         let encoding = Arc::clone(&desk);

@@ -52,7 +52,7 @@ pub(crate) struct AlarmArgs {
     #[arg(long)]
     pub(crate) grow: bool,
     /// Forget those added so who were not seen for so many days
-    #[arg(long, value_name = "DAYS", default_value_t = 30.0, value_parser = parse_days)]
+    #[arg(long, value_name = "DAYS", default_value_t = 30.0, value_parser = parse_days, requires = "grow")]
     pub(crate) grow_keep: f64,
 }
 

@@ -97,18 +97,8 @@ impl Ready {
         let Self { opening: Opening { listener, switch, waiting, offers, reading }, scenes, params, loader, record } =
             self;
         let link = listener.link();
-        let parts = Parts {
-            steering: pipeline.steering(),
-            loader,
-            choice: params.choice,
-            smoothing: params.estimates,
-            grows: params.growth.is_some(),
-            switch,
-            waiting,
-            offers,
-            opening: reading,
-            record,
-        };
+        let parts =
+            Parts { steering: pipeline.steering(), loader, params, switch, waiting, offers, opening: reading, record };
         let server = listener.serve(parts, scenes)?;
         complain(&format!("the page: {link}"));
         Ok(server)

@@ -27,6 +27,7 @@ const PATHS = {
   chevron: "M6 9l6 6 6-6",
   back: "M15 6l-6 6 6 6",
   mirror: "M12 4v16M8 8l-4 4 4 4M16 8l4 4-4 4",
+  cross: "M6 6l12 12M18 6L6 18",
   search: "M11 5a6 6 0 1 0 0 12 6 6 0 0 0 0-12zM20 20l-4.500-4.500",
 };
 

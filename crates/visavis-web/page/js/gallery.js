@@ -35,6 +35,12 @@ async function enrol(name, files) {
   if (added) notice(added === 1 ? `${name}: one photo added` : `${name}: ${added} photos added`);
 }
 
+/** Says what was done, and offers to undo it where that is possible. */
+function undoable(text, { undo, undo_seconds }) {
+  const run = () => attempt(() => api.post("people/undo", { undo }));
+  notice(text, undo === null ? {} : { action: { label: "Undo", run, seconds: Math.min(undo_seconds, 20) } });
+}
+
 /** The name that a photo's file name tells: Ada_Lovelace_2.jpg is Ada Lovelace. */
 const nameOf = (file) => file.name.replace(/\.[^.]+$/, "").replace(/[_ -]*\(?\d*\)?$/, "").replaceAll("_", " ").trim();
 
@@ -81,9 +87,12 @@ export class Gallery {
   }
 
   status(status) {
-    const first = !this.#gallery;
+    const changed = this.#gallery?.network !== status.gallery?.network || this.#gallery?.grows !== status.gallery?.grows;
     this.#gallery = status.gallery;
-    if (first) this.#refresh();
+    if (!changed) return;
+    // The frame says what the gallery does.
+    if (this.#root && this.#person === null) this.#root.replaceChildren();
+    this.#refresh();
   }
 
   /** Reads again what is shown. */
@@ -127,12 +136,18 @@ export class Gallery {
       h("div", { class: "group" }, field,
         h("div", { class: "row apart" }, h("span", { class: "quiet total" }), h("label", { class: "row quiet" }, watched, "Watched only"))),
       h("div", { class: "group people-list" }),
-      this.#gallery.grows && h("p", { class: "quiet" }, "This gallery grows: everyone who is seen well is added."),
+      h("label", { class: "toggle" }, h("span", {}, h("b", {}, "Grow"), h("small", { class: "quiet" }, " · everyone who is seen well is added")), this.#growth()),
       h("div", { class: "group" },
         drop("Add people", "Drop photos here: each is named after its file", (files) => this.#enrolNew(files)),
         drop("Who is this?", "Drop a photo to search by it", ([file]) => this.#search(file))),
       h("div", { class: "group results" }),
     ];
+  }
+
+  #growth() {
+    const grows = h("input", { type: "checkbox", checked: this.#gallery.grows });
+    grows.addEventListener("change", () => attempt(() => api.patch("settings", { gallery: { grows: grows.checked } })));
+    return grows;
   }
 
   #tile(person) {
@@ -168,14 +183,7 @@ export class Gallery {
   }
 
   async #detail(id) {
-    const { people } = await api.get("people?limit=200");
-    let person = people.find((other) => other.id === id);
-    // A large gallery is read on until they are found.
-    for (let offset = people.length; !person && offset; ) {
-      const more = await api.get(`people?limit=200&offset=${offset}`);
-      person = more.people.find((other) => other.id === id);
-      offset = more.people.length ? offset + more.people.length : 0;
-    }
+    const [person, { people }] = await Promise.all([api.get(`people/${id}`).catch(() => null), api.get("people?limit=200")]);
     if (!this.#root || this.#person !== id) return;
     if (!person) return this.#back();
     const photos = this.#gallery.keeps_alarms ? await api.get(`people/${id}/photos`).catch(() => []) : [];
@@ -187,14 +195,18 @@ export class Gallery {
     const into = h("select", { "aria-label": "The same person as" }, h("option", { value: "" }, "Is the same person as …"),
       others.map((other) => h("option", { value: other.id }, other.name)));
     into.addEventListener("change", () => into.value && attempt(async () => {
-      await api.post(`people/${id}/merge`, { into: Number(into.value) });
+      // Elsewhere before they are gone.
       this.#openPerson(Number(into.value));
+      const done = await api.post(`people/${id}/merge`, { into: Number(into.value) });
+      undoable(`${person.name} is ${done.person.name} now`, done);
     }));
     this.#root.replaceChildren(
       h("button", { class: "plain", onclick: () => this.#back() }, icon("back"), "All people"),
       h("div", { class: "head" }, face(id, person.name),
         h("div", {}, h("b", {}, person.name), h("p", { class: "quiet" }, person.photos === 1 ? "1 photo" : `${person.photos} photos`, person.met && ", a visitor"), seen && h("p", { class: "quiet" }, seen))),
-      photos.length > 1 && h("div", { class: "portraits" }, photos.map((each) => h("img", { src: photo(each), alt: `Photo of ${person.name}`, loading: "lazy" }))),
+      photos.length > 1 && h("div", { class: "portraits" }, photos.map((each, at) => h("div", {},
+        h("img", { src: photo(each), alt: `Photo ${at + 1} of ${person.name}`, loading: "lazy" }),
+        h("button", { class: "remove", title: "Remove this photo", "aria-label": `Remove photo ${at + 1} of ${person.name}`, onclick: () => this.#removePhoto(person, each) }, icon("cross", 14))))),
       h("label", { class: "toggle card" }, h("span", {}, h("b", {}, "Watch"), h("small", {}, " · an alarm rings when they are seen")), watch),
       drop("Add photos", `of ${person.name}`, (files) => enrol(person.name, files)),
       others.length > 0 && into,
@@ -210,10 +222,13 @@ export class Gallery {
 
   async #remove(person) {
     await attempt(async () => {
-      const { undo, undo_seconds } = await api.remove(`people/${person.id}`);
       this.#back();
-      const put = () => attempt(() => api.post("people/undo", { undo }));
-      notice(`${person.name} is removed`, undo === null ? {} : { action: { label: "Undo", run: put, seconds: Math.min(undo_seconds, 20) } });
+      const done = await api.remove(`people/${person.id}`);
+      undoable(`${person.name} is removed`, done);
     });
+  }
+
+  async #removePhoto(person, id) {
+    await attempt(async () => undoable(`A photo of ${person.name} is removed`, await api.remove(`photos/${id}`)));
   }
 }

@@ -1,4 +1,4 @@
-// Thresholds, smoothing, mirror, theme.
+// Thresholds, smoothing, mirror, theme, workers, alarms, growth.
 
 import { api } from "./api.js";
 import { h } from "./dom.js";
@@ -28,8 +28,9 @@ export class SettingsPane {
   status(status) {
     const before = this.#status;
     this.#status = status;
-    const changed = before?.tasks.detection.network !== status.tasks.detection.network || before?.source.mirrored !== status.source.mirrored;
-    if (this.#root && before && changed) this.show(this.#root);
+    const told = (status) => [status.tasks.detection.network, status.source.mirrored, status.gallery?.grows].join();
+    const changed = before && told(before) !== told(status);
+    if (this.#root && changed) this.show(this.#root);
   }
 
   async #set(change) {
@@ -69,7 +70,40 @@ export class SettingsPane {
           this.#range(label, { value: now[key], least: 0.01, most: 1, step: 0.01, show: share, change: (value) => ({ [key]: value }) })),
         h("p", { class: "quiet" }, "Small: steady. Large: quick.")),
       h("div", { class: "group" }, h("h3", {}, "Resemblance"),
-        this.#range("Looks that vote", { value: now.resemblance_looks, least: 1, most: 60, step: 1, show: String, change: (resemblance_looks) => ({ resemblance_looks }) })));
+        this.#range("Looks that vote", { value: now.resemblance_looks, least: 1, most: 60, step: 1, show: String, change: (resemblance_looks) => ({ resemblance_looks }) })),
+      h("div", { class: "group" }, h("h3", {}, "Recognition"),
+        this.#range("Workers", { value: now.workers, least: 1, most: 8, step: 1, show: String, change: (workers) => ({ workers }) }),
+        h("p", { class: "quiet" }, "As many as there are cores, but one, is usually best.")),
+      ...(now.gallery ? this.#gallery(now.gallery) : []));
+  }
+
+  /** Alarms and growth. */
+  #gallery(now) {
+    const toggle = (label, key) => {
+      const input = h("input", { type: "checkbox", checked: now[key] });
+      input.addEventListener("change", async () => {
+        await this.#set({ gallery: { [key]: input.checked } });
+        this.#render();
+      });
+      return h("label", { class: "toggle" }, label, input);
+    };
+    const range = (label, key, rest) => this.#range(label, { value: now[key], ...rest, change: (value) => ({ gallery: { [key]: value } }) });
+    const rates = [0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001, 0.00001];
+    const nearest = now.alarm_rate === null ? -1 : rates.reduce((best, rate, at) => (Math.abs(Math.log(rate / now.alarm_rate)) < Math.abs(Math.log(rates[best] / now.alarm_rate)) ? at : best), 0);
+    const rate = h("select", { "aria-label": "False alarms" }, nearest < 0 && h("option", { value: "", selected: true }, "as the network suggests"),
+      rates.map((share, at) => h("option", { value: share, selected: at === nearest }, `1 of ${Math.round(1 / share).toLocaleString()} looks at strangers`)));
+    rate.addEventListener("change", () => rate.value && this.#set({ gallery: { alarm_rate: Number(rate.value) } }));
+    return [
+      h("div", { class: "group" }, h("h3", {}, "Alarms"),
+        h("div", { class: "field" }, h("span", {}, "False alarms"), rate),
+        range("Looks that must agree", "alarm_confirm", { least: 1, most: 20, step: 1, show: String }),
+        range("Silence after somebody left", "alarm_cool_down", { least: 0, most: 600, step: 10, show: (value) => `${value} s` }),
+        toggle("Ring for strangers too", "alarm_unknown"),
+        toggle("Keep the picture of the face", "alarm_crops")),
+      h("div", { class: "group" }, h("h3", {}, "Growing gallery"),
+        toggle("Add everyone who is seen", "grows"),
+        now.keep_days !== null && range("Forget who was not seen for", "keep_days", { least: 1, most: 365, step: 1, show: (value) => (value === 1 ? "a day" : `${Math.round(value)} days`) })),
+    ];
   }
 
   /** Input sizes, for a detector that takes several. */

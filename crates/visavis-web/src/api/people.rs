@@ -12,7 +12,7 @@ use visavis_face::gallery::{Gallery, PersonId, PersonSummary, PhotoId};
 use super::{Answer, Json, Path, Query, faces, jpeg};
 use crate::desk::{Desk, News};
 use crate::problem::Problem;
-use crate::removed::KEPT;
+use crate::undo::{Deed, KEPT};
 
 /// Somebody in the gallery.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -72,8 +72,7 @@ fn page_size() -> usize {
 }
 
 pub(super) fn person(gallery: &dyn Gallery, id: i64) -> Answer<PersonSummary> {
-    let found = gallery.people()?.into_iter().find(|person| person.id.0 == id);
-    found.ok_or_else(|| Problem::not_found("there is no such person in the gallery"))
+    gallery.person(PersonId(id))?.ok_or_else(|| Problem::not_found("there is no such person in the gallery"))
 }
 
 /// Who is in the gallery
@@ -91,6 +90,13 @@ pub(crate) async fn list(State(desk): State<Arc<Desk>>, Query(query): Query<Peop
         Ok(Json(PeoplePage { total, people }))
     })
     .await
+}
+
+/// Somebody in the gallery
+#[utoipa::path(get, path = "/api/v1/people/{id}", tag = "gallery", params(("id" = i64, Path)),
+    responses((status = 200, body = PersonView), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(crate) async fn get(State(desk): State<Arc<Desk>>, Path(id): Path<i64>) -> Answer<Json<PersonView>> {
+    desk.apart(move |desk| Ok(Json(person(desk.gallery()?.as_ref(), id)?.into()))).await
 }
 
 /// A face to enrol.
@@ -156,7 +162,8 @@ pub(crate) async fn change(
     Json(change): Json<PersonChange>,
 ) -> Answer<Json<PersonView>> {
     desk.apart(move |desk| {
-        let gallery = desk.gallery()?.as_ref();
+        let gallery = desk.gallery()?;
+        let gallery = gallery.as_ref();
         if let Some(name) = &change.name {
             gallery.rename(&person(gallery, id)?.name, name)?;
         }
@@ -177,22 +184,38 @@ pub(crate) struct MergeRequest {
     into: i64,
 }
 
+/// What was joined.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Merged {
+    /// Who stayed.
+    person: PersonView,
+    /// What to undo it by; null where it cannot be undone.
+    undo: Option<u64>,
+    /// For how long, in seconds.
+    undo_seconds: u64,
+}
+
 /// Join two people who are one
 #[utoipa::path(post, path = "/api/v1/people/{id}/merge", tag = "gallery", params(("id" = i64, Path)),
-    request_body = MergeRequest, responses((status = 200, body = PersonView), (status = 400, body = Problem),
+    request_body = MergeRequest, responses((status = 200, body = Merged), (status = 400, body = Problem),
         (status = 404, body = Problem), (status = 409, body = Problem), (status = 413, body = Problem),
         (status = 415, body = Problem), (status = 422, body = Problem)))]
 pub(crate) async fn merge(
     State(desk): State<Arc<Desk>>,
     Path(id): Path<i64>,
     Json(wanted): Json<MergeRequest>,
-) -> Answer<Json<PersonView>> {
+) -> Answer<Json<Merged>> {
     desk.apart(move |desk| {
-        let gallery = desk.gallery()?.as_ref();
+        let gallery = desk.gallery()?;
+        let gallery = gallery.as_ref();
         let (from, into) = (person(gallery, id)?.id, person(gallery, wanted.into)?.id);
-        gallery.merge(from, into)?;
+        let joint = match desk.gallery_file() {
+            Ok(file) => file.join(from, into)?,
+            Err(_) => gallery.merge(from, into).map(|()| None)?,
+        };
+        let undo = joint.map(|joint| desk.undo.keep(Deed::Joined(joint)));
         desk.say(&News::GalleryChanged);
-        Ok(Json(person(gallery, into.0)?.into()))
+        Ok(Json(Merged { person: person(gallery, into.0)?.into(), undo, undo_seconds: KEPT.as_secs() }))
     })
     .await
 }
@@ -217,11 +240,12 @@ pub(crate) struct Removal {
     responses((status = 200, body = Removal), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub(crate) async fn remove(State(desk): State<Arc<Desk>>, Path(id): Path<i64>) -> Answer<Json<Removal>> {
     desk.apart(move |desk| {
-        let gallery = desk.gallery()?.as_ref();
+        let gallery = desk.gallery()?;
+        let gallery = gallery.as_ref();
         let person = person(gallery, id)?;
-        let record = gallery.as_file().map(|file| file.person_record(person.id)).transpose()?.flatten();
+        let record = desk.gallery_file().ok().map(|file| file.person_record(person.id)).transpose()?.flatten();
         let removed = gallery.remove_person(&person.name)?;
-        let undo = record.map(|record| desk.removed.keep(record));
+        let undo = record.map(|record| desk.undo.keep(Deed::Removed(record)));
         desk.say(&News::GalleryChanged);
         let (photos, erased) = (removed.photos, removed.erased);
         Ok(Json(Removal { photos, erased, undo, undo_seconds: KEPT.as_secs() }))
@@ -229,29 +253,29 @@ pub(crate) async fn remove(State(desk): State<Arc<Desk>>, Path(id): Path<i64>) -
     .await
 }
 
-/// A removal to take back.
+/// Something to take back.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UndoRequest {
-    /// What the removal said.
+    /// What the removal or the joining said.
     undo: u64,
 }
 
-/// Put somebody back who was just removed
+/// Take back what was just done: put a person or a photo back that was removed, or take two apart who were joined
+///
+/// Answers who is there again.
 #[utoipa::path(post, path = "/api/v1/people/undo", tag = "gallery", request_body = UndoRequest,
     responses((status = 200, body = PersonView), (status = 400, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem),
         (status = 422, body = Problem)))]
-pub(crate) async fn put_back(
-    State(desk): State<Arc<Desk>>,
-    Json(wanted): Json<UndoRequest>,
-) -> Answer<Json<PersonView>> {
+pub(crate) async fn undo(State(desk): State<Arc<Desk>>, Json(wanted): Json<UndoRequest>) -> Answer<Json<PersonView>> {
     desk.apart(move |desk| {
         let file = desk.gallery_file()?;
-        let record = desk.removed.take(wanted.undo).ok_or_else(|| Problem::not_found("that is too long ago"))?;
-        let back = file.restore(&record)?;
+        let deed = desk.undo.take(wanted.undo).ok_or_else(|| Problem::not_found("that is too long ago"))?;
+        let gone = || Problem::not_found("who that was about is not there any more");
+        let back = deed.undo(&file)?.ok_or_else(gone)?;
         desk.say(&News::GalleryChanged);
-        Ok(Json(person(file, back.0)?.into()))
+        Ok(Json(person(file.as_ref(), back.0)?.into()))
     })
     .await
 }
@@ -283,4 +307,19 @@ pub(crate) async fn photo_ids(State(desk): State<Arc<Desk>>, Path(id): Path<i64>
 pub(crate) async fn photo(State(desk): State<Arc<Desk>>, Path(id): Path<i64>) -> Answer<Response> {
     let found = desk.apart(move |desk| Ok(desk.gallery_file()?.thumbnail(PhotoId(id))?)).await?;
     found.map(|bytes| jpeg(bytes, true)).ok_or_else(|| Problem::not_found("there is no such photo"))
+}
+
+/// Remove a photo; the last one of a person goes with the person only
+#[utoipa::path(delete, path = "/api/v1/photos/{id}", tag = "gallery", params(("id" = i64, Path)),
+    responses((status = 200, body = Removal), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(crate) async fn remove_photo(State(desk): State<Arc<Desk>>, Path(id): Path<i64>) -> Answer<Json<Removal>> {
+    desk.apart(move |desk| {
+        let removed = desk.gallery_file()?.remove_photo(PhotoId(id))?;
+        let removed = removed.ok_or_else(|| Problem::not_found("there is no such photo"))?;
+        let erased = removed.erased;
+        let undo = Some(desk.undo.keep(Deed::PhotoRemoved(removed)));
+        desk.say(&News::GalleryChanged);
+        Ok(Json(Removal { photos: 1, erased, undo, undo_seconds: KEPT.as_secs() }))
+    })
+    .await
 }

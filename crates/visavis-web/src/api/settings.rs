@@ -1,6 +1,7 @@
-//! Thresholds, smoothing, mirror: live.
+//! Thresholds, smoothing, mirror, workers, alarms, growth: live.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,7 @@ use utoipa::ToSchema;
 use visavis_face::EstimatesParams;
 use visavis_face::detect::DetectorParams;
 use visavis_infer::Task;
-use visavis_live::Loader;
+use visavis_live::{AlarmParams, GrowthParams, Loader, PipelineParams};
 
 use super::{Answer, Json};
 use crate::desk::Desk;
@@ -33,11 +34,52 @@ pub(crate) struct Settings {
     smile_weight: f32,
     /// Whom a face resembles is the majority of this many last looks.
     resemblance_looks: usize,
+    /// Recognition workers.
+    workers: usize,
+    /// What looks at faces do to the gallery; null without one.
+    gallery: Option<GallerySettings>,
+}
+
+/// When alarms ring, and whether the gallery grows.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub(crate) struct GallerySettings {
+    /// Looks in a row that must agree before an alarm rings.
+    alarm_confirm: usize,
+    /// Whoever rang rings again after so many seconds out of sight.
+    alarm_cool_down: u64,
+    /// Share of the looks at strangers that may be taken for somebody watched; null: the network's own threshold.
+    alarm_rate: Option<f64>,
+    /// Whether faces of nobody in the gallery ring too.
+    alarm_unknown: bool,
+    /// Whether alarms keep the picture of the face.
+    alarm_crops: bool,
+    /// Whether everyone seen is added to the gallery.
+    grows: bool,
+    /// Whoever was added so and was not seen for so many days is forgotten; null while it does not grow.
+    keep_days: Option<f64>,
+}
+
+const DAY: f64 = 24.0 * 3600.0;
+
+impl GallerySettings {
+    fn of(params: &PipelineParams) -> Option<Self> {
+        let (alarm, growth) = (params.alarm.as_ref()?, params.growth.as_ref());
+        Some(Self {
+            alarm_confirm: alarm.confirm,
+            alarm_cool_down: alarm.cool_down.as_secs(),
+            alarm_rate: alarm.false_alarms,
+            alarm_unknown: alarm.unknown,
+            alarm_crops: alarm.crops,
+            grows: growth.is_some(),
+            keep_days: growth.map(|growth| growth.keep.as_secs_f64() / DAY),
+        })
+    }
 }
 
 fn settings(desk: &Desk) -> Settings {
     let detector = desk.parts.loader.detector_params();
-    let smoothing = desk.smoothing.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let params = desk.params();
+    let smoothing = &params.estimates;
     Settings {
         mirror: desk.parts.switch.is_mirrored(),
         score: detector.score,
@@ -47,6 +89,8 @@ fn settings(desk: &Desk) -> Settings {
         gender_weight: smoothing.gender_weight,
         smile_weight: smoothing.smile_weight,
         resemblance_looks: smoothing.resemblance_window,
+        workers: params.workers,
+        gallery: GallerySettings::of(&params),
     }
 }
 
@@ -73,6 +117,62 @@ pub(crate) struct SettingsChange {
     smile_weight: Option<f32>,
     /// 1 to 1,000.
     resemblance_looks: Option<usize>,
+    /// 1 to 16.
+    workers: Option<usize>,
+    /// What looks at faces do to the gallery.
+    gallery: Option<GalleryChange>,
+}
+
+/// What is to be set of alarms and growth; what is left out stays as it is.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GalleryChange {
+    /// 1 to 100.
+    alarm_confirm: Option<usize>,
+    /// At most a day.
+    alarm_cool_down: Option<u64>,
+    /// 0.000001 to 0.5.
+    alarm_rate: Option<f64>,
+    alarm_unknown: Option<bool>,
+    alarm_crops: Option<bool>,
+    grows: Option<bool>,
+    /// 0.01 to 36,500.
+    keep_days: Option<f64>,
+}
+
+impl GalleryChange {
+    fn fault(&self) -> Option<&'static str> {
+        if self.alarm_confirm.is_some_and(|looks| !(1..=100).contains(&looks)) {
+            Some("alarm_confirm: 1 to 100 is possible")
+        } else if self.alarm_cool_down.is_some_and(|seconds| seconds > 86_400) {
+            Some("alarm_cool_down: 0 to 86400 is possible")
+        } else if self.alarm_rate.is_some_and(|rate| !(1e-6..=0.5).contains(&rate)) {
+            Some("alarm_rate: 0.000001 to 0.5 is possible")
+        } else if self.keep_days.is_some_and(|days| !(0.01..=36_500.0).contains(&days)) {
+            Some("keep_days: 0.01 to 36500 is possible")
+        } else {
+            None
+        }
+    }
+
+    fn alarm(&self, old: &AlarmParams) -> AlarmParams {
+        AlarmParams {
+            confirm: self.alarm_confirm.unwrap_or(old.confirm),
+            cool_down: self.alarm_cool_down.map_or(old.cool_down, Duration::from_secs),
+            false_alarms: self.alarm_rate.or(old.false_alarms),
+            unknown: self.alarm_unknown.unwrap_or(old.unknown),
+            crops: self.alarm_crops.unwrap_or(old.crops),
+        }
+    }
+
+    fn growth(&self, old: Option<&GrowthParams>) -> Option<GrowthParams> {
+        if !self.grows.unwrap_or(old.is_some()) {
+            return None;
+        }
+        let old = old.cloned().unwrap_or_default();
+        let keep = self.keep_days.map_or(old.keep, |days| Duration::from_secs_f64(days * DAY));
+        Some(GrowthParams { keep, ..old })
+    }
 }
 
 /// Tells null from what was left out.
@@ -115,13 +215,15 @@ impl SettingsChange {
             Some("weights: 0.001 to 1 is possible")
         } else if self.resemblance_looks.is_some_and(|looks| !(1..=1000).contains(&looks)) {
             Some("resemblance_looks: 1 to 1000 is possible")
+        } else if self.workers.is_some_and(|workers| !(1..=16).contains(&workers)) {
+            Some("workers: 1 to 16 is possible")
         } else {
-            None
+            self.gallery.as_ref().and_then(GalleryChange::fault)
         }
     }
 }
 
-/// Thresholds, smoothing, mirror
+/// Thresholds, smoothing, mirror, workers, alarms, growth
 #[utoipa::path(get, path = "/api/v1/settings", tag = "steering", responses((status = 200, body = Settings)))]
 pub(crate) async fn get(State(desk): State<Arc<Desk>>) -> Json<Settings> {
     Json(settings(&desk))
@@ -130,7 +232,7 @@ pub(crate) async fn get(State(desk): State<Arc<Desk>>) -> Json<Settings> {
 /// Set some of them
 #[utoipa::path(patch, path = "/api/v1/settings", tag = "steering", request_body = SettingsChange,
     responses((status = 200, body = Settings), (status = 400, body = Problem), (status = 413, body = Problem),
-        (status = 415, body = Problem), (status = 422, body = Problem)))]
+        (status = 409, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem)))]
 pub(crate) async fn change(
     State(desk): State<Arc<Desk>>,
     Json(change): Json<SettingsChange>,
@@ -139,6 +241,10 @@ pub(crate) async fn change(
         return Err(Problem::unprocessable(fault));
     }
     desk.apart(move |desk| {
+        if change.gallery.is_some() && desk.params().alarm.is_none() {
+            desk.gallery()?;
+            return Err(Problem::conflict("alarms are off in this run"));
+        }
         let old = desk.parts.loader.detector_params();
         let new = change.detector(old);
         if new != old {
@@ -151,13 +257,26 @@ pub(crate) async fn change(
             }
             desk.parts.steering.switch(Task::Detection, Some(network));
         }
-        let mut smoothing = desk.smoothing.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let smoother = change.smoothing(&smoothing);
-        if smoother != *smoothing {
+        let mut params = desk.params();
+        let smoother = change.smoothing(&params.estimates);
+        if smoother != params.estimates {
             desk.parts.steering.smooth(smoother.clone());
-            *smoothing = smoother;
+            params.estimates = smoother;
         }
-        drop(smoothing);
+        if let Some(workers) = change.workers.filter(|workers| *workers != params.workers) {
+            desk.parts.steering.set_workers(workers);
+            params.workers = workers;
+        }
+        if let Some((change, alarm)) = change.gallery.as_ref().zip(params.alarm.as_ref()) {
+            (params.alarm, params.growth) = (Some(change.alarm(alarm)), change.growth(params.growth.as_ref()));
+            desk.parts.steering.keep(params.alarm.clone(), params.growth.clone());
+            let grows = params.growth.is_some();
+            desk.status.send_if_modified(|status| {
+                let status = status.gallery.as_mut().filter(|status| status.grows != grows);
+                status.map(|status| status.grows = grows).is_some()
+            });
+        }
+        drop(params);
         if let Some(mirror) = change.mirror {
             desk.parts.switch.set_mirror(Some(mirror));
         }

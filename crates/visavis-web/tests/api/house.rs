@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use visavis_face::gallery::{FileGallery, Gallery, GalleryFile, NewPhoto};
 use visavis_infer::{Registry, Runtime, Task};
-use visavis_live::{Choice, Delivery, Loader, Pipeline, PipelineParams, Prepared, RegistryLoader};
+use visavis_live::{AlarmParams, Choice, Delivery, Loader, Pipeline, PipelineParams, Prepared, RegistryLoader};
 use visavis_video::{OpenOptions, standby, switched};
 use visavis_web::{Listener, Parts, Server};
 
@@ -41,7 +41,7 @@ impl House {
         loader.gallery = Some(Box::new(path));
         let loader = Arc::new(loader);
         let choice = Choice { detector: DETECTOR.into(), similarity: Some(SIMILARITY.into()), ..Choice::default() };
-        let params = PipelineParams { choice: choice.clone(), ..PipelineParams::default() };
+        let params = PipelineParams { choice, alarm: Some(AlarmParams::default()), ..PipelineParams::default() };
         let mut prepared = Prepared::new(params.clone(), Arc::clone(&loader) as Arc<dyn Loader>).unwrap();
         let scenes = prepared.subscribe(Delivery::Newest);
         let (source, switch) = switched(standby(), None);
@@ -53,9 +53,7 @@ impl House {
         let parts = Parts {
             steering: pipeline.steering(),
             loader,
-            choice,
-            smoothing: params.estimates,
-            grows: false,
+            params,
             switch,
             waiting: false,
             offers: vec!["/nowhere/film.mp4".into()],
@@ -69,8 +67,8 @@ impl House {
         Self { server: Some(server), pipeline: Some(pipeline), address, link, gallery, folder }
     }
 
-    pub(crate) fn file(&self) -> &FileGallery {
-        self.gallery.as_file().unwrap()
+    pub(crate) fn file(&self) -> Arc<FileGallery> {
+        Arc::clone(&self.gallery).into_file().unwrap()
     }
 
     pub(crate) fn server(&self) -> &Server {

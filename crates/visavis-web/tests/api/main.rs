@@ -187,21 +187,35 @@ fn people_are_renamed_watched_joined_removed_and_put_back() {
     assert_eq!(get(to, "/api/v1/people?watched=true").json()["total"], 1);
     assert_eq!(get(to, "/api/v1/people?name=LOVE").json()["people"][0]["id"], ada);
 
-    let joined = with_json(to, "POST", &format!("{}/merge", path(eve)), &json!({ "into": grace }));
-    assert_eq!(joined.json()["photos"], 2);
+    let undo = |done: &Value| with_json(to, "POST", "/api/v1/people/undo", &json!({ "undo": done["undo"] }));
+    let join = |id: i64| with_json(to, "POST", &format!("{}/merge", path(id)), &json!({ "into": grace })).json();
+    let joined = join(eve);
+    assert_eq!(joined["person"]["photos"], 2);
     assert_eq!(names(), ["Ada Lovelace", "Grace"]);
+    // They were two after all; and then they were not.
+    assert_eq!(undo(&joined).json()["name"], "Eve");
+    assert_eq!(names(), ["Ada Lovelace", "Eve", "Grace"]);
+    assert_problem(&undo(&joined), 404);
+    assert_eq!(join(id("Eve"))["person"], get(to, &path(grace)).json());
     assert_eq!(get(to, &format!("{}/portrait", path(grace))).header("content-type"), Some("image/jpeg"));
     let photos = get(to, &format!("{}/photos", path(grace))).json();
-    assert_eq!(get(to, &format!("/api/v1/photos/{}", photos[1])).status, 200);
+    let photo = |at: usize| format!("/api/v1/photos/{}", photos[at]);
+    assert_eq!(get(to, &photo(1)).status, 200);
+    let removed = send(to, "DELETE", &photo(1), &[], b"").json();
+    assert!(removed["erased"].as_bool().unwrap());
+    assert_problem(&get(to, &photo(1)), 404);
+    assert_problem(&send(to, "DELETE", &photo(1), &[], b""), 404);
+    assert_problem(&send(to, "DELETE", &photo(0), &[], b""), 409);
+    assert_eq!(undo(&removed).json()["photos"], 2);
 
     let removed = send(to, "DELETE", &path(ada), &[], b"").json();
     assert_eq!((names(), removed["photos"].as_u64()), (vec!["Grace".to_owned()], Some(1)));
     assert!(removed["erased"].as_bool().unwrap());
     let is_in_the_file = |text: &str| house.bytes().windows(text.len()).any(|window| window == text.as_bytes());
     assert!(!is_in_the_file("Lovelace"), "it is gone from the pages of the file");
-    let back = with_json(to, "POST", "/api/v1/people/undo", &json!({ "undo": removed["undo"] }));
+    let back = undo(&removed);
     assert_eq!((back.json()["name"].as_str(), back.json()["watched"].as_bool()), (Some("Ada Lovelace"), Some(true)));
-    assert_problem(&with_json(to, "POST", "/api/v1/people/undo", &json!({ "undo": removed["undo"] })), 404);
+    assert_problem(&undo(&removed), 404);
     assert_problem(&send(to, "DELETE", &path(ada), &[], b""), 404);
 }
 
@@ -264,6 +278,18 @@ fn settings_and_networks_change_while_it_plays() {
     );
     let set = with_json(to, "PATCH", "/api/v1/settings", &json!({ "score": null }));
     assert_eq!((&set.json()["score"], &set.json()["mirror"]), (&Value::Null, &json!(true)));
+    let alarms = json!({ "alarm_confirm": 2, "alarm_rate": 0.01, "grows": true, "keep_days": 1.5 });
+    let set = with_json(to, "PATCH", "/api/v1/settings", &json!({ "workers": 3, "gallery": alarms })).json();
+    let expected = json!({ "alarm_confirm": 2, "alarm_cool_down": 60, "alarm_rate": 0.01, "alarm_unknown": false,
+        "alarm_crops": false, "grows": true, "keep_days": 1.5 });
+    assert_eq!((&set["workers"], &set["gallery"]), (&json!(3), &expected));
+    assert_eq!(get(to, "/api/v1/status").json()["gallery"]["grows"], true);
+    let set = with_json(to, "PATCH", "/api/v1/settings", &json!({ "gallery": { "grows": false } })).json();
+    assert_eq!((&set["gallery"]["grows"], &set["gallery"]["keep_days"]), (&json!(false), &Value::Null));
+    for (what, value) in [("alarm_confirm", json!(0)), ("alarm_rate", json!(0.9)), ("keep_days", json!(-1))] {
+        assert_problem(&with_json(to, "PATCH", "/api/v1/settings", &json!({ "gallery": { what: value } })), 422);
+    }
+    assert_problem(&with_json(to, "PATCH", "/api/v1/settings", &json!({ "workers": 0 })), 422);
     let networks = get(to, "/api/v1/networks").json();
     let detector = networks.as_array().unwrap().iter().find(|network| network["name"] == DETECTOR).unwrap();
     assert!(detector["bytes"].as_u64().unwrap() > 10_000 && !detector["licence"].as_str().unwrap().is_empty());
