@@ -5,6 +5,8 @@
 #![allow(clippy::print_stderr, reason = "whoever skips says so")]
 
 mod chromium;
+mod clients;
+mod killed;
 mod program;
 mod screenshots;
 

@@ -38,6 +38,11 @@ impl Program {
         Self { child, _typed: typed, address }
     }
 
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends it as a crash or a power cut would.
     pub(crate) fn kill(mut self) {
         let _ = self.child.kill();
