@@ -8,7 +8,7 @@ use super::index::indexed;
 use super::store::{PhotoRow, floats};
 use super::{
     APPROXIMATE_FROM, Added, EmbeddingId, Gallery, GalleryError, GalleryFile, Match, NewPhoto, PersonId, PersonSummary,
-    PhotoId, Removed, Snapshot, distance, schema,
+    PhotoId, Removed, Snapshot, Wanted, distance, schema,
 };
 
 /// Photos besides the base from which on all are put into a new base.
@@ -154,6 +154,15 @@ impl Gallery for FileGallery {
 
     fn size(&self) -> usize {
         self.state().map_or(0, |state| state.base.people() + state.fresh_index.people())
+    }
+
+    fn people_like(&self, wanted: &Wanted) -> Result<(usize, Vec<PersonSummary>), GalleryError> {
+        if wanted.name.is_ascii() {
+            return self.file().people_like(wanted);
+        }
+        // What is upper case beyond ASCII, the file does not know.
+        let people = self.people()?;
+        Ok(wanted.of(people))
     }
 
     fn person(&self, id: PersonId) -> Result<Option<PersonSummary>, GalleryError> {

@@ -69,6 +69,30 @@ pub struct EmbeddingId {
     pub likeness: Option<Likeness>,
 }
 
+/// Which people are to be listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Only those with this in their names, whatever the case.
+    pub name: String,
+    /// Only those on the watch list.
+    pub watched: bool,
+    /// How many to pass over.
+    pub offset: usize,
+    /// How many to list at most.
+    pub limit: usize,
+}
+
+impl Wanted {
+    /// Those of all people.
+    fn of(&self, people: Vec<PersonSummary>) -> (usize, Vec<PersonSummary>) {
+        let name = self.name.trim().to_lowercase();
+        let fits =
+            |person: &PersonSummary| (person.watched || !self.watched) && person.name.to_lowercase().contains(&name);
+        let people: Vec<PersonSummary> = people.into_iter().filter(fits).collect();
+        (people.len(), people.into_iter().skip(self.offset).take(self.limit).collect())
+    }
+}
+
 /// A gallery that is searched while it changes, wherever it lies: one machine's file, or a database that several share.
 ///
 /// Everything may be called from any thread. A change that was answered with `Ok` lasts. Searches see it at once in this
@@ -90,6 +114,14 @@ pub trait Gallery: Send + Sync {
     /// # Errors
     /// The failures of the store.
     fn people(&self) -> Result<Vec<PersonSummary>, GalleryError>;
+
+    /// Those of the people who fit, by name: how many there are in all, and a part of them.
+    ///
+    /// # Errors
+    /// The failures of the store.
+    fn people_like(&self, wanted: &Wanted) -> Result<(usize, Vec<PersonSummary>), GalleryError> {
+        Ok(wanted.of(self.people()?))
+    }
 
     /// About how many people there are, as last heard of; the store is not asked where that can be helped.
     fn size(&self) -> usize {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::index::remove_index;
-use super::{EmbeddingId, GalleryError, PersonId, PhotoId, Snapshot, VectorFault, check_vector, rules, schema};
+use super::{EmbeddingId, GalleryError, PersonId, PhotoId, Snapshot, VectorFault, Wanted, check_vector, rules, schema};
 
 /// A gallery file, open for reading and changing. Several programs may have one open: readers never wait, and of two
 /// that change it one waits for the other, at most five seconds.
@@ -327,6 +327,23 @@ impl GalleryFile {
     pub fn person(&self, id: PersonId) -> Result<Option<PersonSummary>, GalleryError> {
         let failed = GalleryError::sqlite(&self.path, "looking for a person");
         Ok(self.summaries("WHERE person.id = ?1", [id.0]).map_err(failed)?.pop())
+    }
+
+    /// As [`super::Gallery::people_like`], for a part of a name in ASCII: the file finds those itself, however many people there
+    /// are.
+    pub(super) fn people_like(&self, wanted: &Wanted) -> Result<(usize, Vec<PersonSummary>), GalleryError> {
+        let fits = "FROM person WHERE name LIKE ?1 ESCAPE '\\' AND (watched OR NOT ?2)";
+        let mut name = wanted.name.trim().replace('\\', "\\\\");
+        name = format!("%{}%", name.replace('%', "\\%").replace('_', "\\_"));
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let read = || {
+            let mut count = self.connection.prepare_cached(&format!("SELECT count(*) {fits}"))?;
+            let total: i64 = count.query_row(params![name, wanted.watched], |row| row.get(0))?;
+            let which = format!("WHERE person.id IN (SELECT id {fits} ORDER BY name LIMIT ?3 OFFSET ?4)");
+            let shown = params![name, wanted.watched, number(wanted.limit), number(wanted.offset)];
+            Ok((usize::try_from(total).unwrap_or(0), self.summaries(&which, shown)?))
+        };
+        read().map_err(GalleryError::sqlite(&self.path, "listing people"))
     }
 
     fn summaries(&self, which: &str, params: impl rusqlite::Params) -> rusqlite::Result<Vec<PersonSummary>> {

@@ -1,6 +1,8 @@
 //! What every gallery does, wherever it lies. Shared by the tests of all of them, by path.
 
-use visavis_face::gallery::{EmbeddingId, Gallery, GalleryError, NewPhoto, PersonId, distance, strangers_within};
+use visavis_face::gallery::{
+    EmbeddingId, Gallery, GalleryError, NewPhoto, PersonId, Wanted, distance, strangers_within,
+};
 use visavis_infer::manifest::Metric;
 
 /// Makes an empty gallery, a new one each time.
@@ -19,6 +21,7 @@ pub(crate) const CHECKS: &[Check] = &[
     ("unusable photos change nothing", unusable),
     ("any name is a name, and no more", names),
     ("unknown people get suggestions", unknown),
+    ("people are listed by parts of their names", listed),
     ("a person is shown by the best photo", portraits),
     ("who is renamed stays", renamed),
     ("who is watched is found as such", watched),
@@ -186,6 +189,33 @@ fn unknown(make: Make<'_>) {
         }
     }
     assert_eq!(people(&*gallery), [("Ada".into(), 2), ("Grace".into(), 1)]);
+}
+
+fn listed(make: Make<'_>) {
+    let gallery = make(&network());
+    for name in ["Ada", "Adam 100%", "Eve_1", "Éva", "back\\slash"] {
+        gallery.add(name, &[photo(1.0, 2.0)]).unwrap();
+    }
+    gallery.watch("Ada", true).unwrap();
+    let list = |name: &str, watched, offset, limit| {
+        let (total, people) = gallery.people_like(&Wanted { name: name.into(), watched, offset, limit }).unwrap();
+        (total, people.into_iter().map(|person| person.name).collect::<Vec<_>>())
+    };
+    let all: Vec<String> = gallery.people().unwrap().into_iter().map(|person| person.name).collect();
+    assert_eq!(list("", false, 0, 9), (5, all.clone()));
+    assert_eq!(list(" ", false, 1, 2), (5, all[1..3].to_vec()));
+    assert_eq!(list("", false, 7, 9), (5, Vec::new()));
+    for (name, found) in [
+        ("aDA", &["Ada", "Adam 100%"][..]),
+        ("%", &["Adam 100%"]),
+        ("e_", &["Eve_1"]),
+        ("\\", &["back\\slash"]),
+        ("éVA", &["Éva"]),
+        ("nobody", &[]),
+    ] {
+        assert_eq!(list(name, false, 0, 9), (found.len(), found.iter().map(ToString::to_string).collect()), "{name}");
+    }
+    assert_eq!(list("a", true, 0, 9), (1, vec!["Ada".to_owned()]));
 }
 
 fn portraits(make: Make<'_>) {

@@ -1,6 +1,6 @@
 //! The search of large galleries: the graph names candidates, the exact rows decide.
 
-use super::codes::CodedQuery;
+use super::codes::{CodedQuery, Note};
 use super::graph::Graph;
 use super::{Best, Match, PhotoId, Piece, Snapshot};
 
@@ -9,6 +9,14 @@ const WIDER: usize = 4;
 
 /// More candidates than this are not asked for: going through all rows in order is as fast then.
 pub(super) const MOST_CANDIDATES: usize = 8_192;
+
+/// Somebody's nearest photo among the candidates.
+struct Nearest {
+    far: f32,
+    row: usize,
+    /// The row after the last of theirs, which tells people apart.
+    end: usize,
+}
 
 impl Snapshot {
     /// As [`Snapshot::nearest`], of the rows that the graph names. None where it did not name enough people: many photos
@@ -19,39 +27,63 @@ impl Snapshot {
         k: usize,
         coded: &CodedQuery,
         keep: &impl Fn(PhotoId) -> bool,
+        least: &impl Fn(&Note, i32) -> f32,
         far: &impl Fn(&[Piece]) -> f32,
         distance: &impl Fn(f32) -> f32,
     ) -> Option<Vec<Match>> {
-        let mut best = Best::new(k.min(self.people()));
-        if best.k == 0 {
-            return Some(best.matches);
+        let k = k.min(self.people());
+        if k == 0 {
+            return Some(Vec::new());
         }
-        let node = coded.node();
-        let mut wanted = graph.expansion.max(2 * best.k);
+        let mut wanted = graph.expansion.max(2 * k);
         while wanted <= MOST_CANDIDATES.min(self.photos()) {
-            let mut rows = graph.near(&node, wanted)?;
-            // In order, as an exact search goes: the photos of a person one after the other.
-            rows.sort_unstable();
-            let mut rows = rows.into_iter().filter(|row| keep(self.photos[*row])).peekable();
-            while let Some(first) = rows.peek() {
-                let person = self.people.of_row(*first)?;
-                let mut nearest = (f32::INFINITY, 0);
-                while let Some(row) = rows.next_if(|row| *row < person.end()) {
-                    let far = far(self.row(row));
-                    if far < nearest.0 {
-                        nearest = (far, row);
-                    }
+            let rows = graph.near(&self.codes, coded, self.embedding.metric, wanted);
+            let mut nearest = self.nearest_people(&rows, k, coded, keep, least, far)?;
+            if nearest.len() == k {
+                // By rising id, as they are offered.
+                nearest.sort_unstable_by_key(|person| person.row);
+                let mut best = Best::new(k);
+                for Nearest { far, row, .. } in nearest {
+                    let person = self.people.of_row(row)?;
+                    best.offer(far, distance(far), |distance| self.matched(person, row, distance));
                 }
-                if nearest.0 < f32::INFINITY {
-                    best.offer(nearest.0, distance(nearest.0), |distance| self.matched(person, nearest.1, distance));
-                }
-            }
-            if best.matches.len() == best.k {
                 return Some(best.matches);
             }
-            best = Best::new(best.k);
             wanted *= WIDER;
         }
         None
+    }
+
+    /// The `k` people nearest to the query of those whose photos are in `rows`, the nearest codes first: most of the others are
+    /// then ruled out by their codes.
+    fn nearest_people(
+        &self,
+        rows: &[usize],
+        k: usize,
+        coded: &CodedQuery,
+        keep: &impl Fn(PhotoId) -> bool,
+        least: &impl Fn(&Note, i32) -> f32,
+        far: &impl Fn(&[Piece]) -> f32,
+    ) -> Option<Vec<Nearest>> {
+        let mut people: Vec<Nearest> = Vec::new();
+        let mut product = [0];
+        for row in rows.iter().copied().filter(|row| keep(self.photos[*row])) {
+            let bar = if people.len() == k { people[k - 1].far } else { f32::INFINITY };
+            self.codes.products(coded, row, &mut product);
+            if least(&self.codes.notes()[row], product[0]) > bar {
+                continue;
+            }
+            let found = Nearest { far: far(self.row(row)), row, end: self.people.of_row(row)?.end() };
+            let before = |person: &Nearest| person.far.total_cmp(&found.far).then(person.row.cmp(&found.row)).is_lt();
+            match people.iter().position(|person| person.end == found.end) {
+                Some(known) if before(&people[known]) => continue,
+                Some(known) => drop(people.remove(known)),
+                None => people.truncate(k - usize::from(people.len() == k && found.far < bar)),
+            }
+            if people.len() < k {
+                people.insert(people.partition_point(before), found);
+            }
+        }
+        Some(people)
     }
 }

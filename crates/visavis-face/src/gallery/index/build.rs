@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::super::{GalleryError, GalleryFile};
-use super::file::{self, Origin, SavedGraph, index_path};
-use super::graph::Graph;
+use super::file::{self, Origin, index_path};
+use super::graph::{Graph, GraphBuilder};
 use super::measure::measure;
 use super::{Snapshot, remove_index};
 
@@ -35,7 +35,7 @@ pub struct IndexBuilder {
     path: PathBuf,
     origin: Origin,
     snapshot: Snapshot,
-    graph: Graph,
+    graph: GraphBuilder,
     /// First row that nobody has taken yet.
     next: AtomicUsize,
     /// Rows that are in the graph.
@@ -75,7 +75,8 @@ impl IndexBuilder {
         let origin = file.origin()?;
         let snapshot = file.snapshot()?;
         let embedding = snapshot.embedding();
-        let graph = Graph::new(embedding.metric, embedding.length, snapshot.photos(), threads).map_err(failed)?;
+        let graph =
+            GraphBuilder::new(embedding.metric, embedding.length, snapshot.photos(), threads).map_err(failed)?;
         let (next, done, failure) = Default::default();
         Ok(Self { path, origin, snapshot, graph, next, done, failure })
     }
@@ -124,10 +125,8 @@ impl IndexBuilder {
         if done < snapshot.photos() {
             return Err(failed(format!("{} photos are not in it yet", snapshot.photos() - done)));
         }
-        let (snapshot, measured) = measure(snapshot, graph);
-        let bytes = snapshot.graph.as_ref().map_or_else(|| Ok(Vec::new()), Graph::to_bytes).map_err(failed)?;
-        let graph = SavedGraph { bytes, expansion: measured.expansion };
-        let bytes = file::write(&path, &snapshot, &graph, origin)?;
+        let (snapshot, measured) = measure(snapshot, graph.finish().map_err(failed)?);
+        let bytes = file::write(&path, &snapshot, origin)?;
         // Whoever removes people deletes the index before and after. One that was put there in between is for us to delete.
         if !file.removals_since(origin.changes)?.is_empty() {
             remove_index(&path)?;
@@ -137,7 +136,7 @@ impl IndexBuilder {
             people: snapshot.people(),
             photos: snapshot.photos(),
             bytes,
-            graph_bytes: graph.bytes.len() as u64,
+            graph_bytes: snapshot.graph.as_ref().map_or(0, Graph::bytes) as u64,
             candidates: measured.expansion,
             recall: measured.recall,
         })
@@ -148,12 +147,12 @@ impl IndexBuilder {
 impl Snapshot {
     /// The same with a graph, used from `from` photos on.
     pub(in super::super) fn with_graph(mut self, from: usize) -> Self {
-        let graph = Graph::new(self.embedding.metric, self.embedding.length, self.photos(), 1).unwrap();
+        let graph = GraphBuilder::new(self.embedding.metric, self.embedding.length, self.photos(), 1).unwrap();
         let mut node = Vec::new();
         for turn in 0..self.photos() {
             graph.add(&self.codes, turn, &mut node).unwrap();
         }
-        (self.graph, self.approximate_from) = (Some(graph), from);
+        (self.graph, self.approximate_from) = (Some(graph.finish().unwrap()), from);
         self
     }
 }

@@ -6,6 +6,7 @@
 
 use bytemuck::{Pod, Zeroable};
 use multiversion::multiversion;
+use visavis_infer::manifest::Metric;
 
 use super::section::Section;
 
@@ -79,7 +80,12 @@ impl Codes {
         products_of_rows(&self.pieces[first * self.each..], &query.pieces, products);
     }
 
-    /// A row as a node of the graph, see [`node`].
+    /// ⟨q, p⟩ for some rows.
+    pub(super) fn products_of(&self, query: &CodedQuery, rows: &[u32], products: &mut [i32]) {
+        products_of_listed(&self.pieces, &query.pieces, rows, products);
+    }
+
+    /// A row as a node of the graph while it is built, see [`node`].
     pub(super) fn node(&self, row: usize, to: &mut Vec<i8>) {
         node(&self.pieces[row * self.each..(row + 1) * self.each], &self.notes[row], to);
     }
@@ -92,11 +98,13 @@ impl CodedQuery {
         Self { pieces, note, length: note.square.sqrt() }
     }
 
-    /// The query as a node of the graph, see [`node`].
-    pub(super) fn node(&self) -> Vec<i8> {
-        let mut to = Vec::new();
-        node(&self.pieces, &self.note, &mut to);
-        to
+    /// About how far a row is: of rows, the nearer one has less.
+    pub(super) fn about(&self, metric: Metric, row: &Note, product: i32) -> f32 {
+        let product = row.scale * self.note.scale * product as f32;
+        match metric {
+            Metric::Cosine => -product,
+            Metric::Euclidean => row.square - 2.0 * product,
+        }
     }
 
     /// Most that ⟨x, u⟩ can be, in exact numbers or summed up in floats.
@@ -142,7 +150,7 @@ pub(super) fn squared_distance_of_nodes(a: &[i8], b: &[i8]) -> f32 {
     comparable(a_square + b_square - 2.0 * a_scale * b_scale * product)
 }
 
-/// A damaged file may hold anything; the graph must be able to sort it.
+/// What is no number cannot be sorted.
 fn comparable(distance: f32) -> f32 {
     if distance.is_nan() { f32::MAX } else { distance }
 }
@@ -192,6 +200,20 @@ fn code(vector: &[f32], pieces: &mut Vec<Piece>) -> Note {
     // Lengths may be short of the truth by rounding; never by so much.
     let length = |squares: f32| squares.sqrt() * (1.0 + ROUNDING);
     Note { scale, coded: length(coded), rest: length(rest), square }
+}
+
+/// The same as [`products_of_rows`], of rows here and there. All at once, so that the processor waits for the memory of many of
+/// them at the same time.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+fn products_of_listed(pieces: &[Piece], query: &[Piece], rows: &[u32], products: &mut [i32]) {
+    for (row, product) in rows.iter().zip(products) {
+        let first = *row as usize * query.len();
+        let mut sum = 0;
+        for (a, b) in pieces[first..first + query.len()].iter().zip(query) {
+            sum += a.0.iter().zip(&b.0).map(|(a, b)| i32::from(i16::from(*a) * i16::from(*b))).sum::<i32>();
+        }
+        *product = sum;
+    }
 }
 
 /// The sum of the products of each row's numbers with the query's.

@@ -1,12 +1,12 @@
 //! The index file beside a gallery: a snapshot and its graph as they lie in memory, to be mapped.
 //!
-//! All numbers are little-endian. A header of 248 bytes says which gallery it belongs to, as of which change, and where the
+//! All numbers are little-endian. A header of 304 bytes says which gallery it belongs to, as of which change, and where the
 //! sections are; each begins at a multiple of 64. A file that does not fit the gallery, or is damaged, is as good as none:
 //! everything in it can be made again from the gallery.
 //!
-//! What is checked on opening: the header and the graph by their SHA-256, which finds damage; the places of all sections, the
-//! people, their names, and every number of the graph that a search follows, so that a hostile file can do no more than name
-//! the wrong people. The rows and their codes are numbers like any others and are not read through. What is trusted: that no
+//! What is checked on opening: the header by its SHA-256, which finds damage; the places of all sections, the people, their
+//! names, and that every number of the graph leads somewhere, so that a hostile file can do no more than name the wrong people.
+//! The rows and their codes are numbers like any others and are not read through. What is trusted: that no
 //! program writes into the file, or cuts it short, while it is mapped: visavis replaces it as a whole or deletes it. And that
 //! whoever puts a gallery back from an older copy opens it for searching, which finds the index to be too new and deletes it,
 //! before it is changed as often as the index knows of.
@@ -26,7 +26,7 @@ use sha2::{Digest, Sha256};
 use super::super::{EmbeddingId, GalleryError, GalleryFile};
 use super::approximate::MOST_CANDIDATES;
 use super::codes::Codes;
-use super::graph::Graph;
+use super::graph::{Graph, Links, Shape};
 use super::person::People;
 use super::section::Section;
 use super::{LANES, Snapshot};
@@ -40,9 +40,8 @@ const ALIGNMENT: usize = 64;
 /// How a file ends that is not whole yet.
 const BUILDING: &str = ".building";
 
-/// Rows, their codes, notes on the codes, photos, people, names, graph.
-const SECTIONS: usize = 7;
-const GRAPH: usize = SECTIONS - 1;
+/// Rows, their codes, notes on the codes, photos, people, names; three of the graph.
+const SECTIONS: usize = 9;
 
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
@@ -60,9 +59,12 @@ struct Header {
     people: u64,
     /// Candidates that a search of the graph keeps.
     expansion: u64,
+    /// The graph's shape: neighbours of a row on the lowest level and above, and the row where a search begins.
+    room: [u64; 2],
+    entry: u64,
     /// First byte and number of bytes.
     sections: [[u64; 2]; SECTIONS],
-    /// SHA-256 of all above and the graph.
+    /// SHA-256 of all above.
     digest: [u8; 32],
 }
 
@@ -148,12 +150,9 @@ fn network(embedding: &EmbeddingId) -> [u8; 32] {
     Sha256::digest(format!("{name}\0{fingerprint}\0{length}\0{metric:?}")).into()
 }
 
-fn digest(header: &Header, graph: &[u8]) -> [u8; 32] {
-    let mut hash = Sha256::new();
+fn digest(header: &Header) -> [u8; 32] {
     let bytes = bytemuck::bytes_of(header);
-    hash.update(&bytes[..bytes.len() - header.digest.len()]);
-    hash.update(graph);
-    hash.finalize().into()
+    Sha256::digest(&bytes[..bytes.len() - header.digest.len()]).into()
 }
 
 /// The snapshot in an index file of a network.
@@ -183,8 +182,8 @@ pub(super) fn read(map: &Arc<Mmap>, embedding: &EmbeddingId) -> Result<(Snapshot
         let end = first.checked_add(bytes).filter(|end| *end <= map.len()).ok_or("it is cut short")?;
         *part = first..end;
     }
-    let [rows, codes, notes, ids, all, names, graph] = parts;
-    if digest(&header, &map[graph.clone()]) != header.digest {
+    let [rows, codes, notes, ids, all, names, near, first, above] = parts;
+    if digest(&header) != header.digest {
         return Err("it is damaged".into());
     }
     let pieces = embedding.length.div_ceil(LANES);
@@ -206,24 +205,19 @@ pub(super) fn read(map: &Arc<Mmap>, embedding: &EmbeddingId) -> Result<(Snapshot
     if !(1..=MOST_CANDIDATES).contains(&expansion) {
         return Err("it is damaged".into());
     }
-    snapshot.graph = Some(Graph::mapped(map, graph, embedding.metric, embedding.length, photos, expansion)?);
+    let numbers = |part: Range<usize>| {
+        let len = part.len() / size_of::<u32>();
+        Section::mapped(map, part, len).ok_or(missing)
+    };
+    let links = Links { near: numbers(near)?, first: numbers(first)?, above: numbers(above)? };
+    let [room, room_above] = header.room;
+    let shape = Shape { room: count(room)?, room_above: count(room_above)?, entry: count(header.entry)? };
+    snapshot.graph = Some(Graph::new(links, shape, expansion, photos)?);
     Ok((snapshot, Origin { token: header.token, changes: header.changes }))
 }
 
-/// A graph as in a file.
-pub(super) struct SavedGraph {
-    pub(super) bytes: Vec<u8>,
-    /// Candidates that a search of it keeps.
-    pub(super) expansion: usize,
-}
-
 /// Puts an index in its place, in one move; says how many bytes it has.
-pub(super) fn write(
-    gallery: &Path,
-    snapshot: &Snapshot,
-    graph: &SavedGraph,
-    origin: Origin,
-) -> Result<u64, GalleryError> {
+pub(super) fn write(gallery: &Path, snapshot: &Snapshot, origin: Origin) -> Result<u64, GalleryError> {
     /// Tells apart the builds of one process.
     static BEGUN: AtomicU64 = AtomicU64::new(0);
 
@@ -231,7 +225,7 @@ pub(super) fn write(
     let mut aside = path.as_os_str().to_owned();
     aside.push(format!(".{}-{}{BUILDING}", std::process::id(), BEGUN.fetch_add(1, Ordering::Relaxed)));
     let aside = PathBuf::from(aside);
-    let written = write_aside(&aside, snapshot, graph, origin)
+    let written = write_aside(&aside, snapshot, origin)
         .map_err(GalleryError::io(&aside, "writing the index"))
         .and_then(|bytes| {
             fs::rename(&aside, &path).map_err(GalleryError::io(&path, "putting the index in its place"))?;
@@ -249,8 +243,13 @@ pub(super) fn write(
     written
 }
 
-fn write_aside(aside: &Path, snapshot: &Snapshot, graph: &SavedGraph, origin: Origin) -> io::Result<u64> {
-    let Snapshot { embedding, rows, codes, photos, people, .. } = snapshot;
+fn write_aside(aside: &Path, snapshot: &Snapshot, origin: Origin) -> io::Result<u64> {
+    let Snapshot { embedding, rows, codes, photos, people, graph, .. } = snapshot;
+    let no_links = Links::default();
+    let (links, shape, expansion) = match graph {
+        Some(graph) => (&graph.links, graph.shape, graph.expansion),
+        None => (&no_links, Shape::default(), 0),
+    };
     let sections = [
         rows.bytes(),
         codes.pieces.bytes(),
@@ -258,7 +257,9 @@ fn write_aside(aside: &Path, snapshot: &Snapshot, graph: &SavedGraph, origin: Or
         photos.bytes(),
         people.all.bytes(),
         people.names.bytes(),
-        &graph.bytes,
+        links.near.bytes(),
+        links.first.bytes(),
+        links.above.bytes(),
     ];
     let mut header = Header {
         magic: MAGIC,
@@ -269,7 +270,9 @@ fn write_aside(aside: &Path, snapshot: &Snapshot, graph: &SavedGraph, origin: Or
         length: embedding.length as u64,
         photos: snapshot.photos() as u64,
         people: snapshot.people() as u64,
-        expansion: graph.expansion as u64,
+        expansion: expansion as u64,
+        room: [shape.room as u64, shape.room_above as u64],
+        entry: shape.entry as u64,
         sections: [[0; 2]; SECTIONS],
         digest: [0; 32],
     };
@@ -279,7 +282,7 @@ fn write_aside(aside: &Path, snapshot: &Snapshot, graph: &SavedGraph, origin: Or
         *place = [first as u64, bytes.len() as u64];
         end = first + bytes.len();
     }
-    header.digest = digest(&header, sections[GRAPH]);
+    header.digest = digest(&header);
     let file = File::create(aside)?;
     let mut to = BufWriter::new(&file);
     to.write_all(bytemuck::bytes_of(&header))?;

@@ -1,157 +1,206 @@
-//! A graph of near neighbours (HNSW: Malkov and Yashunin, 2016) over the codes of a snapshot, by usearch. A search walks from
-//! node to node towards the query and looks at some thousands of rows, however many there are.
+//! A graph of near neighbours (HNSW: Malkov and Yashunin, 2016) over the codes of a snapshot: usearch builds it, a search walks in
+//! it from row to row towards the query and looks at some thousands of rows, however many there are.
 //!
-//! Nodes are the codes of [`super::codes`], compared by our own arithmetic: whoever the graph names is compared once more by
-//! the exact rows, so a code's rounding costs nothing.
+//! Rows are compared by the codes of [`super::codes`], all neighbours of a row at once: what they are waiting for, memory, then
+//! comes to all of them in the time of one. Whoever the graph names is compared once more by the exact rows, so a code's rounding
+//! costs nothing.
 
-mod check;
+mod builder;
+mod saved;
 
-use std::fmt;
-use std::ops::Range;
-use std::sync::Arc;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
-use memmap2::Mmap;
-use usearch::{Index, IndexOptions, MetricKind, ScalarKind};
 use visavis_infer::manifest::Metric;
 
-use super::codes::{Codes, cosine_of_nodes, node_bytes, squared_distance_of_nodes};
+use super::codes::{CodedQuery, Codes};
+use super::section::Section;
 
-/// Neighbours of a node, twice as many on the lowest level (M). More find more, and take more memory: 16 are 150 bytes a row.
-const CONNECTIVITY: usize = 16;
+pub(super) use builder::GraphBuilder;
 
-/// Candidates kept while a node is put in (ef construction).
-const EXPANSION_ADD: usize = 128;
-
-/// Candidates kept while a query is answered (ef), before it was measured how many it takes.
-pub(super) const EXPANSION_SEARCH: usize = 128;
-
-/// Searches that may go on at the same time; further ones are answered exactly.
-const SEARCHES: usize = 64;
-
-/// The graph of a snapshot: the key of a node is its row.
+/// The graph of a snapshot.
+#[derive(Debug)]
 pub(super) struct Graph {
-    // Dropped before the map that it looks into.
-    index: Index,
-    /// The file that a mapped graph lies in.
-    _map: Option<Arc<Mmap>>,
-    rows: usize,
+    pub(super) links: Links,
+    pub(super) shape: Shape,
     /// Candidates kept while a query is answered (ef), at least.
     pub(super) expansion: usize,
-    /// From the row of one turn to that of the next.
-    stride: u64,
 }
 
-impl fmt::Debug for Graph {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Graph").field("rows", &self.rows).finish_non_exhaustive()
-    }
+/// Who is near whom, as in memory and in an index file.
+#[derive(Debug, Default)]
+pub(super) struct Links {
+    /// `[rows, room]`: the neighbours of every row, on the lowest level; filled up with the row itself.
+    pub(super) near: Section<u32>,
+    /// `[rows + 1]`: the first list of a row in `above`. It has one for each level above the lowest that it is on.
+    pub(super) first: Section<u32>,
+    /// `[lists, room_above]`: the neighbours there, filled up alike.
+    pub(super) above: Section<u32>,
+}
+
+/// The numbers that go with [`Links`].
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Shape {
+    pub(super) room: usize,
+    pub(super) room_above: usize,
+    /// The row where a search begins.
+    pub(super) entry: usize,
 }
 
 impl Graph {
-    /// A graph that `rows` rows of `length` numbers are put into by [`Graph::add`], by up to `threads` threads at once.
-    pub(super) fn new(metric: Metric, length: usize, rows: usize, threads: usize) -> Result<Self, String> {
-        if u32::try_from(rows).is_err() {
-            return Err(format!("{rows} photos are more than a graph takes"));
-        }
-        let mut index = empty(length, rows, threads)?;
-        compare_by_codes(&mut index, metric, length);
-        Ok(Self { index, _map: None, rows, expansion: EXPANSION_SEARCH, stride: stride(rows as u64) })
-    }
-
-    /// Puts the `turn`th row in; `node` is memory to work in.
-    pub(super) fn add(&self, codes: &Codes, turn: usize, node: &mut Vec<i8>) -> Result<(), String> {
-        let row = (turn as u64 * self.stride % (self.rows as u64).max(1)) as usize;
-        codes.node(row, node);
-        self.index.add(row as u64, node.as_slice()).map_err(said)
-    }
-
-    /// As in a file.
-    pub(super) fn to_bytes(&self) -> Result<Vec<u8>, String> {
-        let mut bytes = vec![0; self.index.serialized_length()];
-        self.index.save_to_buffer(&mut bytes).map_err(said)?;
-        Ok(bytes)
-    }
-
-    /// The graph of `rows` rows that lies at `bytes` of a file, to be searched with `expansion` candidates.
-    ///
-    /// Every number that usearch follows is checked, so a hostile file finds wrong people at worst. What remains is trust that
-    /// nobody writes into the file while it is mapped; visavis only ever replaces it.
+    /// A graph of `rows` rows whose every number leads somewhere.
     ///
     /// # Errors
     /// Why it is none.
-    pub(super) fn mapped(
-        map: &Arc<Mmap>,
-        bytes: Range<usize>,
-        metric: Metric,
-        length: usize,
-        rows: usize,
-        expansion: usize,
-    ) -> Result<Self, String> {
-        let bytes = map.get(bytes).ok_or("its graph is outside of it")?;
-        check::check(bytes, node_bytes(length), rows)?;
-        let mut index = empty(length, rows, SEARCHES)?;
-        // SAFETY: `bytes` lives as long as the map, which is dropped after the index; nothing is written through it, since
-        // nothing is added to a mapped graph. Every offset in it was checked.
-        unsafe { index.view_from_buffer(bytes) }.map_err(said)?;
-        if index.dimensions() != node_bytes(length) || index.scalar_kind() != ScalarKind::I8 || index.size() != rows {
-            return Err("its graph compares other vectors".into());
+    pub(super) fn new(links: Links, shape: Shape, expansion: usize, rows: usize) -> Result<Self, &'static str> {
+        let Shape { room, room_above, entry } = shape;
+        let lists = links.first.last().map_or(0, |last| *last as usize);
+        let fits = links.first.len() == rows + 1
+            && links.first.is_sorted()
+            && rows.checked_mul(room) == Some(links.near.len())
+            && lists.checked_mul(room_above) == Some(links.above.len());
+        let leads = |row: &u32| (*row as usize) < rows;
+        if !fits || (entry >= rows && rows > 0) {
+            return Err("its graph has other sizes");
         }
-        // Viewing put usearch's own metric back.
-        compare_by_codes(&mut index, metric, length);
-        Ok(Self { index, _map: Some(Arc::clone(map)), rows, expansion, stride: 1 })
+        if !links.near.iter().all(leads) || !links.above.iter().all(leads) {
+            return Err("a row of its graph has a neighbour that is not there");
+        }
+        Ok(Self { links, shape, expansion })
     }
 
-    /// Up to `wanted` rows near a node, in no particular order. None where too many searches go on.
-    pub(super) fn near(&self, node: &[i8], wanted: usize) -> Option<Vec<usize>> {
-        let found = self.index.search(node, wanted).ok()?;
-        Some(
-            found.keys.into_iter().filter_map(|row| usize::try_from(row).ok().filter(|row| *row < self.rows)).collect(),
-        )
+    /// Bytes of it.
+    pub(super) fn bytes(&self) -> usize {
+        let Links { near, first, above } = &self.links;
+        [near, first, above].map(|numbers| numbers.bytes().len()).iter().sum()
+    }
+
+    /// The neighbours of a row on a level above the lowest; none where it is not on it.
+    fn above(&self, row: u32, level: usize) -> &[u32] {
+        let lists = self.links.first.get(row as usize..row as usize + 2);
+        let list = lists.and_then(|lists| {
+            let list = lists[0] as usize + level - 1;
+            (list < lists[1] as usize).then_some(list)
+        });
+        list.map_or(&[], |list| &self.links.above[list * self.shape.room_above..(list + 1) * self.shape.room_above])
+    }
+
+    /// Up to `wanted` rows near a query, the nearest by their codes first.
+    pub(super) fn near(&self, codes: &Codes, query: &CodedQuery, metric: Metric, wanted: usize) -> Vec<usize> {
+        let (near, room) = (&*self.links.near, self.shape.room);
+        let rows = codes.notes().len();
+        if rows == 0 || wanted == 0 {
+            return Vec::new();
+        }
+        let mut compared = Compared { codes, query, metric, products: Vec::new(), found: Vec::new() };
+        let mut at = compared.with(&[self.shape.entry as u32])[0];
+        let levels = self.links.first[self.shape.entry + 1] - self.links.first[self.shape.entry];
+        for level in (1..=levels as usize).rev() {
+            while let Some(nearer) =
+                compared.with(self.above(row_of(at), level)).iter().min().filter(|found| **found < at)
+            {
+                at = *nearer;
+            }
+        }
+        let mut seen = vec![0u64; rows.div_ceil(64)];
+        seen[row_of(at) as usize / 64] |= 1 << (row_of(at) % 64);
+        // Whose neighbours are to be looked at, the nearest first; and the best, the worst of them first.
+        let (mut open, mut best) = (BinaryHeap::from([Reverse(at)]), BinaryHeap::from([at]));
+        let mut unseen = Vec::with_capacity(room);
+        while let Some(Reverse(next)) = open.pop() {
+            if best.len() >= wanted && best.peek().is_some_and(|worst| next > *worst) {
+                break;
+            }
+            let own = row_of(next);
+            unseen.clear();
+            let neighbours = near[own as usize * room..(own as usize + 1) * room].iter();
+            for row in neighbours.take_while(|row| **row != own) {
+                let (word, bit) = (&mut seen[*row as usize / 64], 1 << (row % 64));
+                if *word & bit == 0 {
+                    *word |= bit;
+                    unseen.push(*row);
+                }
+            }
+            for found in compared.with(&unseen) {
+                if best.len() < wanted || best.peek().is_some_and(|worst| found < worst) {
+                    open.push(Reverse(*found));
+                    best.push(*found);
+                    if best.len() > wanted {
+                        best.pop();
+                    }
+                }
+            }
+        }
+        best.into_sorted_vec().into_iter().map(|found| row_of(found) as usize).collect()
     }
 }
 
-/// A stride that comes by every row once, in no order that a gallery has: with the photos of a person put in one after the
-/// other, they would know each other and hardly anybody else.
-fn stride(rows: u64) -> u64 {
-    let shares_divisor = |mut a: u64, mut b: u64| {
-        while b != 0 {
-            (a, b) = (b, a % b);
-        }
-        a > 1
-    };
-    let golden = (rows as f64 * 0.618_034) as u64;
-    (golden.max(1)..).find(|stride| !shares_divisor(*stride, rows)).unwrap_or(1)
+/// A query that is compared with rows.
+struct Compared<'a> {
+    codes: &'a Codes,
+    query: &'a CodedQuery,
+    metric: Metric,
+    products: Vec<i32>,
+    found: Vec<u64>,
 }
 
-fn said(error: impl fmt::Display) -> String {
-    error.to_string()
+impl Compared<'_> {
+    /// How far rows are, each with its number, so that they can be sorted.
+    fn with(&mut self, rows: &[u32]) -> &[u64] {
+        self.products.resize(rows.len(), 0);
+        self.codes.products_of(self.query, rows, &mut self.products);
+        let notes = self.codes.notes();
+        self.found.clear();
+        self.found.extend(rows.iter().zip(&self.products).map(|(row, product)| {
+            let far = self.query.about(self.metric, &notes[*row as usize], *product);
+            u64::from(sortable(far)) << 32 | u64::from(*row)
+        }));
+        &self.found
+    }
 }
 
-fn empty(length: usize, rows: usize, threads: usize) -> Result<Index, String> {
-    let index = Index::new(&IndexOptions {
-        dimensions: node_bytes(length),
-        // Replaced at once; there has to be one.
-        metric: MetricKind::Cos,
-        quantization: ScalarKind::I8,
-        connectivity: CONNECTIVITY,
-        expansion_add: EXPANSION_ADD,
-        expansion_search: EXPANSION_SEARCH,
-        multi: false,
-    })
-    .map_err(said)?;
-    index.reserve_capacity_and_threads(rows, threads.max(SEARCHES)).map_err(said)?;
-    Ok(index)
+fn row_of(found: u64) -> u32 {
+    found as u32
 }
 
-fn compare_by_codes(index: &mut Index, metric: Metric, length: usize) {
-    let bytes = node_bytes(length);
-    let compare = match metric {
-        Metric::Cosine => cosine_of_nodes,
-        Metric::Euclidean => squared_distance_of_nodes,
-    };
-    index.change_metric::<i8>(Box::new(move |a, b| {
-        // SAFETY: usearch hands over two of its vectors or a query, each of as many bytes as it was made for.
-        let (a, b) = unsafe { (std::slice::from_raw_parts(a, bytes), std::slice::from_raw_parts(b, bytes)) };
-        compare(a, b)
-    }));
+/// The bits of a number, in the order of numbers; what is none is furthest.
+fn sortable(number: f32) -> u32 {
+    if number.is_nan() {
+        return u32::MAX;
+    }
+    let bits = number.to_bits();
+    if bits >> 31 == 0 { bits | 1 << 31 } else { !bits }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_keep_their_order() {
+        let numbers = [f32::NEG_INFINITY, -2.5, -1e-30, 0.0, 1e-30, 0.5, 7.0, f32::INFINITY, f32::NAN];
+        assert!(numbers.map(sortable).is_sorted_by(|a, b| a < b));
+    }
+
+    #[test]
+    fn numbers_that_lead_nowhere_are_refused() {
+        let section = |numbers: &[u32]| Section::Owned(numbers.to_vec());
+        let links = |near: &[u32], first: &[u32], above: &[u32]| Links {
+            near: section(near),
+            first: section(first),
+            above: section(above),
+        };
+        let shape = Shape { room: 2, room_above: 1, entry: 1 };
+        let made = |links: Links, shape: Shape| Graph::new(links, shape, 8, 3).is_ok();
+        let near = [1, 2, 0, 1, 0, 2];
+        assert!(made(links(&near, &[0, 0, 1, 1], &[1]), shape));
+        assert!(!made(links(&near[..5], &[0, 0, 1, 1], &[1]), shape));
+        assert!(!made(links(&[1, 2, 0, 1, 0, 3], &[0, 0, 1, 1], &[1]), shape));
+        assert!(!made(links(&near, &[0, 0, 1], &[1]), shape));
+        assert!(!made(links(&near, &[0, 1, 0, 1], &[1]), shape));
+        assert!(!made(links(&near, &[0, 0, 1, 1], &[3]), shape));
+        assert!(!made(links(&near, &[0, 0, 1, 1], &[1, 1]), shape));
+        assert!(!made(links(&near, &[0, 0, 1, 1], &[1]), Shape { entry: 3, ..shape }));
+        assert!(Graph::new(links(&[], &[0], &[]), Shape::default(), 8, 0).is_ok());
+    }
 }

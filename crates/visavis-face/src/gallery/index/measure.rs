@@ -12,7 +12,7 @@ const QUERIES: usize = 400;
 /// Share of the queries that must be answered as by the exact search.
 const WANTED: f64 = 0.99;
 
-/// Candidates that are tried first; then twice as many, and so on.
+/// Candidates that are tried first; then half as many more, and so on.
 const FEWEST: usize = 32;
 
 /// More are of no use: going through all rows in order is as fast then.
@@ -42,7 +42,7 @@ pub(super) fn measure(mut snapshot: Snapshot, graph: Graph) -> (Snapshot, Measur
         if recall >= WANTED || expansion >= MOST {
             return (snapshot, Measured { expansion, recall });
         }
-        expansion *= 2;
+        expansion = (expansion + expansion / 2).min(MOST);
     }
 }
 

@@ -1,0 +1,101 @@
+//! The links of a graph out of what usearch saves.
+//!
+//! The layout is that of usearch 2 (`index_dense_gt::save_to_stream`): rows and bytes of a vector (two `u32`), the vectors, a
+//! head of 64 bytes, the sizes of the graph (five `u64`), the level of every node (`i16`), the nodes. A node is its key
+//! (`u64`), its level, and for every level a count and room for neighbours (`u32` each). Neighbours are told by the order in
+//! which nodes were put in, keys are rows.
+
+use super::super::section::Section;
+use super::{Graph, Links, Shape};
+
+/// Candidates that a search keeps, before it was measured how many it takes.
+const EXPANSION: usize = 128;
+
+/// The head: its first bytes, and its size.
+const MAGIC: &[u8] = b"usearch";
+const HEAD: usize = 64;
+
+/// Numbers in a row, by which they are read.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, bytes: usize) -> Result<&'a [u8], &'static str> {
+        let (taken, rest) = self.0.split_at_checked(bytes).ok_or("its graph is cut short")?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn number<const N: usize>(&mut self) -> Result<[u8; N], &'static str> {
+        self.take(N)?.try_into().map_err(|_| "its graph is cut short")
+    }
+
+    /// A count, and so many of the numbers that there is room for.
+    fn list(&mut self, room: usize) -> Result<&'a [[u8; 4]], &'static str> {
+        let count = u32::from_le_bytes(self.number()?) as usize;
+        self.take(4 * room)?.as_chunks().0.get(..count).ok_or("a node of its graph has too many neighbours")
+    }
+}
+
+/// The graph in `bytes`, of `rows` nodes with vectors of `vector` bytes.
+///
+/// # Errors
+/// Why there is none.
+pub(super) fn read(bytes: &[u8], vector: usize, rows: usize) -> Result<Graph, &'static str> {
+    let mut reader = Reader(bytes);
+    let [nodes, size] = [reader.number()?, reader.number()?].map(|number| u32::from_le_bytes(number) as usize);
+    if nodes != rows || size != vector {
+        return Err("its graph has other rows");
+    }
+    reader.take(rows.checked_mul(vector).ok_or("its graph is too large")?)?;
+    if !reader.take(HEAD)?.starts_with(MAGIC) {
+        return Err("its graph is none");
+    }
+    let mut sizes = [0; 5];
+    for size in &mut sizes {
+        *size = usize::try_from(u64::from_le_bytes(reader.number()?)).map_err(|_| "its graph is too large")?;
+    }
+    let [nodes, room_above, room, _, entry] = sizes;
+    if nodes != rows || !(1..=1024).contains(&room_above) || !(room_above..=2048).contains(&room) {
+        return Err("its graph has other sizes");
+    }
+    reader.take(rows.checked_mul(2).ok_or("its graph is too large")?)?;
+    // Who each node is, how high it reaches, and its lists.
+    let mut all = Vec::with_capacity(rows);
+    for _ in 0..rows {
+        let row = u64::from_le_bytes(reader.number()?);
+        let row =
+            u32::try_from(row).ok().filter(|row| (*row as usize) < rows).ok_or("a node of its graph is another")?;
+        let height =
+            usize::try_from(i16::from_le_bytes(reader.number()?)).map_err(|_| "a node of its graph is another")?;
+        let lists = reader.take(4 * (1 + room) + 4 * (1 + room_above) * height)?;
+        all.push((row, height, lists));
+    }
+    let row_of = |slot: &[u8; 4]| {
+        let node = all.get(u32::from_le_bytes(*slot) as usize);
+        node.map(|(row, ..)| *row).ok_or("a node of its graph has a neighbour that is not there")
+    };
+    let mut first = vec![0; rows + 1];
+    for (row, height, _) in &all {
+        first[*row as usize + 1] = *height as u32;
+    }
+    for row in 0..rows {
+        first[row + 1] += first[row];
+    }
+    let lists = first.last().map_or(0, |lists| *lists as usize);
+    let (mut near, mut above) = (vec![0; rows * room], vec![0; lists * room_above]);
+    for (row, height, lists) in &all {
+        let mut reader = Reader(lists);
+        let mut fill = |to: &mut [u32]| {
+            to.fill(*row);
+            let neighbours = reader.list(to.len())?.iter().map(row_of);
+            to.iter_mut().zip(neighbours).try_for_each(|(to, neighbour)| neighbour.map(|neighbour| *to = neighbour))
+        };
+        fill(&mut near[*row as usize * room..(*row as usize + 1) * room])?;
+        for list in (0..*height).map(|level| first[*row as usize] as usize + level) {
+            fill(&mut above[list * room_above..(list + 1) * room_above])?;
+        }
+    }
+    let entry = all.get(entry).map_or(0, |(row, ..)| *row as usize);
+    let links = Links { near: Section::Owned(near), first: Section::Owned(first), above: Section::Owned(above) };
+    Graph::new(links, Shape { room, room_above, entry }, EXPANSION, rows)
+}
