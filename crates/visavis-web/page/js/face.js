@@ -22,6 +22,8 @@ export class FacePane {
   #smiles = new Map();
   #detail = null;
   #hasGallery = false;
+  /** The task whose network's view of the face is shown. */
+  #task = null;
 
   constructor(stage) {
     this.#stage = stage;
@@ -42,6 +44,7 @@ export class FacePane {
 
   status(status) {
     this.#hasGallery = Boolean(status.gallery);
+    this.#task = ["similarity", "age", "gender", "smile"].find((task) => status.tasks[task].network) ?? null;
   }
 
   choose(face) {
@@ -80,6 +83,26 @@ export class FacePane {
       return;
     }
     this.#render(this.#detail);
+    await this.#asSeen(this.#track);
+  }
+
+  /** Shows the face as a network is shown it. */
+  async #asSeen(track) {
+    if (!this.#task) return;
+    try {
+      const seen = await api.get(`faces/${track}/crop?task=${this.#task}`);
+      if (!seen) return;
+      const picture = await createImageBitmap(seen);
+      const canvas = this.#root?.querySelector("canvas");
+      if (!canvas || track !== this.#track) return;
+      const context = canvas.getContext("2d");
+      context.setTransform(1, 0, 0, 1, 0, 0);
+      context.drawImage(picture, 0, 0, canvas.width, canvas.height);
+      canvas.setAttribute("aria-label", `The face as the ${this.#task} network is shown it`);
+      canvas.title = `As the ${this.#task} network is shown it`;
+    } catch {
+      // It has just left; the next look takes another.
+    }
   }
 
   #build() {
@@ -96,7 +119,8 @@ export class FacePane {
         h("div", { class: "group ages" }), h("div", { class: "group course" }), h("div", { class: "group top" }));
       if (this.#hasGallery) this.#root.querySelector(".enrol").append(h("button", { class: "main", onclick: () => this.#enrol() }, "Add to the gallery"));
     }
-    this.#crop(this.#root.querySelector("canvas"), face);
+    // Without a network that is shown faces, the face is turned here.
+    if (!this.#task) this.#crop(this.#root.querySelector("canvas"), face);
     const facts = [["Face", `#${face.track}`]];
     if (face.age !== undefined) facts.push(["Age", `about ${face.age.toFixed(0)}`]);
     if (face.female !== undefined) facts.push(["Gender", `${face.female >= 0.5 ? "woman" : "man"}, ${percent(Math.max(face.female, 1 - face.female))}`]);

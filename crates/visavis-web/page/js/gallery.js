@@ -13,12 +13,12 @@ export function face(person, name) {
   return image;
 }
 
-/** People with a bar for how much they resemble a face. */
-export const resembling = (people) => h("ul", { class: "found" }, people.map((found) => {
+/** People with a bar for how much they resemble a face; `more` may add something to each. */
+export const resembling = (people, more = () => null) => h("ul", { class: "found" }, people.map((found) => {
   const bar = h("i");
   bar.style.width = percent(found.similarity).replace(" ", "");
   return h("li", {}, face(found.person, found.name), h("span", { class: "name" }, found.name, found.same_person && h("small", {}, " · recognised")),
-    h("span", { class: "number" }, percent(found.similarity)), h("span", { class: "meter" }, bar));
+    h("span", { class: "number" }, percent(found.similarity), more(found)), h("span", { class: "meter" }, bar));
 }));
 
 /** Enrols photos one after the other, and says what came of it. */
@@ -186,20 +186,17 @@ export class Gallery {
     const [person, { people }] = await Promise.all([api.get(`people/${id}`).catch(() => null), api.get("people?limit=200")]);
     if (!this.#root || this.#person !== id) return;
     if (!person) return this.#back();
-    const photos = this.#gallery.keeps_alarms ? await api.get(`people/${id}/photos`).catch(() => []) : [];
+    const [photos, alike] = this.#gallery.keeps_alarms
+      ? await Promise.all([api.get(`people/${id}/photos`).catch(() => []), api.get(`people/${id}/alike`).catch(() => [])]) : [[], []];
     if (!this.#root || this.#person !== id) return;
     const watch = h("input", { type: "checkbox", checked: person.watched });
     watch.addEventListener("change", () => attempt(() => api.patch(`people/${id}`, { watched: watch.checked })));
     const seen = person.seen ? `seen ${person.seen === 1 ? "once" : `${person.seen} times`}, last ${ago(person.last_seen)}` : null;
     const others = people.filter((other) => other.id !== id);
-    const into = h("select", { "aria-label": "The same person as" }, h("option", { value: "" }, "Is the same person as …"),
+    const into = h("select", { "aria-label": "The same person as" }, h("option", { value: "" }, "Somebody else …"),
       others.map((other) => h("option", { value: other.id }, other.name)));
-    into.addEventListener("change", () => into.value && attempt(async () => {
-      // Elsewhere before they are gone.
-      this.#openPerson(Number(into.value));
-      const done = await api.post(`people/${id}/merge`, { into: Number(into.value) });
-      undoable(`${person.name} is ${done.person.name} now`, done);
-    }));
+    into.addEventListener("change", () => into.value && this.#join(person, Number(into.value)));
+    const same = (other) => h("button", { class: "same", title: `${person.name} is ${other.name}`, onclick: () => this.#join(person, other.person) }, "The same");
     this.#root.replaceChildren(
       h("button", { class: "plain", onclick: () => this.#back() }, icon("back"), "All people"),
       h("div", { class: "head" }, face(id, person.name),
@@ -209,10 +206,19 @@ export class Gallery {
         h("button", { class: "remove", title: "Remove this photo", "aria-label": `Remove photo ${at + 1} of ${person.name}`, onclick: () => this.#removePhoto(person, each) }, icon("cross", 14))))),
       h("label", { class: "toggle card" }, h("span", {}, h("b", {}, "Watch"), h("small", {}, " · an alarm rings when they are seen")), watch),
       drop("Add photos", `of ${person.name}`, (files) => enrol(person.name, files)),
-      others.length > 0 && into,
+      others.length > 0 && h("div", { class: "group" }, h("h3", {}, "Is the same person as"), resembling(alike, same), into),
       h("div", { class: "actions" },
         h("button", { onclick: () => this.#rename(person) }, "Rename"),
         h("button", { class: "danger", onclick: () => this.#remove(person) }, "Remove")));
+  }
+
+  async #join(person, into) {
+    // Elsewhere before they are gone.
+    this.#openPerson(into);
+    await attempt(async () => {
+      const done = await api.post(`people/${person.id}/merge`, { into });
+      undoable(`${person.name} is ${done.person.name} now`, done);
+    });
   }
 
   async #rename(person) {

@@ -5,13 +5,17 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
 use tokio::sync::watch;
-use visavis_image::codec;
+use utoipa::IntoParams;
+use visavis_face::align;
+use visavis_image::{Picture, codec};
+use visavis_infer::Task;
 use visavis_live::Scene;
 
-use super::{Answer, Json, Path};
+use super::{Answer, Json, Path, Query, jpeg};
 use crate::desk::Desk;
 use crate::problem::Problem;
 use crate::scene::{FaceDetail, SceneView};
@@ -68,6 +72,44 @@ pub(crate) async fn face(State(desk): State<Arc<Desk>>, Path(track): Path<u64>) 
     let scene = newest(&desk).await?;
     let face = scene.faces.iter().find(|face| face.track == track);
     face.map(|face| Json(FaceDetail::new(face))).ok_or_else(|| Problem::not_found("that face is not in view"))
+}
+
+/// Of which network.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct CropQuery {
+    /// What it tells: smile, age, gender or similarity.
+    task: String,
+}
+
+/// One face as a network is shown it: cut out, turned upright and scaled, by the keypoints of the detector
+#[utoipa::path(get, path = "/api/v1/faces/{track}/crop", tag = "live", params(("track" = u64, Path), CropQuery),
+    responses((status = 200, content_type = "image/jpeg", body = Vec<u8>),
+        (status = 204, description = "The face is not in view any more"), (status = 400, body = Problem),
+        (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(crate) async fn crop(
+    State(desk): State<Arc<Desk>>,
+    Path(track): Path<u64>,
+    Query(query): Query<CropQuery>,
+) -> Answer<Response> {
+    let task: Task = query.task.parse().map_err(Problem::not_found)?;
+    let scene = newest(&desk).await?;
+    desk.apart(move |desk| {
+        // Faces come and go while somebody looks at them: no reason for an error.
+        let Some(face) = scene.faces.iter().find(|face| face.track == track) else {
+            return Ok(StatusCode::NO_CONTENT.into_response());
+        };
+        let network = desk.status.borrow().network(task).map(str::to_owned);
+        let network = network.ok_or_else(|| Problem::conflict(format!("no network tells {task} now")))?;
+        let manifest = &desk.parts.loader.registry.get(&network).map_err(Problem::conflict)?.manifest;
+        let uncut = || Problem::conflict(format!("{network} looks at whole pictures"));
+        let [width, height] = manifest.input.size;
+        let mut cut = Picture::new(width, height);
+        let crop = manifest.crop.as_ref().ok_or_else(uncut)?;
+        align::cut(&scene.frame.picture, crop, &face.rect, face.landmarks.as_ref(), &mut cut);
+        Ok(jpeg(codec::encode_jpeg(&cut, 90)?, false))
+    })
+    .await
 }
 
 /// The newest picture as PNG

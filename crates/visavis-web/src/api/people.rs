@@ -7,11 +7,12 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use visavis_face::gallery::{Gallery, PersonId, PersonSummary, PhotoId};
+use visavis_face::gallery::{Gallery, Match, PersonId, PersonSummary, PhotoId, Wanted};
 
 use super::{Answer, Json, Path, Query, faces, jpeg};
 use crate::desk::{Desk, News};
 use crate::problem::Problem;
+use crate::scene::ResemblanceView;
 use crate::undo::{Deed, KEPT};
 
 /// Somebody in the gallery.
@@ -80,14 +81,10 @@ pub(super) fn person(gallery: &dyn Gallery, id: i64) -> Answer<PersonSummary> {
     responses((status = 200, body = PeoplePage), (status = 400, body = Problem), (status = 409, body = Problem)))]
 pub(crate) async fn list(State(desk): State<Arc<Desk>>, Query(query): Query<PeopleQuery>) -> Answer<Json<PeoplePage>> {
     desk.apart(move |desk| {
-        let wanted = query.name.trim().to_lowercase();
-        let fits = |person: &PersonSummary| {
-            (person.watched || !query.watched) && (wanted.is_empty() || person.name.to_lowercase().contains(&wanted))
-        };
-        let people: Vec<PersonSummary> = desk.gallery()?.people()?.into_iter().filter(fits).collect();
-        let total = people.len();
-        let people = people.into_iter().skip(query.offset).take(query.limit.min(200)).map(PersonView::from).collect();
-        Ok(Json(PeoplePage { total, people }))
+        let PeopleQuery { name, watched, offset, limit } = query;
+        let wanted = Wanted { name, watched, offset, limit: limit.min(200) };
+        let (total, people) = desk.gallery()?.people_like(&wanted)?;
+        Ok(Json(PeoplePage { total, people: people.into_iter().map(PersonView::from).collect() }))
     })
     .await
 }
@@ -276,6 +273,35 @@ pub(crate) async fn undo(State(desk): State<Arc<Desk>>, Json(wanted): Json<UndoR
         let back = deed.undo(&file)?.ok_or_else(gone)?;
         desk.say(&News::GalleryChanged);
         Ok(Json(person(file.as_ref(), back.0)?.into()))
+    })
+    .await
+}
+
+/// People listed who resemble somebody.
+const ALIKE: usize = 5;
+
+/// The people who resemble a person most, nearest first: some may be the same person
+#[utoipa::path(get, path = "/api/v1/people/{id}/alike", tag = "gallery", params(("id" = i64, Path)),
+    responses((status = 200, body = Vec<ResemblanceView>), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(crate) async fn alike(State(desk): State<Arc<Desk>>, Path(id): Path<i64>) -> Answer<Json<Vec<ResemblanceView>>> {
+    desk.apart(move |desk| {
+        let file = desk.gallery_file()?;
+        let person = person(file.as_ref(), id)?.id;
+        let record = file.person_record(person)?;
+        let mut nearest: Vec<Match> = Vec::new();
+        for photo in record.iter().flat_map(|record| &record.photos) {
+            // One more, since the nearest is the person.
+            for found in file.search(&photo.vector, ALIKE + 1)?.into_iter().filter(|found| found.person != person) {
+                match nearest.iter_mut().find(|known| known.person == found.person) {
+                    Some(known) if known.distance <= found.distance => {}
+                    Some(known) => *known = found,
+                    None => nearest.push(found),
+                }
+            }
+        }
+        nearest.sort_by(|a, b| a.distance.total_cmp(&b.distance));
+        nearest.truncate(ALIKE);
+        Ok(Json(nearest.into_iter().map(ResemblanceView::from).collect()))
     })
     .await
 }

@@ -82,6 +82,9 @@ fn whatever_is_wrong_is_refused_and_the_picture_goes_on() {
     assert_problem(&send(to, "PATCH", "/api/v1/settings", &[], b"{}"), 415);
     assert_problem(&with_json(to, "PATCH", "/api/v1/settings", &json!({ "score": 7 })), 422);
     assert_problem(&with_json(to, "PATCH", "/api/v1/settings", &json!({ "detector_size": [8, 100] })), 422);
+    assert_eq!(get(to, "/api/v1/faces/1/crop?task=age").status, 204);
+    assert_problem(&get(to, "/api/v1/faces/1/crop?task=taste"), 404);
+    assert_problem(&get(to, "/api/v1/faces/1/crop"), 400);
     assert_problem(&with_json(to, "PUT", "/api/v1/tasks/taste", &json!({ "network": null })), 404);
     assert_problem(&with_json(to, "PUT", "/api/v1/tasks/detection", &json!({ "network": null })), 422);
     assert_problem(&with_json(to, "PUT", "/api/v1/tasks/age", &json!({ "network": DETECTOR })), 422);
@@ -187,6 +190,12 @@ fn people_are_renamed_watched_joined_removed_and_put_back() {
     assert_eq!(get(to, "/api/v1/people?watched=true").json()["total"], 1);
     assert_eq!(get(to, "/api/v1/people?name=LOVE").json()["people"][0]["id"], ada);
 
+    let alike = get(to, &format!("{}/alike", path(eve))).json();
+    let names_of = |people: &Value| {
+        people.as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names_of(&alike), ["Ada Lovelace", "Grace"], "and not Eve");
+    assert_problem(&get(to, "/api/v1/people/99/alike"), 404);
     let undo = |done: &Value| with_json(to, "POST", "/api/v1/people/undo", &json!({ "undo": done["undo"] }));
     let join = |id: i64| with_json(to, "POST", &format!("{}/merge", path(id)), &json!({ "into": grace })).json();
     let joined = join(eve);

@@ -84,6 +84,10 @@ fn a_day_at_the_page() {
     );
     page.wait(&format!("({SCENE}).faces.some((f) => f.age !== undefined)"));
 
+    // The face as the network is shown it.
+    page.click("[role=tab]", "Face");
+    page.wait("document.querySelector('.head canvas')?.title.includes('similarity network')");
+
     // A face is enrolled from the picture, and recognised by name.
     let place = page.wait(&format!("await {PLACE_OF_THE_FACE}"));
     page.click_at(place["x"].as_f64().unwrap(), place["y"].as_f64().unwrap());

@@ -8,6 +8,11 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+/// The program: of this build, or the one that `VISAVIS_BIN` names, where a test build is too slow to be measured.
+fn binary() -> PathBuf {
+    std::env::var_os("VISAVIS_BIN").map_or_else(|| env!("CARGO_BIN_EXE_visavis").into(), PathBuf::from)
+}
+
 /// A running `visavis live`, ended when dropped.
 pub(crate) struct Program {
     child: Child,
@@ -19,7 +24,7 @@ pub(crate) struct Program {
 impl Program {
     /// Starts `visavis live` with these words on a free port.
     pub(crate) fn start(words: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_visavis"));
+        let mut command = Command::new(binary());
         command.arg("live").args(words).args(["--listen", "127.0.0.1:0"]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let (typed, said) = (child.stdin.take().unwrap(), child.stderr.take().unwrap());
@@ -59,7 +64,7 @@ impl Drop for Program {
 
 /// Runs the program to its end.
 pub(crate) fn run(words: &[&str]) -> Result<(), String> {
-    let output = Command::new(env!("CARGO_BIN_EXE_visavis")).args(words).stdin(Stdio::null()).output();
+    let output = Command::new(binary()).args(words).stdin(Stdio::null()).output();
     let output = output.map_err(|error| error.to_string())?;
     if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
