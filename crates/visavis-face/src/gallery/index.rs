@@ -15,6 +15,7 @@ use std::sync::Arc;
 use bytemuck::{Pod, Zeroable};
 use visavis_infer::manifest::Metric;
 
+use approximate::By;
 use codes::{BLOCK, CodedQuery, Codes, Note};
 use graph::Graph;
 use person::{People, Person};
@@ -219,7 +220,15 @@ impl Snapshot {
                 let least = |note: &Note, product| coded.least_squared_distance(note, product);
                 let far = |row: &[Piece]| query.squared_distance(row);
                 graph
-                    .and_then(|graph| self.nearest_by_graph(graph, k, &coded, &keep, &least, &far, &f32::sqrt))
+                    .and_then(|graph| {
+                        self.nearest_by_graph(
+                            graph,
+                            k,
+                            &coded,
+                            &By { keep: &keep, least: &least, far: &far },
+                            &f32::sqrt,
+                        )
+                    })
                     .unwrap_or_else(|| self.nearest(k, &coded, &keep, least, far, f32::sqrt))
             }
             Metric::Cosine => {
@@ -230,7 +239,15 @@ impl Snapshot {
                 let far = |row: &[Piece]| -query.dot(row);
                 let distance = |minus_dot: f32| (1.0 + minus_dot * scale).clamp(0.0, 2.0);
                 graph
-                    .and_then(|graph| self.nearest_by_graph(graph, k, &coded, &keep, &least, &far, &distance))
+                    .and_then(|graph| {
+                        self.nearest_by_graph(
+                            graph,
+                            k,
+                            &coded,
+                            &By { keep: &keep, least: &least, far: &far },
+                            &distance,
+                        )
+                    })
                     .unwrap_or_else(|| self.nearest(k, &coded, &keep, least, far, distance))
             }
         })

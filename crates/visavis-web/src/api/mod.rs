@@ -103,13 +103,30 @@ pub(crate) fn document() -> Document {
     with_problems(routes().into_openapi())
 }
 
-/// Says of errors that they are problem documents, which each of them would have to say of itself otherwise.
+/// Says of errors that they are problem documents, of every answer what its status means, and how each request is called, which
+/// each of them would have to say of itself otherwise.
 fn with_problems(mut document: Document) -> Document {
-    for path in document.paths.paths.values_mut() {
-        let operations = [&mut path.get, &mut path.put, &mut path.post, &mut path.patch, &mut path.delete];
-        for operation in operations.into_iter().flatten() {
+    for (path, item) in &mut document.paths.paths {
+        let named: String = path.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        let named = named.trim_start_matches("_api_v1").replace("__", "_");
+        let operations = [
+            ("get", &mut item.get),
+            ("put", &mut item.put),
+            ("post", &mut item.post),
+            ("patch", &mut item.patch),
+            ("delete", &mut item.delete),
+        ];
+        for (method, operation) in operations {
+            let Some(operation) = operation else { continue };
+            // The names of the functions are those of one module each.
+            operation.operation_id = Some(format!("{method}{}", named.trim_end_matches('_')));
             for (status, response) in &mut operation.responses.responses {
                 let RefOr::T(response) = response else { continue };
+                if response.description.is_empty() {
+                    let status = status.parse().ok().and_then(|status| StatusCode::from_u16(status).ok());
+                    let words = status.and_then(|status| status.canonical_reason()).unwrap_or("Answer");
+                    words.clone_into(&mut response.description);
+                }
                 if status.starts_with(['4', '5'])
                     && let Some(content) = response.content.shift_remove("application/json")
                 {

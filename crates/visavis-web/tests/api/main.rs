@@ -318,6 +318,16 @@ fn the_description_is_served_and_leads_everywhere() {
     {
         assert!(document["paths"].get(path).is_some(), "{path}");
     }
+    // Without names and descriptions it is no valid document.
+    let requests = document["paths"].as_object().unwrap().values().flat_map(|path| path.as_object().unwrap().values());
+    let requests: Vec<&Value> = requests.collect();
+    let names: std::collections::BTreeSet<&str> =
+        requests.iter().map(|request| request["operationId"].as_str().unwrap()).collect();
+    assert_eq!(names.len(), requests.len(), "each is called by a name of its own");
+    let answers: Vec<&Value> =
+        requests.iter().flat_map(|operation| operation["responses"].as_object().unwrap().values()).collect();
+    assert!(answers.len() > 100);
+    assert!(answers.iter().all(|answer| answer["description"].as_str().is_some_and(|words| !words.is_empty())));
     let viewer = get(house.address, "/api/v1/docs/");
     assert_eq!((viewer.status, viewer.header("content-type").map(|kind| kind.contains("html"))), (200, Some(true)));
     assert_eq!(serde_json::from_str::<Value>(&visavis_web::openapi_json()).unwrap(), document);

@@ -10,6 +10,13 @@ const WIDER: usize = 4;
 /// More candidates than this are not asked for: going through all rows in order is as fast then.
 pub(super) const MOST_CANDIDATES: usize = 8_192;
 
+/// What rows are judged by, as in [`Snapshot::nearest`].
+pub(super) struct By<K, L, F> {
+    pub(super) keep: K,
+    pub(super) least: L,
+    pub(super) far: F,
+}
+
 /// Somebody's nearest photo among the candidates.
 struct Nearest {
     far: f32,
@@ -21,16 +28,19 @@ struct Nearest {
 impl Snapshot {
     /// As [`Snapshot::nearest`], of the rows that the graph names. None where it did not name enough people: many photos
     /// each, many people asked for, or many who are not to be kept.
-    pub(super) fn nearest_by_graph(
+    pub(super) fn nearest_by_graph<K, L, F>(
         &self,
         graph: &Graph,
         k: usize,
         coded: &CodedQuery,
-        keep: &impl Fn(PhotoId) -> bool,
-        least: &impl Fn(&Note, i32) -> f32,
-        far: &impl Fn(&[Piece]) -> f32,
+        by: &By<K, L, F>,
         distance: &impl Fn(f32) -> f32,
-    ) -> Option<Vec<Match>> {
+    ) -> Option<Vec<Match>>
+    where
+        K: Fn(PhotoId) -> bool,
+        L: Fn(&Note, i32) -> f32,
+        F: Fn(&[Piece]) -> f32,
+    {
         let k = k.min(self.people());
         if k == 0 {
             return Some(Vec::new());
@@ -38,7 +48,7 @@ impl Snapshot {
         let mut wanted = graph.expansion.max(2 * k);
         while wanted <= MOST_CANDIDATES.min(self.photos()) {
             let rows = graph.near(&self.codes, coded, self.embedding.metric, wanted);
-            let mut nearest = self.nearest_people(&rows, k, coded, keep, least, far)?;
+            let mut nearest = self.nearest_people(&rows, k, coded, by)?;
             if nearest.len() == k {
                 // By rising id, as they are offered.
                 nearest.sort_unstable_by_key(|person| person.row);
@@ -56,24 +66,27 @@ impl Snapshot {
 
     /// The `k` people nearest to the query of those whose photos are in `rows`, the nearest codes first: most of the others are
     /// then ruled out by their codes.
-    fn nearest_people(
+    fn nearest_people<K, L, F>(
         &self,
         rows: &[usize],
         k: usize,
         coded: &CodedQuery,
-        keep: &impl Fn(PhotoId) -> bool,
-        least: &impl Fn(&Note, i32) -> f32,
-        far: &impl Fn(&[Piece]) -> f32,
-    ) -> Option<Vec<Nearest>> {
+        by: &By<K, L, F>,
+    ) -> Option<Vec<Nearest>>
+    where
+        K: Fn(PhotoId) -> bool,
+        L: Fn(&Note, i32) -> f32,
+        F: Fn(&[Piece]) -> f32,
+    {
         let mut people: Vec<Nearest> = Vec::new();
         let mut product = [0];
-        for row in rows.iter().copied().filter(|row| keep(self.photos[*row])) {
+        for row in rows.iter().copied().filter(|row| (by.keep)(self.photos[*row])) {
             let bar = if people.len() == k { people[k - 1].far } else { f32::INFINITY };
             self.codes.products(coded, row, &mut product);
-            if least(&self.codes.notes()[row], product[0]) > bar {
+            if (by.least)(&self.codes.notes()[row], product[0]) > bar {
                 continue;
             }
-            let found = Nearest { far: far(self.row(row)), row, end: self.people.of_row(row)?.end() };
+            let found = Nearest { far: (by.far)(self.row(row)), row, end: self.people.of_row(row)?.end() };
             let before = |person: &Nearest| person.far.total_cmp(&found.far).then(person.row.cmp(&found.row)).is_lt();
             match people.iter().position(|person| person.end == found.end) {
                 Some(known) if before(&people[known]) => continue,

@@ -60,7 +60,7 @@ fn queries(snapshot: &Snapshot) -> Vec<Vec<f32>> {
     let mut turn = 0u64;
     let mut any = || {
         turn = turn.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        (u128::from(turn) * photos as u128 >> 64) as usize
+        ((u128::from(turn) * photos as u128) >> 64) as usize
     };
     let mut made = Vec::with_capacity(wanted);
     for number in 0..wanted {
