@@ -1,7 +1,7 @@
 // Alarms: a banner and a sound when one rings, and the list of all.
 
 import { alarmCrop, api } from "./api.js";
-import { $, ago, h, icon, percent } from "./dom.js";
+import { $, ago, fill, h, icon, percent } from "./dom.js";
 import { face } from "./gallery.js";
 import { attempt } from "./notice.js";
 import { preferences, remember } from "./preferences.js";
@@ -117,7 +117,7 @@ export class Alarms {
     });
     const none = this.#keeps ? "No alarm has rung. Watch somebody of the gallery, and one rings when they are seen."
       : "Alarms need a gallery: start visavis with --gallery FILE.";
-    this.#root.replaceChildren(
+    fill(this.#root,
       h("label", { class: "toggle" }, h("span", { class: "row" }, icon("bell"), "Sound"), sound),
       alarms.length ? h("ul", { class: "log" }, alarms.map((alarm) => this.#entry(alarm))) : h("p", { class: "empty" }, none));
   }

@@ -10,9 +10,15 @@ export function h(tag, props = {}, ...children) {
     else if (name in element && !name.includes("-")) element[name] = value;
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat().filter((child) => child !== undefined && child !== null && child !== false));
+  element.append(...present(children));
   return element;
 }
+
+/** Children without those that a condition left out. */
+const present = (children) => children.flat().filter((child) => child !== undefined && child !== null && child !== false);
+
+/** Puts children in the place of those that an element has. */
+export const fill = (element, ...children) => element.replaceChildren(...present(children));
 
 export const $ = (id) => document.getElementById(id);
 

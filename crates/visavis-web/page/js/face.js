@@ -2,7 +2,7 @@
 
 import { api } from "./api.js";
 import { ages, course } from "./charts.js";
-import { h, percent } from "./dom.js";
+import { fill, h, percent } from "./dom.js";
 import { resembling } from "./gallery.js";
 import { askName, attempt, notice } from "./notice.js";
 
@@ -106,14 +106,14 @@ export class FacePane {
   }
 
   #build() {
-    this.#root.replaceChildren(h("p", { class: "empty" }, "Nobody is in view."));
+    fill(this.#root, h("p", { class: "empty" }, "Nobody is in view."));
   }
 
   #render(face) {
     if (!this.#root) return;
     if (!face) return this.#build();
     if (!this.#root.querySelector(".head")) {
-      this.#root.replaceChildren(
+      fill(this.#root,
         h("div", { class: "head" }, h("canvas", { width: 192, height: 192, role: "img", "aria-label": "The face, upright" }), h("dl", { class: "facts" })),
         h("div", { class: "actions enrol" }),
         h("div", { class: "group ages" }), h("div", { class: "group course" }), h("div", { class: "group top" }));
@@ -126,7 +126,7 @@ export class FacePane {
     if (face.female !== undefined) facts.push(["Gender", `${face.female >= 0.5 ? "woman" : "man"}, ${percent(Math.max(face.female, 1 - face.female))}`]);
     if (face.smile !== undefined) facts.push(["Smile", `${face.smiling ? "yes" : "no"}, ${percent(face.smile)}`]);
     facts.push(["Found with", percent(face.score)]);
-    this.#root.querySelector(".facts").replaceChildren(...facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", { class: "number" }, value)]));
+    fill(this.#root.querySelector(".facts"), ...facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", { class: "number" }, value)]));
     this.#fill(".ages", face.ages && face.age !== undefined && [h("h3", {}, "How likely each age is"), ages(face.ages, face.age)]);
     const samples = this.#smiles.get(face.track) ?? [];
     this.#fill(".course", samples.length > 1 && [h("h3", {}, "Smile"), course(samples, REMEMBERED, performance.now() / 1000)]);

@@ -1,7 +1,7 @@
 // The people of the gallery: browse, enrol, rename, merge, watch, remove, search by photo.
 
 import { api, photo, portrait } from "./api.js";
-import { ago, h, icon, percent } from "./dom.js";
+import { ago, fill, h, icon, percent } from "./dom.js";
 import { askName, attempt, notice } from "./notice.js";
 
 const PAGE = 60;
@@ -103,7 +103,7 @@ export class Gallery {
   #refresh() {
     if (!this.#root) return;
     if (!this.#gallery) {
-      this.#root.replaceChildren(h("div", { class: "empty" }, h("p", {}, "visavis runs without a gallery."),
+      fill(this.#root, h("div", { class: "empty" }, h("p", {}, "visavis runs without a gallery."),
         h("p", {}, "Start it with --gallery FILE to compare faces with people, and to keep them.")));
     } else attempt(() => (this.#person === null ? this.#list() : this.#detail(this.#person)));
   }
@@ -113,9 +113,9 @@ export class Gallery {
     const { total, people } = await api.get(query);
     if (!this.#root || this.#person !== null) return;
     // The field keeps its place and what is typed.
-    if (!this.#root.querySelector(".people-list")) this.#root.replaceChildren(...this.#frame());
+    if (!this.#root.querySelector(".people-list")) fill(this.#root, ...this.#frame());
     const nobody = this.#query || this.#watched ? "Nobody fits." : "Nobody is here yet. Click a face in the picture, or drop photos below.";
-    this.#root.querySelector(".people-list").replaceChildren(
+    fill(this.#root.querySelector(".people-list"),
       total ? h("div", { class: "people" }, people.map((person) => this.#tile(person))) : h("p", { class: "empty" }, nobody),
       total > people.length && h("button", { onclick: () => { this.#shown += PAGE; this.#refresh(); } }, `Show more (${total - people.length})`));
     this.#root.querySelector(".total").textContent = total === 1 ? "1 person" : `${total} people`;
@@ -197,7 +197,7 @@ export class Gallery {
       others.map((other) => h("option", { value: other.id }, other.name)));
     into.addEventListener("change", () => into.value && this.#join(person, Number(into.value)));
     const same = (other) => h("button", { class: "same", title: `${person.name} is ${other.name}`, onclick: () => this.#join(person, other.person) }, "The same");
-    this.#root.replaceChildren(
+    fill(this.#root,
       h("button", { class: "plain", onclick: () => this.#back() }, icon("back"), "All people"),
       h("div", { class: "head" }, face(id, person.name),
         h("div", {}, h("b", {}, person.name), h("p", { class: "quiet" }, person.photos === 1 ? "1 photo" : `${person.photos} photos`, person.met && ", a visitor"), seen && h("p", { class: "quiet" }, seen))),
@@ -206,7 +206,7 @@ export class Gallery {
         h("button", { class: "remove", title: "Remove this photo", "aria-label": `Remove photo ${at + 1} of ${person.name}`, onclick: () => this.#removePhoto(person, each) }, icon("cross", 14))))),
       h("label", { class: "toggle card" }, h("span", {}, h("b", {}, "Watch"), h("small", {}, " · an alarm rings when they are seen")), watch),
       drop("Add photos", `of ${person.name}`, (files) => enrol(person.name, files)),
-      others.length > 0 && h("div", { class: "group" }, h("h3", {}, "Is the same person as"), resembling(alike, same), into),
+      others.length > 0 && h("div", { class: "group" }, h("h3", {}, "May be the same person as"), resembling(alike, same), into),
       h("div", { class: "actions" },
         h("button", { onclick: () => this.#rename(person) }, "Rename"),
         h("button", { class: "danger", onclick: () => this.#remove(person) }, "Remove")));

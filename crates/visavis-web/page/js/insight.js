@@ -1,7 +1,7 @@
 // How fast everything runs, with the last minute of it.
 
 import { sparkline } from "./charts.js";
-import { h } from "./dom.js";
+import { fill, h } from "./dom.js";
 
 const REMEMBERED = 60;
 const ORDER = ["grabber", "detection", "controller", "keypoints"];
@@ -39,13 +39,13 @@ export class Insight {
   #render() {
     if (!this.#root) return;
     const now = this.#latest;
-    if (!now) return this.#root.replaceChildren(h("p", { class: "empty" }, "Measuring …"));
+    if (!now) return fill(this.#root, h("p", { class: "empty" }, "Measuring …"));
     const tile = (value, unit, label) => h("div", { class: "tile" }, h("b", {}, value, h("small", {}, ` ${unit}`)), h("span", {}, label));
     const rank = (name) => (ORDER.includes(name) ? ORDER.indexOf(name) : ORDER.length);
     // Networks that were switched away rest.
     const stages = Object.entries(now.stages).filter(([name, stage]) => rank(name) < ORDER.length || stage.per_second > 0)
       .sort(([a], [b]) => rank(a) - rank(b) || a.localeCompare(b));
-    this.#root.replaceChildren(
+    fill(this.#root,
       h("div", { class: "tiles" },
         tile(now.shown_fps.toFixed(1), "fps", "shown"),
         tile(now.latency_p50_ms.toFixed(0), "ms", "to the screen"),

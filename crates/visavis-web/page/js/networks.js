@@ -1,7 +1,7 @@
 // Which network does what, and switching to another.
 
 import { api } from "./api.js";
-import { h } from "./dom.js";
+import { fill, h } from "./dom.js";
 import { attempt } from "./notice.js";
 
 const TASKS = [
@@ -50,7 +50,7 @@ export class Networks {
   #render() {
     if (!this.#root || !this.#networks || !this.#status) return;
     const focused = document.activeElement?.dataset?.choice;
-    this.#root.replaceChildren(...TASKS.map(([task, label]) => this.#task(task, label)));
+    fill(this.#root, ...TASKS.map(([task, label]) => this.#task(task, label)));
     if (focused) this.#root.querySelector(`[data-choice="${CSS.escape(focused)}"]`)?.focus();
   }
 

@@ -1,7 +1,7 @@
 // Thresholds, smoothing, mirror, theme, workers, alarms, growth.
 
 import { api } from "./api.js";
-import { h } from "./dom.js";
+import { fill, h } from "./dom.js";
 import { attempt } from "./notice.js";
 import { applyTheme, preferences, remember } from "./preferences.js";
 
@@ -58,7 +58,7 @@ export class SettingsPane {
       applyTheme();
     });
     const share = (value) => value.toFixed(2);
-    this.#root.replaceChildren(
+    fill(this.#root,
       h("div", { class: "group" }, h("h3", {}, "Picture"), h("label", { class: "toggle" }, "Mirrored", mirror), h("div", { class: "field" }, h("span", {}, "Theme"), theme)),
       h("div", { class: "group" }, h("h3", {}, "Finding faces"),
         this.#range("Least score", { value: now.score, least: 0.05, most: 0.99, step: 0.01, show: share, unset: "as the network suggests", change: (score) => ({ score }) }),

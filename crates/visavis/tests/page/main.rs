@@ -121,6 +121,15 @@ fn a_day_at_the_page() {
             page.click(".notice button", "Undo");
         }
     }
+    // No pane shows a word that is none, nor does a person.
+    for tab in ["Networks", "Gallery", "Alarms", "Face", "Insight", "Settings", "Gallery"] {
+        page.click("[role=tab]", tab);
+        page.wait("document.querySelector('.pane').textContent.length > 20");
+        page.wait(WORDS);
+    }
+    page.click(".person", "Eileen Collins");
+    page.wait("document.querySelector('.actions')");
+    page.wait(WORDS);
     assert_eq!(complaints(&mut page), Vec::<String>::new());
     program.kill();
     let program = Program::start(&words);
@@ -165,6 +174,9 @@ fn the_camera_of_the_browser_becomes_the_source() {
 /// The menu of sources, opened where it is not: it closes when the window changes its size.
 const OPEN_MENU: &str =
     "document.querySelector('.menu') !== null || (document.querySelector('#source').click(), false)";
+
+/// Whether the panel says nothing that a program says by mistake.
+const WORDS: &str = r"!/\b(false|true|null|undefined|NaN)\b/.test(document.querySelector('.pane').innerText)";
 
 /// How many pixels are drawn over the picture.
 const OVER_THE_FACE: &str = "(() => { const c = document.querySelector('#overlay'); \

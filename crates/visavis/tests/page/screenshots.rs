@@ -41,6 +41,15 @@ fn screenshots() {
                 }
                 std::thread::sleep(Duration::from_millis(1500));
                 fs::write(out.join(format!("{name}-{theme}-{tab}.png")), page.screenshot()).unwrap();
+                // One person, and what is further down.
+                let more = match tab {
+                    "gallery" => "document.querySelector('.person').click()",
+                    "settings" => "document.querySelector('#sheet').scrollTop = 1e6",
+                    _ => continue,
+                };
+                page.eval(more);
+                std::thread::sleep(Duration::from_millis(1500));
+                fs::write(out.join(format!("{name}-{theme}-{tab}-more.png")), page.screenshot()).unwrap();
             }
         }
     }
