@@ -196,7 +196,7 @@ pub enum GalleryError {
         /// The name.
         name: String,
     },
-    /// A person has photos or is not there at all.
+    /// The last photo of a person: whoever is in a gallery has one.
     #[error("the gallery {} has no other photo of {name}: remove the person instead", path.display())]
     OnlyPhoto {
         /// The file.

@@ -178,8 +178,8 @@ impl Snapshot {
     /// equally near people the lower id first. Fewer than `k` where there are fewer people.
     ///
     /// As [`Snapshot::search_exact`], but where an index was built and there are [`APPROXIMATE_FROM`] photos or more: a graph
-    /// of neighbours then names some photos, which are compared by their full numbers: as many as it takes for 99 of 100 queries
-    /// to get the answer of the exact search, measured when the index is built.
+    /// of neighbours then names some photos, which are compared by their full numbers: as many as it took, when the index was
+    /// built, for 99 of 100 queries made of the gallery's own photos to get the answer of the exact search.
     ///
     /// # Errors
     /// [`GalleryError::Query`] where the query has another length than the gallery's vectors, holds a number that is

@@ -269,6 +269,15 @@ impl EmbeddingId {
             && self.metric == other.metric
     }
 
+    /// How long a step leads from a vector to one that is `distance` away: for cosine from one of length one, at a right angle.
+    #[must_use]
+    pub fn step(&self, distance: f32) -> f32 {
+        match self.metric {
+            Metric::Euclidean => distance,
+            Metric::Cosine => ((1.0 - distance.min(0.9)).powi(-2) - 1.0).sqrt(),
+        }
+    }
+
     /// Network name with the first digits of its fingerprint, for messages.
     fn short(&self) -> String {
         let digits: String = self.fingerprint.chars().take(8).collect();

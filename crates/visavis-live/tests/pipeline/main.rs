@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Condvar, Mutex};
 
-use fakes::{Film, Shelf, camera, says};
+use fakes::{Behaviour, Film, Shelf, camera, says};
 use visavis_face::FaceError;
 use visavis_infer::{InferError, Task};
 use visavis_live::{Choice, Delivery, Event, LiveError, Pacing, PipelineParams, Prepared, Scene};
@@ -47,21 +47,40 @@ fn ages(scene: &Scene) -> Vec<Option<f32>> {
     scene.faces.iter().map(|face| face.age).collect()
 }
 
+/// Where a recogniser waits until the test lets it go on: two seconds or two hours make no difference.
+#[derive(Clone, Default)]
+struct Gate {
+    is_open: Arc<(Mutex<bool>, Condvar)>,
+    entered: Arc<AtomicUsize>,
+}
+
+impl Gate {
+    /// Waits here, then says 30.
+    fn hang(&self) -> Behaviour {
+        let gate = self.clone();
+        Arc::new(move |_, _| {
+            gate.entered.fetch_add(1, Ordering::SeqCst);
+            let (is_open, opened) = &*gate.is_open;
+            drop(opened.wait_while(is_open.lock().unwrap(), |open| !*open).unwrap());
+            Ok(30.0)
+        })
+    }
+
+    /// How many came so far.
+    fn entered(&self) -> usize {
+        self.entered.load(Ordering::SeqCst)
+    }
+
+    fn open(&self) {
+        *self.is_open.0.lock().unwrap() = true;
+        self.is_open.1.notify_all();
+    }
+}
+
 #[test]
 fn a_recogniser_that_hangs_holds_no_frame_up() {
-    // It does not answer before the test lets it: two seconds or two hours make no difference.
-    let gate = Arc::new((Mutex::new(false), Condvar::new()));
-    let (closed, entered) = (Arc::clone(&gate), Arc::new(AtomicUsize::new(0)));
-    let inside = Arc::clone(&entered);
-    let hang = Arc::new(move |_: usize, _: &[_]| {
-        inside.fetch_add(1, Ordering::SeqCst);
-        let mut open = closed.0.lock().unwrap();
-        while !*open {
-            open = closed.1.wait(open).unwrap();
-        }
-        Ok(30.0)
-    });
-    let shelf = Arc::new(Shelf::new().with("hangs", &[Task::Age], hang));
+    let gate = Gate::default();
+    let shelf = Arc::new(Shelf::new().with("hangs", &[Task::Age], gate.hang()));
     let mut prepared = Prepared::new(params(Pacing::Live, choice("hangs")), shelf).unwrap();
     let scenes = prepared.subscribe(Delivery::Newest);
     let (source, trigger) = camera();
@@ -69,7 +88,7 @@ fn a_recogniser_that_hangs_holds_no_frame_up() {
     // Dropped before the pipeline, so that the camera ends and its thread can be joined.
     let trigger = trigger;
     // Wait until both workers hang.
-    watch_until(&trigger, &scenes, |_| entered.load(Ordering::SeqCst) == 2);
+    watch_until(&trigger, &scenes, |_| gate.entered() == 2);
     // Every further frame is shown while they hang, each with its faces.
     for _ in 0..100 {
         trigger.send(()).unwrap();
@@ -77,25 +96,14 @@ fn a_recogniser_that_hangs_holds_no_frame_up() {
         assert_eq!(ages(&scene).into_iter().flatten().count(), 0);
     }
     assert_eq!(pipeline.statistics().dropped_frames, 0);
-    *gate.0.lock().unwrap() = true;
-    gate.1.notify_all();
+    gate.open();
     watch_until(&trigger, &scenes, |scene| scene.faces.len() == 2 && ages(scene) == [Some(30.0); 2]);
 }
 
 #[test]
 fn workers_come_and_go_while_it_plays() {
-    let gate = Arc::new((Mutex::new(false), Condvar::new()));
-    let (closed, entered) = (Arc::clone(&gate), Arc::new(AtomicUsize::new(0)));
-    let inside = Arc::clone(&entered);
-    let hang = Arc::new(move |_: usize, _: &[_]| {
-        inside.fetch_add(1, Ordering::SeqCst);
-        let mut open = closed.0.lock().unwrap();
-        while !*open {
-            open = closed.1.wait(open).unwrap();
-        }
-        Ok(30.0)
-    });
-    let shelf = Arc::new(Shelf::new().with("hangs", &[Task::Age], hang));
+    let gate = Gate::default();
+    let shelf = Arc::new(Shelf::new().with("hangs", &[Task::Age], gate.hang()));
     let one = PipelineParams { workers: 1, ..params(Pacing::Live, choice("hangs")) };
     let mut prepared = Prepared::new(one, Arc::clone(&shelf) as _).unwrap();
     let scenes = prepared.subscribe(Delivery::Newest);
@@ -103,21 +111,20 @@ fn workers_come_and_go_while_it_plays() {
     let pipeline = prepared.start(Box::new(source)).unwrap();
     // Dropped before the pipeline, so that the camera ends and its thread can be joined.
     let trigger = trigger;
-    watch_until(&trigger, &scenes, |_| entered.load(Ordering::SeqCst) == 1);
+    watch_until(&trigger, &scenes, |_| gate.entered() == 1);
     for _ in 0..20 {
         watch_until(&trigger, &scenes, |_| true);
     }
-    assert_eq!(entered.load(Ordering::SeqCst), 1, "there is nobody else");
+    assert_eq!(gate.entered(), 1, "there is nobody else");
     pipeline.steering().set_workers(2);
-    watch_until(&trigger, &scenes, |_| entered.load(Ordering::SeqCst) == 2);
+    watch_until(&trigger, &scenes, |_| gate.entered() == 2);
     assert_eq!(shelf.loads("hangs"), 2, "one instance for each");
     // One of them goes home, and leaves its answer; the other goes on.
     pipeline.steering().set_workers(0);
-    *gate.0.lock().unwrap() = true;
-    gate.1.notify_all();
+    gate.open();
     watch_until(&trigger, &scenes, |scene| scene.faces.len() == 2 && ages(scene) == [Some(30.0); 2]);
-    let before = entered.load(Ordering::SeqCst);
-    watch_until(&trigger, &scenes, |_| entered.load(Ordering::SeqCst) > before + 5);
+    let before = gate.entered();
+    watch_until(&trigger, &scenes, |_| gate.entered() > before + 5);
 }
 
 #[test]

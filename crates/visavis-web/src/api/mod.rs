@@ -100,12 +100,12 @@ fn routes() -> OpenApiRouter<Arc<Desk>> {
 
 /// The description of the API.
 pub(crate) fn document() -> Document {
-    with_problems(routes().into_openapi())
+    completed(routes().into_openapi())
 }
 
 /// Says of errors that they are problem documents, of every answer what its status means, and how each request is called, which
 /// each of them would have to say of itself otherwise.
-fn with_problems(mut document: Document) -> Document {
+fn completed(mut document: Document) -> Document {
     for (path, item) in &mut document.paths.paths {
         let named: String = path.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
         let named = named.trim_start_matches("_api_v1").replace("__", "_");
@@ -141,7 +141,7 @@ fn with_problems(mut document: Document) -> Document {
 /// Everything that is served.
 pub(crate) fn app(desk: Arc<Desk>, guard: Arc<Guard>) -> Router {
     let (api, document) = routes().split_for_parts();
-    let viewer = SwaggerUi::new(VIEWER).url(DOCUMENT, with_problems(document));
+    let viewer = SwaggerUi::new(VIEWER).url(DOCUMENT, completed(document));
     api.route("/api/v1/live", axum::routing::get(live::live))
         .route("/api/v1/camera", axum::routing::get(browser_camera::camera))
         .with_state(desk)

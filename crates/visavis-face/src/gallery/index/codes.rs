@@ -208,11 +208,7 @@ fn code(vector: &[f32], pieces: &mut Vec<Piece>) -> Note {
 fn products_of_listed(pieces: &[Piece], query: &[Piece], rows: &[u32], products: &mut [i32]) {
     for (row, product) in rows.iter().zip(products) {
         let first = *row as usize * query.len();
-        let mut sum = 0;
-        for (a, b) in pieces[first..first + query.len()].iter().zip(query) {
-            sum += a.0.iter().zip(&b.0).map(|(a, b)| i32::from(i16::from(*a) * i16::from(*b))).sum::<i32>();
-        }
-        *product = sum;
+        *product = product_of_row(&pieces[first..first + query.len()], query);
     }
 }
 
@@ -220,13 +216,19 @@ fn products_of_listed(pieces: &[Piece], query: &[Piece], rows: &[u32], products:
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw", "x86_64+avx2", "aarch64+neon"))]
 fn products_of_rows(rows: &[Piece], query: &[Piece], products: &mut [i32]) {
     for (row, product) in rows.chunks_exact(query.len()).zip(products) {
-        let mut sum = 0;
-        for (a, b) in row.iter().zip(query) {
-            // 16-bit products of neighbours are what processors add up in one instruction.
-            sum += a.0.iter().zip(&b.0).map(|(a, b)| i32::from(i16::from(*a) * i16::from(*b))).sum::<i32>();
-        }
-        *product = sum;
+        *product = product_of_row(row, query);
     }
+}
+
+// Inlined, so that it is compiled for the instructions of whoever calls it.
+#[inline(always)]
+fn product_of_row(row: &[Piece], query: &[Piece]) -> i32 {
+    let mut sum = 0;
+    for (a, b) in row.iter().zip(query) {
+        // 16-bit products of neighbours are what processors add up in one instruction.
+        sum += a.0.iter().zip(&b.0).map(|(a, b)| i32::from(i16::from(*a) * i16::from(*b))).sum::<i32>();
+    }
+    sum
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! A graph of near neighbours (HNSW: Malkov and Yashunin, 2016) over the codes of a snapshot: usearch builds it, a search walks in
 //! it from row to row towards the query and looks at some thousands of rows, however many there are.
 //!
-//! Rows are compared by the codes of [`super::codes`], all neighbours of a row at once: what they are waiting for, memory, then
-//! comes to all of them in the time of one. Whoever the graph names is compared once more by the exact rows, so a code's rounding
-//! costs nothing.
+//! Rows are compared by the codes of [`super::codes`], all neighbours of a row at once, so that the processor waits for
+//! the memory of several of them at the same time. Whoever the graph names is compared once more by the exact rows, so a code's
+//! rounding costs nothing.
 
 mod builder;
 mod saved;

@@ -1,7 +1,5 @@
 //! How many candidates a search of a graph must keep, measured against the exact search.
 
-use visavis_infer::manifest::Metric;
-
 use super::approximate::MOST_CANDIDATES;
 use super::graph::Graph;
 use super::{PhotoId, Snapshot, length};
@@ -49,12 +47,7 @@ pub(super) fn measure(mut snapshot: Snapshot, graph: Graph) -> (Snapshot, Measur
 fn queries(snapshot: &Snapshot) -> Vec<Vec<f32>> {
     let photos = snapshot.photos();
     let wanted = QUERIES.min(photos);
-    let threshold = snapshot.embedding.same_person / 2.0;
-    let by = match snapshot.embedding.metric {
-        Metric::Euclidean => threshold,
-        // At a right angle to a vector of length one, so much further makes 1 - cosine the threshold.
-        Metric::Cosine => ((1.0 - threshold.min(0.9)).powi(-2) - 1.0).sqrt(),
-    };
+    let by = snapshot.embedding.step(snapshot.embedding.same_person / 2.0);
     let numbers = |row: usize| -> Vec<f32> { snapshot.row(row).iter().flat_map(|piece| piece.0).collect() };
     // From all over the gallery, without an order.
     let mut turn = 0u64;

@@ -123,12 +123,7 @@ impl Crowd {
             people.iter().flat_map(|person| &person.photos).map(|photo| alike(&id, photo.vector.clone())).collect();
         ensure!(photos.len() > 1, "a gallery of two photos or more is needed to make up others like them");
         let mean = (0..id.length).map(|at| photos.iter().map(|photo| photo[at]).sum::<f32>() / photos.len() as f32);
-        let threshold = id.same_person / 2.0;
-        let noise = match id.metric {
-            Metric::Euclidean => threshold,
-            // At a right angle to a vector of length one, so much further makes 1 - cosine the threshold.
-            Metric::Cosine => ((1.0 - threshold.min(0.9)).powi(-2) - 1.0).sqrt(),
-        };
+        let noise = id.step(id.same_person / 2.0);
         Ok(Self { seed: args.seed, mean: mean.collect(), noise: args.noise.unwrap_or(noise), photos, id })
     }
 
