@@ -210,6 +210,7 @@ impl Snapshot {
         let graph = self.graph.as_ref().filter(|_| !exact && self.is_approximate());
         check_vector(query, &self.embedding)
             .map_err(|fault| GalleryError::Query { network: self.embedding.name.clone(), fault })?;
+        let graph = graph.map(|graph| (graph, graph.coarse.query(self.embedding.metric, query)));
         let (length, coded) = (length(query), CodedQuery::new(query));
         let (whole, rest) = query.as_chunks::<LANES>();
         let mut last = NOTHING;
@@ -220,6 +221,7 @@ impl Snapshot {
                 let least = |note: &Note, product| coded.least_squared_distance(note, product);
                 let far = |row: &[Piece]| query.squared_distance(row);
                 graph
+                    .as_ref()
                     .and_then(|graph| {
                         self.nearest_by_graph(
                             graph,
@@ -239,6 +241,7 @@ impl Snapshot {
                 let far = |row: &[Piece]| -query.dot(row);
                 let distance = |minus_dot: f32| (1.0 + minus_dot * scale).clamp(0.0, 2.0);
                 graph
+                    .as_ref()
                     .and_then(|graph| {
                         self.nearest_by_graph(
                             graph,

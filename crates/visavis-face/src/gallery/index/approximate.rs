@@ -1,14 +1,20 @@
 //! The search of large galleries: the graph names candidates, the exact rows decide.
 
 use super::codes::{CodedQuery, Note};
-use super::graph::Graph;
+use super::graph::{CoarseQuery, Graph};
 use super::{Best, Match, PhotoId, Piece, Snapshot};
 
 /// Times as many candidates where too few people were among them.
 const WIDER: usize = 4;
 
+/// Times as many candidates where more people than one are asked for.
+const MORE: usize = 2;
+
 /// More candidates than this are not asked for: going through all rows in order is as fast then.
 pub(super) const MOST_CANDIDATES: usize = 8_192;
+
+/// Candidates whose codes are asked for at once.
+const AT_ONCE: usize = 64;
 
 /// What rows are judged by, as in [`Snapshot::nearest`].
 pub(super) struct By<K, L, F> {
@@ -30,7 +36,7 @@ impl Snapshot {
     /// each, many people asked for, or many who are not to be kept.
     pub(super) fn nearest_by_graph<K, L, F>(
         &self,
-        graph: &Graph,
+        (graph, coarse): &(&Graph, CoarseQuery),
         k: usize,
         coded: &CodedQuery,
         by: &By<K, L, F>,
@@ -45,9 +51,10 @@ impl Snapshot {
         if k == 0 {
             return Some(Vec::new());
         }
-        let mut wanted = graph.expansion.max(2 * k);
+        // How many are needed was measured for the first; those behind are closer together.
+        let mut wanted = if k == 1 { graph.expansion } else { (MORE * graph.expansion).max(2 * k) };
         while wanted <= MOST_CANDIDATES.min(self.photos()) {
-            let rows = graph.near(&self.codes, coded, self.embedding.metric, wanted);
+            let rows = graph.near(coarse, wanted);
             let mut nearest = self.nearest_people(&rows, k, coded, by)?;
             if nearest.len() == k {
                 // By rising id, as they are offered.
@@ -64,11 +71,11 @@ impl Snapshot {
         None
     }
 
-    /// The `k` people nearest to the query of those whose photos are in `rows`, the nearest codes first: most of the others are
+    /// The `k` people nearest to the query of those whose photos are in `rows`, about the nearest first: most of the others are
     /// then ruled out by their codes.
     fn nearest_people<K, L, F>(
         &self,
-        rows: &[usize],
+        rows: &[u32],
         k: usize,
         coded: &CodedQuery,
         by: &By<K, L, F>,
@@ -79,22 +86,25 @@ impl Snapshot {
         F: Fn(&[Piece]) -> f32,
     {
         let mut people: Vec<Nearest> = Vec::new();
-        let mut product = [0];
-        for row in rows.iter().copied().filter(|row| (by.keep)(self.photos[*row])) {
-            let bar = if people.len() == k { people[k - 1].far } else { f32::INFINITY };
-            self.codes.products(coded, row, &mut product);
-            if (by.least)(&self.codes.notes()[row], product[0]) > bar {
-                continue;
-            }
-            let found = Nearest { far: (by.far)(self.row(row)), row, end: self.people.of_row(row)?.end() };
-            let before = |person: &Nearest| person.far.total_cmp(&found.far).then(person.row.cmp(&found.row)).is_lt();
-            match people.iter().position(|person| person.end == found.end) {
-                Some(known) if before(&people[known]) => continue,
-                Some(known) => drop(people.remove(known)),
-                None => people.truncate(k - usize::from(people.len() == k && found.far < bar)),
-            }
-            if people.len() < k {
-                people.insert(people.partition_point(before), found);
+        let mut products = [0; AT_ONCE];
+        for rows in rows.chunks(AT_ONCE) {
+            self.codes.products_of(coded, rows, &mut products[..rows.len()]);
+            for (row, product) in rows.iter().map(|row| *row as usize).zip(products) {
+                let bar = if people.len() == k { people[k - 1].far } else { f32::INFINITY };
+                if !(by.keep)(self.photos[row]) || (by.least)(&self.codes.notes()[row], product) > bar {
+                    continue;
+                }
+                let found = Nearest { far: (by.far)(self.row(row)), row, end: self.people.of_row(row)?.end() };
+                let before =
+                    |person: &Nearest| person.far.total_cmp(&found.far).then(person.row.cmp(&found.row)).is_lt();
+                match people.iter().position(|person| person.end == found.end) {
+                    Some(known) if before(&people[known]) => continue,
+                    Some(known) => drop(people.remove(known)),
+                    None => people.truncate(k - usize::from(people.len() == k && found.far < bar)),
+                }
+                if people.len() < k {
+                    people.insert(people.partition_point(before), found);
+                }
             }
         }
         Some(people)

@@ -6,9 +6,9 @@ use std::sync::{Mutex, PoisonError};
 
 use super::super::{GalleryError, GalleryFile};
 use super::file::{self, Origin, index_path};
-use super::graph::{Graph, GraphBuilder};
+use super::graph::{Coarse, Graph, GraphBuilder};
 use super::measure::measure;
-use super::{Snapshot, remove_index};
+use super::{EmbeddingId, LANES, Snapshot, remove_index};
 
 /// Rows that a thread takes at a time.
 const ROWS: usize = 64;
@@ -125,7 +125,8 @@ impl IndexBuilder {
         if done < snapshot.photos() {
             return Err(failed(format!("{} photos are not in it yet", snapshot.photos() - done)));
         }
-        let (snapshot, measured) = measure(snapshot, graph.finish().map_err(failed)?);
+        let graph = graph.finish(snapshot.coarse()).map_err(failed)?;
+        let (snapshot, measured) = measure(snapshot, graph);
         let bytes = file::write(&path, &snapshot, origin)?;
         // Whoever removes people deletes the index before and after. One that was put there in between is for us to delete.
         if !file.removals_since(origin.changes)?.is_empty() {
@@ -143,6 +144,13 @@ impl IndexBuilder {
     }
 }
 
+impl Snapshot {
+    fn coarse(&self) -> Coarse {
+        let EmbeddingId { metric, length, .. } = self.embedding;
+        Coarse::new(metric, length, bytemuck::cast_slice(&self.rows), self.pieces * LANES)
+    }
+}
+
 #[cfg(test)]
 impl Snapshot {
     /// The same with a graph, used from `from` photos on.
@@ -152,7 +160,7 @@ impl Snapshot {
         for turn in 0..self.photos() {
             graph.add(&self.codes, turn, &mut node).unwrap();
         }
-        (self.graph, self.approximate_from) = (Some(graph.finish().unwrap()), from);
+        (self.graph, self.approximate_from) = (Some(graph.finish(self.coarse()).unwrap()), from);
         self
     }
 }

@@ -6,9 +6,8 @@
 
 use bytemuck::{Pod, Zeroable};
 use multiversion::multiversion;
-use visavis_infer::manifest::Metric;
 
-use super::section::Section;
+use super::section::{Section, fetch};
 
 /// Numbers in a piece: a cache line.
 const LANES: usize = 64;
@@ -80,9 +79,14 @@ impl Codes {
         products_of_rows(&self.pieces[first * self.each..], &query.pieces, products);
     }
 
-    /// ⟨q, p⟩ for some rows.
+    /// ⟨q, p⟩ for some rows, here and there. Their memory is asked for before any of it is read, so they are to be few at once.
     pub(super) fn products_of(&self, query: &CodedQuery, rows: &[u32], products: &mut [i32]) {
-        products_of_listed(&self.pieces, &query.pieces, rows, products);
+        let (pieces, notes): (&[Piece], &[Note]) = (&self.pieces, &self.notes);
+        for row in rows.iter().map(|row| *row as usize) {
+            fetch(&pieces[row * self.each..(row + 1) * self.each]);
+            fetch(&notes[row..=row]);
+        }
+        products_of_listed(pieces, &query.pieces, rows, products);
     }
 
     /// A row as a node of the graph while it is built, see [`node`].
@@ -96,15 +100,6 @@ impl CodedQuery {
         let mut pieces = Vec::with_capacity(query.len().div_ceil(LANES));
         let note = code(query, &mut pieces);
         Self { pieces, note, length: note.square.sqrt() }
-    }
-
-    /// About how far a row is: of rows, the nearer one has less.
-    pub(super) fn about(&self, metric: Metric, row: &Note, product: i32) -> f32 {
-        let product = row.scale * self.note.scale * product as f32;
-        match metric {
-            Metric::Cosine => -product,
-            Metric::Euclidean => row.square - 2.0 * product,
-        }
     }
 
     /// Most that ⟨x, u⟩ can be, in exact numbers or summed up in floats.
@@ -202,8 +197,7 @@ fn code(vector: &[f32], pieces: &mut Vec<Piece>) -> Note {
     Note { scale, coded: length(coded), rest: length(rest), square }
 }
 
-/// The same as [`products_of_rows`], of rows here and there. All at once, so that the processor waits for the memory of many of
-/// them at the same time.
+/// The same as [`products_of_rows`], of rows here and there.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw", "x86_64+avx2", "aarch64+neon"))]
 fn products_of_listed(pieces: &[Piece], query: &[Piece], rows: &[u32], products: &mut [i32]) {
     for (row, product) in rows.iter().zip(products) {

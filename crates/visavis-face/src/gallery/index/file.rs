@@ -1,6 +1,6 @@
 //! The index file beside a gallery: a snapshot and its graph as they lie in memory, to be mapped.
 //!
-//! All numbers are little-endian. A header of 304 bytes says which gallery it belongs to, as of which change, and where the
+//! All numbers are little-endian. A header of 352 bytes says which gallery it belongs to, as of which change, and where the
 //! sections are; each begins at a multiple of 64. A file that does not fit the gallery, or is damaged, is as good as none:
 //! everything in it can be made again from the gallery.
 //!
@@ -26,13 +26,13 @@ use sha2::{Digest, Sha256};
 use super::super::{EmbeddingId, GalleryError, GalleryFile};
 use super::approximate::MOST_CANDIDATES;
 use super::codes::Codes;
-use super::graph::{Graph, Links, Shape};
+use super::graph::{Coarse, Graph, Links, Shape};
 use super::person::People;
 use super::section::Section;
 use super::{LANES, Snapshot};
 
 const MAGIC: [u8; 8] = *b"visv.idx";
-const FORMAT: u64 = 2;
+const FORMAT: u64 = 3;
 
 /// Sections begin at multiples of this.
 const ALIGNMENT: usize = 64;
@@ -40,8 +40,8 @@ const ALIGNMENT: usize = 64;
 /// How a file ends that is not whole yet.
 const BUILDING: &str = ".building";
 
-/// Rows, their codes, notes on the codes, photos, people, names; three of the graph.
-const SECTIONS: usize = 9;
+/// Rows, their codes, notes on the codes, photos, people, names; six of the graph.
+const SECTIONS: usize = 12;
 
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
@@ -182,7 +182,7 @@ pub(super) fn read(map: &Arc<Mmap>, embedding: &EmbeddingId) -> Result<(Snapshot
         let end = first.checked_add(bytes).filter(|end| *end <= map.len()).ok_or("it is cut short")?;
         *part = first..end;
     }
-    let [rows, codes, notes, ids, all, names, near, first, above] = parts;
+    let [rows, codes, notes, ids, all, names, coarse, columns, squares, near, first, above] = parts;
     if digest(&header) != header.digest {
         return Err("it is damaged".into());
     }
@@ -210,9 +210,19 @@ pub(super) fn read(map: &Arc<Mmap>, embedding: &EmbeddingId) -> Result<(Snapshot
         Section::mapped(map, part, len).ok_or(missing)
     };
     let links = Links { near: numbers(near)?, first: numbers(first)?, above: numbers(above)? };
+    let squares_len = squares.len() / size_of::<f32>();
+    let coarse = Coarse {
+        pieces: Section::mapped(map, coarse, each(Coarse::pieces_in_row(embedding.length))?).ok_or(missing)?,
+        columns: Section::mapped(map, columns, embedding.length).ok_or(missing)?,
+        squares: Section::mapped(map, squares, squares_len).ok_or(missing)?,
+    };
     let [room, room_above] = header.room;
     let shape = Shape { room: count(room)?, room_above: count(room_above)?, entry: count(header.entry)? };
-    snapshot.graph = Some(Graph::new(links, shape, expansion, photos)?);
+    let graph = Graph::new(embedding.metric, links, coarse, shape, expansion)?;
+    if graph.rows() != photos {
+        return Err(missing.into());
+    }
+    snapshot.graph = Some(graph);
     Ok((snapshot, Origin { token: header.token, changes: header.changes }))
 }
 
@@ -245,10 +255,10 @@ pub(super) fn write(gallery: &Path, snapshot: &Snapshot, origin: Origin) -> Resu
 
 fn write_aside(aside: &Path, snapshot: &Snapshot, origin: Origin) -> io::Result<u64> {
     let Snapshot { embedding, rows, codes, photos, people, graph, .. } = snapshot;
-    let no_links = Links::default();
-    let (links, shape, expansion) = match graph {
-        Some(graph) => (&graph.links, graph.shape, graph.expansion),
-        None => (&no_links, Shape::default(), 0),
+    let (no_links, no_coarse) = Default::default();
+    let (links, coarse, shape, expansion) = match graph {
+        Some(graph) => (&graph.links, &graph.coarse, graph.shape, graph.expansion),
+        None => (&no_links, &no_coarse, Shape::default(), 0),
     };
     let sections = [
         rows.bytes(),
@@ -257,6 +267,9 @@ fn write_aside(aside: &Path, snapshot: &Snapshot, origin: Origin) -> io::Result<
         photos.bytes(),
         people.all.bytes(),
         people.names.bytes(),
+        coarse.pieces.bytes(),
+        coarse.columns.bytes(),
+        coarse.squares.bytes(),
         links.near.bytes(),
         links.first.bytes(),
         links.above.bytes(),

@@ -1,11 +1,11 @@
 //! A graph of near neighbours (HNSW: Malkov and Yashunin, 2016) over the codes of a snapshot: usearch builds it, a search walks in
 //! it from row to row towards the query and looks at some thousands of rows, however many there are.
 //!
-//! Rows are compared by the codes of [`super::codes`], all neighbours of a row at once, so that the processor waits for
-//! the memory of several of them at the same time. Whoever the graph names is compared once more by the exact rows, so a code's
-//! rounding costs nothing.
+//! Rows are compared in four bits a number ([`coarse`]), all neighbours of a row at once: their memory is asked for before any
+//! of it is read. Whoever the graph names is compared once more by the exact rows.
 
 mod builder;
+mod coarse;
 mod saved;
 
 use std::cmp::Reverse;
@@ -13,15 +13,16 @@ use std::collections::BinaryHeap;
 
 use visavis_infer::manifest::Metric;
 
-use super::codes::{CodedQuery, Codes};
-use super::section::Section;
+use super::section::{Section, fetch};
 
 pub(super) use builder::GraphBuilder;
+pub(super) use coarse::{Coarse, CoarseQuery};
 
 /// The graph of a snapshot.
 #[derive(Debug)]
 pub(super) struct Graph {
     pub(super) links: Links,
+    pub(super) coarse: Coarse,
     pub(super) shape: Shape,
     /// Candidates kept while a query is answered (ef), at least.
     pub(super) expansion: usize,
@@ -48,14 +49,21 @@ pub(super) struct Shape {
 }
 
 impl Graph {
-    /// A graph of `rows` rows whose every number leads somewhere.
+    /// A graph whose every number leads somewhere.
     ///
     /// # Errors
     /// Why it is none.
-    pub(super) fn new(links: Links, shape: Shape, expansion: usize, rows: usize) -> Result<Self, &'static str> {
+    pub(super) fn new(
+        metric: Metric,
+        links: Links,
+        coarse: Coarse,
+        shape: Shape,
+        expansion: usize,
+    ) -> Result<Self, &'static str> {
         let Shape { room, room_above, entry } = shape;
+        let rows = links.first.len().checked_sub(1).ok_or("its graph has other sizes")?;
         let lists = links.first.last().map_or(0, |last| *last as usize);
-        let fits = links.first.len() == rows + 1
+        let fits = coarse.fits(metric, rows)
             && links.first.is_sorted()
             && rows.checked_mul(room) == Some(links.near.len())
             && lists.checked_mul(room_above) == Some(links.above.len());
@@ -66,13 +74,13 @@ impl Graph {
         if !links.near.iter().all(leads) || !links.above.iter().all(leads) {
             return Err("a row of its graph has a neighbour that is not there");
         }
-        Ok(Self { links, shape, expansion })
+        Ok(Self { links, coarse, shape, expansion })
     }
 
     /// Bytes of it.
     pub(super) fn bytes(&self) -> usize {
         let Links { near, first, above } = &self.links;
-        [near, first, above].map(|numbers| numbers.bytes().len()).iter().sum()
+        [near, first, above].map(|numbers| numbers.bytes().len()).iter().sum::<usize>() + self.coarse.bytes()
     }
 
     /// The neighbours of a row on a level above the lowest; none where it is not on it.
@@ -85,14 +93,20 @@ impl Graph {
         list.map_or(&[], |list| &self.links.above[list * self.shape.room_above..(list + 1) * self.shape.room_above])
     }
 
-    /// Up to `wanted` rows near a query, the nearest by their codes first.
-    pub(super) fn near(&self, codes: &Codes, query: &CodedQuery, metric: Metric, wanted: usize) -> Vec<usize> {
-        let (near, room) = (&*self.links.near, self.shape.room);
-        let rows = codes.notes().len();
+    /// Number of rows.
+    pub(super) fn rows(&self) -> usize {
+        self.links.first.len() - 1
+    }
+
+    /// Up to `wanted` rows near a query, about the nearest first.
+    pub(super) fn near(&self, query: &CoarseQuery, wanted: usize) -> Vec<u32> {
+        let (near, room): (&[u32], usize) = (&self.links.near, self.shape.room);
+        let rows = self.rows();
         if rows == 0 || wanted == 0 {
             return Vec::new();
         }
-        let mut compared = Compared { codes, query, metric, products: Vec::new(), found: Vec::new() };
+        let neighbours = |row: u32| &near[row as usize * room..(row as usize + 1) * room];
+        let mut compared = Compared { coarse: &self.coarse, query, products: Vec::new(), found: Vec::new() };
         let mut at = compared.with(&[self.shape.entry as u32])[0];
         let levels = self.links.first[self.shape.entry + 1] - self.links.first[self.shape.entry];
         for level in (1..=levels as usize).rev() {
@@ -111,10 +125,12 @@ impl Graph {
             if best.len() >= wanted && best.peek().is_some_and(|worst| next > *worst) {
                 break;
             }
+            if let Some(Reverse(after)) = open.peek() {
+                fetch(neighbours(row_of(*after)));
+            }
             let own = row_of(next);
             unseen.clear();
-            let neighbours = near[own as usize * room..(own as usize + 1) * room].iter();
-            for row in neighbours.take_while(|row| **row != own) {
+            for row in neighbours(own).iter().take_while(|row| **row != own) {
                 let (word, bit) = (&mut seen[*row as usize / 64], 1 << (row % 64));
                 if *word & bit == 0 {
                     *word |= bit;
@@ -131,15 +147,14 @@ impl Graph {
                 }
             }
         }
-        best.into_sorted_vec().into_iter().map(|found| row_of(found) as usize).collect()
+        best.into_sorted_vec().into_iter().map(row_of).collect()
     }
 }
 
 /// A query that is compared with rows.
 struct Compared<'a> {
-    codes: &'a Codes,
-    query: &'a CodedQuery,
-    metric: Metric,
+    coarse: &'a Coarse,
+    query: &'a CoarseQuery,
     products: Vec<i32>,
     found: Vec<u64>,
 }
@@ -147,15 +162,10 @@ struct Compared<'a> {
 impl Compared<'_> {
     /// How far rows are, each with its number, so that they can be sorted.
     fn with(&mut self, rows: &[u32]) -> &[u64] {
-        self.products.resize(rows.len(), 0);
-        self.codes.products_of(self.query, rows, &mut self.products);
-        let notes = self.codes.notes();
-        self.found.clear();
-        self.found.extend(rows.iter().zip(&self.products).map(|(row, product)| {
-            let far = self.query.about(self.metric, &notes[*row as usize], *product);
-            u64::from(sortable(far)) << 32 | u64::from(*row)
-        }));
-        &self.found
+        let Self { coarse, query, products, found } = self;
+        found.clear();
+        coarse.far(query, rows, products, |row, far| found.push(u64::from(sortable(far)) << 32 | u64::from(row)));
+        found
     }
 }
 
@@ -191,7 +201,8 @@ mod tests {
             above: section(above),
         };
         let shape = Shape { room: 2, room_above: 1, entry: 1 };
-        let made = |links: Links, shape: Shape| Graph::new(links, shape, 8, 3).is_ok();
+        let coarse = |rows: usize| Coarse::new(Metric::Cosine, 2, &[1.0, 0.0, 0.0, 1.0, 1.0, 1.0][..2 * rows], 2);
+        let made = |links: Links, shape: Shape| Graph::new(Metric::Cosine, links, coarse(3), shape, 8).is_ok();
         let near = [1, 2, 0, 1, 0, 2];
         assert!(made(links(&near, &[0, 0, 1, 1], &[1]), shape));
         assert!(!made(links(&near[..5], &[0, 0, 1, 1], &[1]), shape));
@@ -201,6 +212,10 @@ mod tests {
         assert!(!made(links(&near, &[0, 0, 1, 1], &[3]), shape));
         assert!(!made(links(&near, &[0, 0, 1, 1], &[1, 1]), shape));
         assert!(!made(links(&near, &[0, 0, 1, 1], &[1]), Shape { entry: 3, ..shape }));
-        assert!(Graph::new(links(&[], &[0], &[]), Shape::default(), 8, 0).is_ok());
+        let graph = |metric, links, rows, shape| Graph::new(metric, links, coarse(rows), shape, 8).is_ok();
+        assert!(!graph(Metric::Cosine, links(&near, &[0, 0, 1, 1], &[1]), 2, shape));
+        assert!(!graph(Metric::Euclidean, links(&near, &[0, 0, 1, 1], &[1]), 3, shape));
+        assert!(!graph(Metric::Cosine, Links::default(), 0, Shape::default()));
+        assert!(graph(Metric::Cosine, links(&[], &[0], &[]), 0, Shape::default()));
     }
 }

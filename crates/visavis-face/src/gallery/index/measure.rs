@@ -4,13 +4,13 @@ use super::approximate::MOST_CANDIDATES;
 use super::graph::Graph;
 use super::{PhotoId, Snapshot, length};
 
-/// Queries that are asked: the tenth part of a percent would need more.
-const QUERIES: usize = 400;
+/// Queries that are asked.
+const QUERIES: usize = 1_000;
 
-/// Share of the queries that must be answered as by the exact search.
+/// Share of all queries that must be answered as by the exact search.
 const WANTED: f64 = 0.99;
 
-/// Candidates that are tried first; then half as many more, and so on.
+/// Candidates that are tried first; then a quarter more, and so on.
 const FEWEST: usize = 32;
 
 /// More are of no use: going through all rows in order is as fast then.
@@ -22,7 +22,8 @@ pub(super) struct Measured {
     pub(super) recall: f64,
 }
 
-/// Puts a graph to use with as few candidates as find, for [`WANTED`] of the queries, whom the exact search finds first.
+/// Puts a graph to use with as few candidates as find, for [`WANTED`] of all queries, whom the exact search finds first. Those that
+/// are asked are a sample of them, so it must be more by their standard error.
 ///
 /// A query is a photo of the gallery, moved towards where photos differ from one another, by as much as two photos of one person
 /// usually do: half the threshold.
@@ -37,10 +38,11 @@ pub(super) fn measure(mut snapshot: Snapshot, graph: Graph) -> (Snapshot, Measur
         }
         let same = queries.iter().zip(&exact).filter(|(query, exact)| snapshot.first(query, false) == **exact).count();
         let recall = if queries.is_empty() { 1.0 } else { same as f64 / queries.len() as f64 };
-        if recall >= WANTED || expansion >= MOST {
+        let error = (recall * (1.0 - recall) / queries.len().max(1) as f64).sqrt();
+        if recall - error >= WANTED || expansion >= MOST {
             return (snapshot, Measured { expansion, recall });
         }
-        expansion = (expansion + expansion / 2).min(MOST);
+        expansion = (expansion + expansion / 4).min(MOST);
     }
 }
 

@@ -7,6 +7,9 @@ use std::sync::Arc;
 use bytemuck::Pod;
 use memmap2::Mmap;
 
+/// What a processor reads at a time.
+const CACHE_LINE: usize = 64;
+
 /// A slice of plain numbers.
 #[derive(Debug)]
 pub(super) enum Section<T> {
@@ -62,5 +65,20 @@ impl<T: Pod> Deref for Section<T> {
             Self::Owned(numbers) => numbers,
             Self::Mapped(part) => bytemuck::try_cast_slice(&part.map[part.bytes.clone()]).unwrap_or_default(),
         }
+    }
+}
+
+/// Asks for the memory of `numbers`, so that it is there, or on its way, when they are read.
+#[inline]
+pub(super) fn fetch<T>(numbers: &[T]) {
+    for line in (0..size_of_val(numbers)).step_by(CACHE_LINE) {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: every processor of this kind has the instruction, which changes nothing and cannot fail.
+        unsafe {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            _mm_prefetch::<_MM_HINT_T0>(numbers.as_ptr().cast::<i8>().wrapping_add(line));
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = line;
     }
 }

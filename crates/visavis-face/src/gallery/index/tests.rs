@@ -216,7 +216,7 @@ proptest! {
 }
 
 /// Numbers that look random and are the same in every run: about normal, by the sum of four.
-fn noise(seed: u32) -> impl FnMut() -> f32 {
+pub(super) fn noise(seed: u32) -> impl FnMut() -> f32 {
     let mut state = seed;
     move || {
         (0..4)

@@ -101,7 +101,7 @@ fn damaged_and_foreign_ones_are_as_good_as_none() {
     }
     // A byte of the header: refused. One elsewhere: no panic, whatever is found.
     let header: Header = bytemuck::pod_read_unaligned(&whole[..size_of::<Header>()]);
-    let [near, first, above] = [6, 7, 8].map(|section| header.sections[section][0] as usize);
+    let [near, first, above] = [9, 10, 11].map(|section| header.sections[section][0] as usize);
     for at in 0..size_of::<Header>() {
         let mut bytes = whole.clone();
         bytes[at] ^= 0x41;

@@ -6,7 +6,7 @@ use usearch::{Index, IndexOptions, MetricKind, ScalarKind};
 use visavis_infer::manifest::Metric;
 
 use super::super::codes::{Codes, cosine_of_nodes, node_bytes, squared_distance_of_nodes};
-use super::{Graph, saved};
+use super::{Coarse, Graph, saved};
 
 /// Neighbours of a row, twice as many on the lowest level (M). More find more, and take more memory: 32 are 270 bytes a row.
 const CONNECTIVITY: usize = 32;
@@ -17,6 +17,7 @@ const EXPANSION: usize = 128;
 /// A graph that rows are put into. usearch has its own copies of their codes.
 pub(in super::super) struct GraphBuilder {
     index: Index,
+    metric: Metric,
     vector: usize,
     rows: usize,
     /// From the row of one turn to that of the next.
@@ -57,7 +58,7 @@ impl GraphBuilder {
             let (a, b) = unsafe { (std::slice::from_raw_parts(a, vector), std::slice::from_raw_parts(b, vector)) };
             compare(a, b)
         }));
-        Ok(Self { index, vector, rows, stride: stride(rows as u64) })
+        Ok(Self { index, metric, vector, rows, stride: stride(rows as u64) })
     }
 
     /// Puts the `turn`th row in; `node` is memory to work in.
@@ -67,12 +68,13 @@ impl GraphBuilder {
         self.index.add(row as u64, node.as_slice()).map_err(said)
     }
 
-    /// The graph, once all rows are in it.
-    pub(in super::super) fn finish(self) -> Result<Graph, String> {
+    /// The graph, once all rows are in it. How many candidates it takes is to be measured yet.
+    pub(in super::super) fn finish(self, coarse: Coarse) -> Result<Graph, String> {
         let mut bytes = vec![0; self.index.serialized_length()];
         self.index.save_to_buffer(&mut bytes).map_err(said)?;
         drop(self.index);
-        Ok(saved::read(&bytes, self.vector, self.rows)?)
+        let (links, shape) = saved::read(&bytes, self.vector, self.rows)?;
+        Ok(Graph::new(self.metric, links, coarse, shape, EXPANSION)?)
     }
 }
 

@@ -6,10 +6,7 @@
 //! which nodes were put in, keys are rows.
 
 use super::super::section::Section;
-use super::{Graph, Links, Shape};
-
-/// Candidates that a search keeps, before it was measured how many it takes.
-const EXPANSION: usize = 128;
+use super::{Links, Shape};
 
 /// The head: its first bytes, and its size.
 const MAGIC: &[u8] = b"usearch";
@@ -36,11 +33,11 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The graph in `bytes`, of `rows` nodes with vectors of `vector` bytes.
+/// The links in `bytes`, of `rows` nodes with vectors of `vector` bytes.
 ///
 /// # Errors
 /// Why there is none.
-pub(super) fn read(bytes: &[u8], vector: usize, rows: usize) -> Result<Graph, &'static str> {
+pub(super) fn read(bytes: &[u8], vector: usize, rows: usize) -> Result<(Links, Shape), &'static str> {
     let mut reader = Reader(bytes);
     let [nodes, size] = [reader.number()?, reader.number()?].map(|number| u32::from_le_bytes(number) as usize);
     if nodes != rows || size != vector {
@@ -97,5 +94,5 @@ pub(super) fn read(bytes: &[u8], vector: usize, rows: usize) -> Result<Graph, &'
     }
     let entry = all.get(entry).map_or(0, |(row, ..)| *row as usize);
     let links = Links { near: Section::Owned(near), first: Section::Owned(first), above: Section::Owned(above) };
-    Graph::new(links, Shape { room, room_above, entry }, EXPANSION, rows)
+    Ok((links, Shape { room, room_above, entry }))
 }
