@@ -41,7 +41,7 @@ impl PostgresGallery {
     }
 
     /// Has the server reuse the space of what was removed. Searches go on meanwhile.
-    fn vacuum(&self) {
+    pub(crate) fn vacuum(&self) {
         let limit = 6 * STATEMENT;
         let cleaned = self.link.store("clearing the space of what was removed", limit, async |client| {
             client.batch_execute(&format!("SET statement_timeout = {}", limit.as_millis())).await?;
@@ -170,21 +170,31 @@ impl PostgresGallery {
         Err(rules::unknown_person(&self.link.address().path(), name, names).into())
     }
 
-    /// One transaction. Others wait for its end, so it sees what all before it did.
+    /// One transaction over some photos. Others wait for its end, so it sees what all before it did.
     fn change<T>(
         &self,
         doing: &'static str,
         photos: usize,
         work: impl AsyncFnOnce(&Transaction<'_>) -> Result<T, Failure>,
     ) -> Result<T, GalleryError> {
-        let limit = STATEMENT + PHOTO * u32::try_from(photos).unwrap_or(u32::MAX);
+        self.change_within(doing, STATEMENT + PHOTO * u32::try_from(photos).unwrap_or(u32::MAX), work)
+    }
+
+    /// The same, which may take as long as `limit`.
+    pub(crate) fn change_within<T>(
+        &self,
+        doing: &'static str,
+        limit: Duration,
+        work: impl AsyncFnOnce(&Transaction<'_>) -> Result<T, Failure>,
+    ) -> Result<T, GalleryError> {
         let (done, number) = self.link.store(doing, limit, async |client| {
             let change = client.transaction().await?;
-            let begin = "UPDATE visavis.meta SET changes = changes + 1 RETURNING changes";
-            let number: i64 = change.query_one(begin, &[]).await?.try_get(0)?;
+            let begin = "UPDATE visavis.meta SET changes = changes + 1 RETURNING changes, fingerprint";
+            let begun = change.query_one(begin, &[]).await?;
+            self.link.check_network(&begun, 1)?;
             let done = work(&change).await?;
             change.commit().await?;
-            Ok((done, number))
+            Ok((done, begun.try_get::<_, i64>(0)?))
         })?;
         // Our own change is no news to us, unless others came before it.
         let _ = self.changes.compare_exchange(number - 1, number, Ordering::AcqRel, Ordering::Relaxed);

@@ -15,7 +15,12 @@ pub(crate) enum Failure {
     Sql(Error),
     /// The change itself.
     Gallery(GalleryError),
+    /// The gallery was given to another network.
+    Given,
 }
+
+/// What is told of [`Failure::Given`].
+pub(crate) const GIVEN: &str = "another network's gallery is there now";
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {

@@ -56,7 +56,9 @@ impl PostgresGallery {
     /// near as the `k`th.
     fn nearest(&self, query: &[f32], k: usize, photos: i64) -> Result<(Vec<Match>, bool), GalleryError> {
         let rows = self.link.search("searching", async |searcher| {
-            Ok(searcher.client.query(&searcher.nearest, &[&query, &photos]).await?)
+            let rows = searcher.client.query(&searcher.nearest, &[&query, &photos]).await?;
+            rows.first().map_or(Ok(()), |row| self.link.check_network(row, 6))?;
+            Ok(rows)
         })?;
         let all = (rows.len() as i64) < photos;
         let read = || {
@@ -245,6 +247,7 @@ impl Gallery for PostgresGallery {
     fn refresh(&self) -> Result<bool, GalleryError> {
         let now: i64 = self.link.search("looking for changes", async |searcher| {
             let row = searcher.client.query_opt(&searcher.changes, &[]).await?;
+            row.as_ref().map_or(Ok(()), |row| self.link.check_network(row, 1))?;
             Ok(row.map(|row| row.try_get(0)).transpose()?.unwrap_or(0))
         })?;
         let mut people = self.people.lock().unwrap_or_else(PoisonError::into_inner);

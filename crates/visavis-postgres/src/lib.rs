@@ -13,6 +13,7 @@
 //! [`GalleryError::Unreachable`]: visavis_face::gallery::GalleryError::Unreachable
 
 mod address;
+mod convert;
 mod edit;
 mod failure;
 mod gallery;

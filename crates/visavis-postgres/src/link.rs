@@ -8,12 +8,12 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
-use tokio_postgres::{Client, Error, NoTls, Statement};
+use tokio_postgres::{Client, Error, NoTls, Row, Statement};
 use visavis_face::gallery::{EmbeddingId, GalleryError};
 use visavis_infer::manifest::Metric;
 
 use crate::Address;
-use crate::failure::{self, Failure, refused, unreachable};
+use crate::failure::{self, Failure, GIVEN, refused, unreachable};
 use crate::schema;
 
 /// Connecting, all of it.
@@ -111,6 +111,7 @@ impl Link {
                 }
                 Ok(Err(Failure::Sql(error))) => Err(refused(address, doing, &error)),
                 Ok(Err(Failure::Gallery(error))) => Err(error),
+                Ok(Err(Failure::Given)) => Err(unreachable(address, GIVEN)),
                 Ok(Ok(done)) => Ok(done),
             }
         });
@@ -187,8 +188,16 @@ impl Link {
             Ok(Err(Failure::Sql(error))) if failure::is_lost(&error) => Err(lost(failure::words(&error))),
             Ok(Err(Failure::Sql(error))) => Err(refused(&self.inner.address, doing, &error)),
             Ok(Err(Failure::Gallery(error))) => Err(error),
+            Ok(Err(Failure::Given)) => Err(lost(GIVEN.into())),
             Ok(Ok(done)) => Ok(done),
         }
+    }
+
+    /// Whether the gallery is still the network's that it was opened for, whose vectors compare with those in it: `row` holds
+    /// the fingerprint.
+    pub(crate) fn check_network(&self, row: &Row, at: usize) -> Result<(), Failure> {
+        let there: &str = row.try_get(at)?;
+        if there == self.inner.embedding.fingerprint { Ok(()) } else { Err(Failure::Given) }
     }
 
     fn closing(&self) -> GalleryError {
@@ -240,7 +249,8 @@ impl Inner {
         let store = Self::open(inner, generation, STATEMENT, &mut drivers).await?;
         match schema::embedding(&store, &inner.address).await {
             Ok(there) if there.compares_with(&inner.embedding) => {}
-            Ok(there) => return Err(format!("another network's gallery is there now, that of {}", there.name)),
+            Ok(there) => return Err(format!("{GIVEN}, that of {}", there.name)),
+            Err(Failure::Given) => return Err(GIVEN.into()),
             Err(Failure::Sql(error)) => return Err(words(error)),
             Err(Failure::Gallery(error)) => return Err(error.to_string()),
         }
@@ -248,7 +258,7 @@ impl Inner {
         for _ in 0..SEARCHERS {
             let client = Self::open(inner, generation, SEARCH, &mut drivers).await?;
             let nearest = client.prepare(&nearest(inner.embedding.metric)).await.map_err(words)?;
-            let changes = client.prepare("SELECT changes FROM visavis.meta").await.map_err(words)?;
+            let changes = client.prepare("SELECT changes, fingerprint FROM visavis.meta").await.map_err(words)?;
             searchers.push(Searcher { client, nearest, changes });
         }
         let (turn, store) = (AtomicUsize::new(0), Mutex::new(store));
@@ -293,7 +303,8 @@ async fn stay_connected(inner: Arc<Inner>) {
     }
 }
 
-/// The photos nearest to a vector, nearest first, each with its person, and whether it was denied that they look like this.
+/// The photos nearest to a vector, nearest first, each with its person, whether it was denied that they look like this, and whose
+/// network's vectors they are.
 /// `$1`: the vector, `$2`: how many.
 fn nearest(metric: Metric) -> String {
     let far = match metric {
@@ -303,7 +314,8 @@ fn nearest(metric: Metric) -> String {
     format!(
         "SELECT near.id, near.person, person.name, person.watched, near.distance, EXISTS (
              SELECT FROM visavis.denial
-             WHERE denial.person = near.person AND (denial.vector {far} $1::real[]::vector) < near.distance)
+             WHERE denial.person = near.person AND (denial.vector {far} $1::real[]::vector) < near.distance),
+             (SELECT fingerprint FROM visavis.meta)
          FROM (
              SELECT id, person, vector {far} $1::real[]::vector AS distance FROM visavis.photo
              ORDER BY vector {far} $1::real[]::vector LIMIT $2) AS near

@@ -88,13 +88,19 @@ pub(crate) async fn prepare_session(client: &Client, limit: Duration) -> Result<
         .await
 }
 
-/// Makes the tables.
-pub(crate) async fn create(client: &mut Client, address: &Address, embedding: &EmbeddingId) -> Result<(), Failure> {
+/// Whether a gallery can hold the vectors of a network.
+pub(crate) fn fits(embedding: &EmbeddingId) -> Result<(), GalleryError> {
     rules::network(embedding)?;
     if embedding.length > LONGEST {
         let reason = format!("vectors of {} numbers: pgvector takes at most {LONGEST}", embedding.length);
-        return Err(GalleryError::Embedding { network: embedding.name.clone(), reason }.into());
+        return Err(GalleryError::Embedding { network: embedding.name.clone(), reason });
     }
+    Ok(())
+}
+
+/// Makes the tables.
+pub(crate) async fn create(client: &mut Client, address: &Address, embedding: &EmbeddingId) -> Result<(), Failure> {
+    fits(embedding)?;
     let doing = "adding pgvector (CREATE EXTENSION vector)";
     let change = client.transaction().await?;
     // Of two programs that make it at once, the second waits here and then finds it.
@@ -159,7 +165,7 @@ pub(crate) async fn embedding(client: &Client, address: &Address) -> Result<Embe
     }
 }
 
-fn metric_name(metric: Metric) -> &'static str {
+pub(crate) fn metric_name(metric: Metric) -> &'static str {
     match metric {
         Metric::Euclidean => "euclidean",
         Metric::Cosine => "cosine",

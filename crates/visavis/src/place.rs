@@ -69,12 +69,7 @@ impl GalleryStore for GalleryPlace {
     fn convert(&self, to: &EmbeddingId, embed: &mut EmbedThumbnail<'_>) -> Result<Converted, LiveError> {
         match self {
             Self::File(path) => path.convert(to, embed),
-            Self::Database(_) => Err(GalleryError::Database {
-                place: self.to_string(),
-                doing: "giving it to another network",
-                reason: "so far only galleries in files can: build another one from the photos".into(),
-            }
-            .into()),
+            Self::Database(url) => PostgresGallery::open(&Address::parse(url)?, None)?.convert(to, embed),
         }
     }
 }

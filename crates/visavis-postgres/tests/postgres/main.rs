@@ -223,6 +223,82 @@ fn what_does_not_fit_is_refused_by_name() {
     assert_eq!(PostgresGallery::open(&address, None).unwrap().embedding(), &network());
 }
 
+/// A failure of whoever looks at a photo.
+fn missing() -> GalleryError {
+    GalleryError::Missing { path: "face.jpg".into() }
+}
+
+#[test]
+fn another_network_looks_at_the_photos() {
+    let Some(server) = Server::shared() else { return };
+    // As many numbers as before: only what the gallery says tells the vectors apart.
+    for hawk in [
+        EmbeddingId { name: "hawk".into(), fingerprint: "99".into(), ..network() },
+        EmbeddingId { fingerprint: "98".into(), length: 3, metric: Metric::Cosine, ..network() },
+    ] {
+        let (address, old) = server.gallery(&network());
+        let face = |face: u8| NewPhoto { thumbnail: Some(vec![0xFF, 0xD8, 0xFF, face]), ..photo(f32::from(face), 1.0) };
+        let seen = |face: u8| [vec![1.0; hawk.length - 1], vec![f32::from(face)]].concat();
+        let ada = old.add("Ada", &[face(1), face(2)]).unwrap().person;
+        old.watch("Ada", true).unwrap();
+        old.deny(ada, &[9.0, 9.0]).unwrap();
+        let open = || PostgresGallery::open(&address, None).unwrap();
+
+        let mut told = Vec::new();
+        let converted = open().convert(&hawk, |jpeg, done, photos| {
+            if told.is_empty() {
+                // The old one still answers, and is added to.
+                assert_eq!(old.search(&[2.0, 1.0], 1)?[0].distance, 0.0);
+                old.add("Grace", &[face(7)])?;
+            }
+            told.push((done, photos));
+            Ok::<_, GalleryError>(seen(jpeg[3]))
+        });
+        let converted = converted.unwrap();
+        assert_eq!((converted.photos, converted.denials), (3, 1));
+        assert_eq!(told, [(0, 2), (1, 2), (2, 3)]);
+
+        let new = PostgresGallery::open(&address, Some(&hawk)).unwrap();
+        let found = new.search(&seen(7), 1).unwrap();
+        assert_eq!((&*found[0].name, found[0].distance), ("Grace", 0.0));
+        let found = new.search(&seen(1), 2).unwrap();
+        assert_eq!((&*found[0].name, found[0].watched, found[0].distance), ("Ada", true, 0.0));
+        new.deny(ada, &seen(1)).unwrap();
+        new.add("Eve", &[NewPhoto { vector: seen(8), ..face(8) }]).unwrap();
+        assert_eq!(open().convert(&hawk, |_, _, _| Err(missing())).unwrap().photos, 0);
+
+        // Whoever still has it open for the old network neither finds wrong people nor adds vectors that do not belong.
+        for wrong in [
+            old.add("Mallory", &[photo(3.0, 1.0)]).map(drop),
+            old.search(&[2.0, 1.0], 1).map(drop),
+            old.refresh().map(drop),
+        ] {
+            let error = wrong.unwrap_err();
+            assert!(matches!(error, GalleryError::Unreachable { .. }), "{error:?}");
+            assert!(error.to_string().contains("another network's gallery is there now"), "{error}");
+        }
+        assert!(new.find_person("Mallory").is_err());
+    }
+}
+
+#[test]
+fn a_conversion_that_fails_changes_nothing() {
+    let Some(server) = Server::shared() else { return };
+    let (address, gallery) = server.gallery(&network());
+    let hawk = EmbeddingId { fingerprint: "99".into(), length: 3, ..network() };
+    let convert = |vector: Result<Vec<f32>, GalleryError>| {
+        let mut vector = Some(vector);
+        let embed = |_: &[u8], _, _| vector.take().unwrap_or(Ok(vec![1.0; 3]));
+        PostgresGallery::open(&address, None).unwrap().convert(&hawk, embed).unwrap_err()
+    };
+    gallery.add("Ada", &[NewPhoto { thumbnail: Some(vec![0xFF, 0xD8, 0xFF]), ..photo(1.0, 0.0) }]).unwrap();
+    assert!(matches!(convert(Ok(vec![1.0; 2])), GalleryError::Query { .. }));
+    assert!(matches!(convert(Err(missing())), GalleryError::Missing { .. }));
+    gallery.add("Grace", &[NewPhoto { thumbnail: None, ..photo(2.0, 0.0) }]).unwrap();
+    assert!(matches!(convert(Ok(vec![1.0; 3])), GalleryError::NoThumbnail { photos: 1, .. }));
+    assert_eq!(&*gallery.search(&[2.0, 0.0], 1).unwrap()[0].name, "Grace");
+}
+
 #[test]
 fn no_error_tells_the_password() {
     let Some(server) = Server::shared() else { return };

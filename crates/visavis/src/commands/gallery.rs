@@ -137,7 +137,7 @@ enum Command {
 it was until all are done. While `visavis live` runs, `switch similarity NETWORK` does the same."
     )]
     Convert {
-        /// The gallery
+        /// The gallery: a file or a database
         #[arg(value_name = "GALLERY", value_parser = GalleryPlace::parser())]
         place: GalleryPlace,
         #[command(flatten)]

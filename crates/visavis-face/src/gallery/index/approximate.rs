@@ -72,7 +72,7 @@ impl Snapshot {
     }
 
     /// The `k` people nearest to the query of those whose photos are in `rows`, about the nearest first: most of the others are
-    /// then ruled out by their codes.
+    /// then ruled out by their codes, or not looked at.
     fn nearest_people<K, L, F>(
         &self,
         rows: &[u32],
@@ -88,6 +88,7 @@ impl Snapshot {
         let mut people: Vec<Nearest> = Vec::new();
         let mut products = [0; AT_ONCE];
         for rows in rows.chunks(AT_ONCE) {
+            let mut nearer = people.len() < k;
             self.codes.products_of(coded, rows, &mut products[..rows.len()]);
             for (row, product) in rows.iter().map(|row| *row as usize).zip(products) {
                 let bar = if people.len() == k { people[k - 1].far } else { f32::INFINITY };
@@ -104,7 +105,12 @@ impl Snapshot {
                 }
                 if people.len() < k {
                     people.insert(people.partition_point(before), found);
+                    nearer = true;
                 }
+            }
+            // Those that follow are about as far, or further.
+            if !nearer {
+                break;
             }
         }
         Some(people)

@@ -39,11 +39,14 @@ pub(in super::super) struct Coarse {
     pub(in super::super) squares: Section<f32>,
 }
 
+/// The largest number that a query is multiplied by: 16 bits hold it, and 32 the sum over 100,000 numbers.
+const WEIGHT: f32 = 1023.0;
+
 /// A query to compare with them.
 pub(in super::super) struct CoarseQuery {
     metric: Metric,
-    /// What the lower and the upper halves of a piece are multiplied with: whole numbers of −127 to 127.
-    pieces: Vec<[[i8; LANES]; 2]>,
+    /// What the lower and the upper halves of a piece are multiplied with: whole numbers up to [`WEIGHT`].
+    pieces: Vec<[[i16; LANES]; 2]>,
     /// What one of them stands for.
     scale: f32,
     /// The product with a row that is the mean of all.
@@ -113,14 +116,14 @@ impl Coarse {
                 Metric::Euclidean => (value - mean) * step,
             })
             .collect();
-        let scale = weights.iter().fold(0.0f32, |most, weight| most.max(weight.abs())) / 127.0;
+        let scale = weights.iter().fold(0.0f32, |most, weight| most.max(weight.abs())) / WEIGHT;
         let (mut pieces, mut sum) = (Vec::new(), 0.0);
         for part in weights.chunks(NUMBERS) {
             let mut piece = [[0; LANES]; 2];
             for (to, weight) in piece.as_flattened_mut().iter_mut().zip(part) {
                 // A scale that underflows leaves nothing.
-                let whole = if scale > 0.0 { (weight / scale).round().clamp(-127.0, 127.0) } else { 0.0 };
-                (*to, sum) = (whole as i8, sum + whole);
+                let whole = if scale > 0.0 { (weight / scale).round().clamp(-WEIGHT, WEIGHT) } else { 0.0 };
+                (*to, sum) = (whole as i16, sum + whole);
             }
             pieces.push(piece);
         }
@@ -162,15 +165,15 @@ impl Coarse {
 const _: () = assert!(size_of::<Piece>() == LANES);
 
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw", "x86_64+avx2", "aarch64+neon"))]
-fn products_of(pieces: &[Piece], query: &[[[i8; LANES]; 2]], rows: &[u32], products: &mut [i32]) {
+fn products_of(pieces: &[Piece], query: &[[[i16; LANES]; 2]], rows: &[u32], products: &mut [i32]) {
     for (row, product) in rows.iter().zip(products) {
         let first = *row as usize * query.len();
         let mut sum = 0;
         for (piece, [lower, upper]) in pieces[first..first + query.len()].iter().zip(query) {
             // 16-bit products of neighbours are what processors add up in one instruction.
-            let halves = piece.0.iter().zip(lower).map(|(n, weight)| i32::from(i16::from(n & 15) * i16::from(*weight)));
+            let halves = piece.0.iter().zip(lower).map(|(n, weight)| i32::from(n & 15) * i32::from(*weight));
             sum += halves.sum::<i32>();
-            let halves = piece.0.iter().zip(upper).map(|(n, weight)| i32::from(i16::from(n >> 4) * i16::from(*weight)));
+            let halves = piece.0.iter().zip(upper).map(|(n, weight)| i32::from(n >> 4) * i32::from(*weight));
             sum += halves.sum::<i32>();
         }
         *product = sum;

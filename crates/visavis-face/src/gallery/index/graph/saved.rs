@@ -33,6 +33,35 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Rows that fewer than this know are hard to come by.
+const KNOWN: u32 = 24;
+
+/// Adds rows that few know to the lists of those that they know themselves, where there is room.
+fn make_known(near: &mut [u32], room: usize) {
+    let mut known = vec![0; near.len() / room];
+    let own = |list: &[u32], row: u32| list.iter().position(|other| *other == row).unwrap_or(room);
+    for (row, list) in (0..).zip(near.chunks_exact(room)) {
+        list[..own(list, row)].iter().for_each(|other| known[*other as usize] += 1);
+    }
+    let mut others = Vec::with_capacity(room);
+    for row in 0..known.len() as u32 {
+        let list = &near[row as usize * room..(row as usize + 1) * room];
+        others.clear();
+        others.extend_from_slice(&list[..own(list, row)]);
+        for other in &others {
+            if known[row as usize] >= KNOWN {
+                break;
+            }
+            let list = &mut near[*other as usize * room..(*other as usize + 1) * room];
+            let end = own(list, *other);
+            if end < room && !list[..end].contains(&row) {
+                list[end] = row;
+                known[row as usize] += 1;
+            }
+        }
+    }
+}
+
 /// The links in `bytes`, of `rows` nodes with vectors of `vector` bytes.
 ///
 /// # Errors
@@ -92,7 +121,21 @@ pub(super) fn read(bytes: &[u8], vector: usize, rows: usize) -> Result<(Links, S
             fill(&mut above[list * room_above..(list + 1) * room_above])?;
         }
     }
+    make_known(&mut near, room);
     let entry = all.get(entry).map_or(0, |(row, ..)| *row as usize);
     let links = Links { near: Section::Owned(near), first: Section::Owned(first), above: Section::Owned(above) };
     Ok((links, Shape { room, room_above, entry }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_knows_somebody_is_known_by_them_where_there_is_room() {
+        // 0 knows 1 and 2, 1 knows 2, 2 knows nobody; 3 knows 0, which has no room for it, and 1.
+        let mut near = [1, 2, 2, 1, 2, 2, 0, 1];
+        make_known(&mut near, 2);
+        assert_eq!(near, [1, 2, 2, 0, 0, 1, 0, 1]);
+    }
 }
