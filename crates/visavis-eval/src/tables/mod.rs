@@ -16,6 +16,9 @@ use crate::protocol::View;
 /// How the names of multitask networks begin.
 pub const MULTITASK: &str = "multitask_";
 
+/// How the names of embeddings begin.
+pub const SIMILARITY: &str = "similarity_";
+
 /// All networks of ours that a row of the paper's tables waits for: (name, whether it is a keypoint network).
 #[must_use]
 pub fn expected_networks() -> Vec<(&'static str, bool)> {

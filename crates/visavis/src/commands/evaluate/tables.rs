@@ -13,7 +13,7 @@ use visavis_eval::keypoints::{self, KeypointReport};
 use visavis_eval::protocol::{ProtocolParams, View};
 use visavis_eval::speed::{NetworkSpeed, SpeedParams, network};
 use visavis_eval::tables::{
-    AttributeFigures, Cell, KeypointFigures, MULTITASK, RobustnessRow, SetNames, SimilarityFigures, Tables,
+    AttributeFigures, Cell, KeypointFigures, MULTITASK, RobustnessRow, SIMILARITY, SetNames, SimilarityFigures, Tables,
     expected_embeddings, expected_networks, same_network,
 };
 use visavis_infer::manifest::FileKind;
@@ -176,9 +176,11 @@ impl Candidates {
         for (shelf, trained) in [(Some(registry), true), (untrained, false)] {
             for entry in shelf.into_iter().flat_map(Registry::entries) {
                 let name = &entry.manifest.name;
-                let new = !found.attributes.iter().any(|candidate| same_network(&candidate.name, name));
-                if name.starts_with(MULTITASK) && new {
-                    found.attributes.push(Candidate { name: name.clone(), trained });
+                for (list, family) in [(&mut found.attributes, MULTITASK), (&mut found.similarity, SIMILARITY)] {
+                    let new = !list.iter().any(|candidate| same_network(&candidate.name, name));
+                    if name.starts_with(family) && new {
+                        list.push(Candidate { name: name.clone(), trained });
+                    }
                 }
             }
         }
