@@ -2,7 +2,7 @@
 
 use crate::options::cores;
 
-/// Such as `AMD EPYC 7B13, 2 cores, linux x86_64`.
+/// Such as `AMD EPYC 7B13 with AVX2, 2 cores, linux x86_64`.
 pub(super) fn describe() -> String {
     let rest = format!(
         "{} core{}, {} {}",
@@ -12,9 +12,20 @@ pub(super) fn describe() -> String {
         std::env::consts::ARCH
     );
     match processor() {
-        Some(name) => format!("{name}, {rest}"),
+        Some(name) => format!("{name}{}, {rest}", vectors().map(|with| format!(" with {with}")).unwrap_or_default()),
         None => rest,
     }
+}
+
+/// The widest vectors that it computes with: some go by one name and differ in this, and in speed.
+fn vectors() -> Option<&'static str> {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx512f") {
+        return Some("AVX-512");
+    } else if std::arch::is_x86_feature_detected!("avx2") {
+        return Some("AVX2");
+    }
+    None
 }
 
 /// The processor's name, where the system tells it in a file.
