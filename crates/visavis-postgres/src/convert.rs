@@ -6,7 +6,6 @@ use tokio_postgres::Row;
 use visavis_face::gallery::{Converted, EmbeddingId, GalleryError, rules};
 
 use crate::PostgresGallery;
-use crate::failure::Failure;
 use crate::link::STATEMENT;
 use crate::schema::{self, metric_name};
 
@@ -77,8 +76,8 @@ impl PostgresGallery {
     fn to_look_at(&self) -> Result<(usize, usize), GalleryError> {
         let [photos, bare, done] = self.link.store("looking for thumbnails", STATEMENT, async |client| {
             let row = client.query_one(COUNTS, &[]).await?;
-            let count = |at: usize| Ok(usize::try_from(row.try_get::<_, i64>(at)?).unwrap_or(0));
-            Ok([count(0).map_err(Failure::Sql)?, count(1).map_err(Failure::Sql)?, count(2).map_err(Failure::Sql)?])
+            let count = |at: usize| row.try_get::<_, i64>(at).map(|count| usize::try_from(count).unwrap_or(0));
+            Ok([count(0)?, count(1)?, count(2)?])
         })?;
         if bare > 0 {
             return Err(GalleryError::NoThumbnail { path: self.link.address().path(), photos: bare });

@@ -205,16 +205,12 @@ pub(super) fn read(map: &Arc<Mmap>, embedding: &EmbeddingId) -> Result<(Snapshot
     if !(1..=MOST_CANDIDATES).contains(&expansion) {
         return Err("it is damaged".into());
     }
-    let numbers = |part: Range<usize>| {
-        let len = part.len() / size_of::<u32>();
-        Section::mapped(map, part, len).ok_or(missing)
-    };
+    let numbers = |part| Section::mapped_whole(map, part).ok_or(missing);
     let links = Links { near: numbers(near)?, first: numbers(first)?, above: numbers(above)? };
-    let squares_len = squares.len() / size_of::<f32>();
     let coarse = Coarse {
         pieces: Section::mapped(map, coarse, each(Coarse::pieces_in_row(embedding.length))?).ok_or(missing)?,
         columns: Section::mapped(map, columns, embedding.length).ok_or(missing)?,
-        squares: Section::mapped(map, squares, squares_len).ok_or(missing)?,
+        squares: Section::mapped_whole(map, squares).ok_or(missing)?,
     };
     let [room, room_above] = header.room;
     let shape = Shape { room: count(room)?, room_above: count(room_above)?, entry: count(header.entry)? };

@@ -34,6 +34,12 @@ impl<T: Pod> Section<T> {
         (found.len() == len).then(|| Self::Mapped(Part { map: Arc::clone(map), bytes, kind: PhantomData }))
     }
 
+    /// The same, as many as there are whole ones.
+    pub(super) fn mapped_whole(map: &Arc<Mmap>, bytes: Range<usize>) -> Option<Self> {
+        let len = bytes.len() / size_of::<T>();
+        Self::mapped(map, bytes, len)
+    }
+
     /// What grows: a mapped section is copied first.
     pub(super) fn owned(&mut self) -> &mut Vec<T> {
         if let Self::Mapped(_) = self {

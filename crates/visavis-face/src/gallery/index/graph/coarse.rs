@@ -3,8 +3,6 @@
 //! A number x of a column is taken for mean + step·(n − 7.5), n of 0 to 15. Then, with y = x − mean, ⟨y, w⟩ ≈ Σ step·w·(n − 7.5),
 //! and what is left of the distance is the same for all rows, or known of each (|y|²).
 
-use std::mem::size_of;
-
 use bytemuck::{Pod, Zeroable};
 use multiversion::multiversion;
 use visavis_infer::manifest::Metric;
@@ -161,8 +159,6 @@ impl Coarse {
         }
     }
 }
-
-const _: () = assert!(size_of::<Piece>() == LANES);
 
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw", "x86_64+avx2", "aarch64+neon"))]
 fn products_of(pieces: &[Piece], query: &[[[i16; LANES]; 2]], rows: &[u32], products: &mut [i32]) {
