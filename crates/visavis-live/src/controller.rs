@@ -171,13 +171,16 @@ impl Controller {
         self.emit(shared);
     }
 
-    /// Live: an answer goes into the averages at once.
+    /// Live: an answer goes into the averages at once, but for tasks that another network was given meanwhile.
     fn learn(&mut self, shared: &Shared, job: &Job, answers: Vec<Answer>) {
+        let lineup = shared.board.lineup();
+        let Some(lane) = lineup.lane(&job.lane.model) else { return };
+        let tasks: Vec<Task> = job.lane.tasks.iter().copied().filter(|task| lane.tasks.contains(task)).collect();
         for (track, answer) in job.tracks().into_iter().zip(answers) {
             if self.tracker.track(track).is_none() {
                 continue;
             }
-            self.absorb(shared, track, answer, &job.lane.tasks);
+            self.absorb(shared, track, answer, &tasks);
         }
     }
 

@@ -212,6 +212,26 @@ fn networks_are_switched_without_a_face_in_view() {
 }
 
 #[test]
+fn an_answer_that_comes_after_a_switch_is_of_no_account() {
+    let gate = Gate::default();
+    let shelf = Shelf::new().with("hangs", &[Task::Age, Task::Smile], gate.hang());
+    let both = Choice { smile: Some("hangs".into()), ..choice("hangs") };
+    let mut prepared = Prepared::new(params(Pacing::Live, both), Arc::new(shelf)).unwrap();
+    let scenes = prepared.subscribe(Delivery::Newest);
+    let (source, trigger) = camera();
+    let mut pipeline = prepared.start(Box::new(source)).unwrap();
+    // Dropped before the pipeline, so that the camera ends and its thread can be joined.
+    let trigger = trigger;
+    let events = pipeline.events().unwrap();
+    watch_until(&trigger, &scenes, |_| gate.entered() > 0);
+    pipeline.switch(Task::Age, None);
+    wait_for(&events, |event| *event == Event::Switched { task: Task::Age, model: None });
+    gate.open();
+    let scene = watch_until(&trigger, &scenes, |scene| scene.faces.iter().any(|face| face.smile.is_some()));
+    assert_eq!(ages(&scene), [None; 2], "it is the smile that is still asked for");
+}
+
+#[test]
 fn a_switch_that_fails_keeps_the_old_network() {
     let shelf = Shelf::new().with("good", &[Task::Age], says(33.0)).with("other", &[Task::Gender], says(1.0));
     let mut prepared = Prepared::new(params(Pacing::Live, choice("good")), Arc::new(shelf)).unwrap();
