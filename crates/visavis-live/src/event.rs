@@ -87,6 +87,8 @@ pub enum Event {
     },
     /// The gallery can be asked again.
     GalleryBack,
+    /// Another program changed the gallery: whoever shows it reads it again.
+    GalleryChanged,
     /// Somebody is there of whom an alarm tells.
     Alarm(Arc<Alarm>),
     /// The last alarm was about somebody else; that face rings no more for this person.
@@ -165,6 +167,7 @@ impl fmt::Display for Event {
             }
             Self::GalleryFailed { reason } => write!(f, "nobody is recognised for now: {reason}"),
             Self::GalleryBack => write!(f, "the gallery is back: people are recognised again"),
+            Self::GalleryChanged => write!(f, "gallery: changed by another program"),
             Self::Alarm(alarm) => match &alarm.cause {
                 Cause::Watched { name, similarity, .. } => {
                     write!(f, "ALARM: {name} ({:.0} %), face #{}", similarity * 100.0, alarm.track)

@@ -218,7 +218,10 @@ impl Keeper {
             shared.gallery_answered(Asker::Keeper, &changed);
             match changed {
                 Ok(false) => {}
-                Ok(true) => self.within = None,
+                Ok(true) => {
+                    self.within = None;
+                    shared.tell(Event::GalleryChanged);
+                }
                 // Told already; asked again in a while.
                 Err(_) => return Ok(()),
             }

@@ -117,7 +117,9 @@ impl PostgresGallery {
                  FROM pg_temp.looked_at WHERE looked_at.photo = photo.id;
              ALTER TABLE visavis.photo ALTER COLUMN vector SET NOT NULL;
              ALTER TABLE visavis.denial DROP COLUMN vector;
-             ALTER TABLE visavis.denial ADD COLUMN vector vector({length}) NOT NULL",
+             ALTER TABLE visavis.denial ADD COLUMN vector vector({length}) NOT NULL;
+             -- Who denies such an alarm later denies nothing for the new network.
+             UPDATE visavis.alarm SET vector = NULL",
             limit = limit.as_millis()
         );
         let meta = "UPDATE visavis.meta SET network = $1, fingerprint = $2, length = $3, metric = $4, same_person = $5";

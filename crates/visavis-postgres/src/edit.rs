@@ -4,9 +4,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio_postgres::Transaction;
-use tokio_postgres::error::SqlState;
 use visavis_face::gallery::rules::{self, NAMELESS};
-use visavis_face::gallery::{Added, Gallery, GalleryError, NewPhoto, PersonId, Removed};
+use visavis_face::gallery::{Added, Gallery, GalleryError, Joint, NewPhoto, PersonId, Removed};
 
 use crate::PostgresGallery;
 use crate::failure::Failure;
@@ -45,7 +44,8 @@ impl PostgresGallery {
         let limit = 6 * STATEMENT;
         let cleaned = self.link.store("clearing the space of what was removed", limit, async |client| {
             client.batch_execute(&format!("SET statement_timeout = {}", limit.as_millis())).await?;
-            let cleaned = client.batch_execute("VACUUM visavis.photo, visavis.denial, visavis.person").await;
+            let cleaned =
+                client.batch_execute("VACUUM visavis.photo, visavis.denial, visavis.alarm, visavis.person").await;
             client.batch_execute(&format!("SET statement_timeout = {}", STATEMENT.as_millis())).await?;
             Ok(cleaned?)
         });
@@ -68,13 +68,8 @@ impl PostgresGallery {
         self.change("renaming", 0, async |change| {
             let person = self.known(change, name).await?;
             let sql = "UPDATE visavis.person SET name = $2, met = false WHERE id = $1";
-            match change.execute(sql, &[&person.0, &to]).await {
-                Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
-                    let path = self.link.address().path();
-                    Err(GalleryError::NameTaken { path, name: to.to_owned() }.into())
-                }
-                done => Ok(done.map(|_| person)?),
-            }
+            self.unless_taken(to, change.execute(sql, &[&person.0, &to]).await)?;
+            Ok(person)
         })
     }
 
@@ -89,26 +84,37 @@ impl PostgresGallery {
     }
 
     /// Joins two people, `only_met` if `from` was merely met; whether they are one now.
-    pub(crate) fn join(&self, from: PersonId, into: PersonId, only_met: bool) -> Result<bool, GalleryError> {
+    pub(crate) fn join_people(&self, from: PersonId, into: PersonId, only_met: bool) -> Result<bool, GalleryError> {
         if from == into {
             return if only_met { self.is_met(from) } else { Ok(true) };
         }
         self.change("joining two people", 0, async |change| {
-            let both = "SELECT count(*) = 2 AND bool_or(id = $1 AND (met OR NOT $3)) FROM visavis.person WHERE id IN ($1, $2)";
-            if !change.query_one(both, &[&from.0, &into.0, &only_met]).await?.try_get::<_, Option<bool>>(0)?.unwrap_or(false) {
+            let both =
+                "SELECT count(*) = 2 AND bool_or(id = $1 AND (met OR NOT $3)) FROM visavis.person WHERE id IN ($1, $2)";
+            if !change
+                .query_one(both, &[&from.0, &into.0, &only_met])
+                .await?
+                .try_get::<_, Option<bool>>(0)?
+                .unwrap_or(false)
+            {
                 return Ok(false);
             }
-            // A photo that both have stays with `into`, and goes with `from`.
-            let moved = "UPDATE visavis.photo SET person = $2 WHERE person = $1 AND NOT EXISTS (
-                             SELECT FROM visavis.photo AS other WHERE other.person = $2 AND other.sha256 = photo.sha256)";
-            change.execute(moved, &[&from.0, &into.0]).await?;
-            change.execute("UPDATE visavis.denial SET person = $2 WHERE person = $1", &[&from.0, &into.0]).await?;
-            let sum = "UPDATE visavis.person SET watched = person.watched OR other.watched, seen = person.seen + other.seen,
-                              last_seen = greatest(person.last_seen, other.last_seen)
-                       FROM visavis.person AS other WHERE other.id = $1 AND person.id = $2";
-            change.execute(sum, &[&from.0, &into.0]).await?;
-            change.execute("DELETE FROM visavis.person WHERE id = $1", &[&from.0]).await?;
+            move_to(change, from, into).await?;
             Ok(true)
+        })
+    }
+
+    /// Joins two people; what takes them apart again, `None` where one of them is not there or they are the same.
+    pub(crate) fn join_for_now(&self, from: PersonId, into: PersonId) -> Result<Option<Joint>, GalleryError> {
+        if from == into {
+            return Ok(None);
+        }
+        self.change("joining two people", 0, async |change| {
+            let joint = self.joint(change, from, into).await?;
+            if joint.is_some() {
+                move_to(change, from, into).await?;
+            }
+            Ok(joint)
         })
     }
 
@@ -171,7 +177,7 @@ impl PostgresGallery {
     }
 
     /// One transaction over some photos. Others wait for its end, so it sees what all before it did.
-    fn change<T>(
+    pub(crate) fn change<T>(
         &self,
         doing: &'static str,
         photos: usize,
@@ -207,8 +213,25 @@ async fn find(change: &Transaction<'_>, name: &str) -> Result<Option<PersonId>, 
     Ok(row.map(|row| row.try_get(0).map(PersonId)).transpose()?)
 }
 
+/// Gives everything of one person to another, and removes the one.
+async fn move_to(change: &Transaction<'_>, from: PersonId, into: PersonId) -> Result<(), Failure> {
+    // A photo that both have stays with `into`, and goes with `from`.
+    let photos = "UPDATE visavis.photo SET person = $2 WHERE person = $1 AND NOT EXISTS (
+                      SELECT FROM visavis.photo AS other WHERE other.person = $2 AND other.sha256 = photo.sha256)";
+    let denials = "UPDATE visavis.denial SET person = $2 WHERE person = $1";
+    let alarms = "UPDATE visavis.alarm SET person = $2 WHERE person = $1";
+    let sum = "UPDATE visavis.person SET watched = person.watched OR other.watched, seen = person.seen + other.seen,
+                      last_seen = greatest(person.last_seen, other.last_seen)
+               FROM visavis.person AS other WHERE other.id = $1 AND person.id = $2";
+    for moved in [photos, denials, alarms, sum] {
+        change.execute(moved, &[&from.0, &into.0]).await?;
+    }
+    change.execute("DELETE FROM visavis.person WHERE id = $1", &[&from.0]).await?;
+    Ok(())
+}
+
 /// Adds the photos that the person has not yet, and counts them.
-async fn insert(change: &Transaction<'_>, person: PersonId, photos: &[NewPhoto]) -> Result<usize, Failure> {
+pub(crate) async fn insert(change: &Transaction<'_>, person: PersonId, photos: &[NewPhoto]) -> Result<usize, Failure> {
     let sql = "INSERT INTO visavis.photo (person, source, sha256, score, vector, thumbnail)
                VALUES ($1, $2, $3, $4, $5::real[]::vector, $6) ON CONFLICT (person, sha256) DO NOTHING";
     let insert = change.prepare(sql).await?;

@@ -5,8 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio_postgres::Row;
 use visavis_face::gallery::{
-    Added, EmbeddingId, Gallery, GalleryError, Match, NewPhoto, PersonId, PersonSummary, PhotoId, Removed, rules,
-    strangers_within,
+    Added, AlarmEntry, AlarmId, Answer, EmbeddingId, Gallery, GalleryError, Joint, Match, NewAlarm, NewPhoto, PersonId,
+    PersonRecord, PersonSummary, PhotoId, Removed, RemovedPhoto, rules, strangers_within,
 };
 
 use crate::Address;
@@ -44,8 +44,13 @@ impl PostgresGallery {
     /// [`GalleryError::Missing`] where the database has none, [`GalleryError::OtherNetwork`], [`GalleryError::Newer`],
     /// [`GalleryError::Damaged`], [`GalleryError::Unreachable`], [`GalleryError::Database`].
     pub fn open(address: &Address, expected: Option<&EmbeddingId>) -> Result<Self, GalleryError> {
-        let made_with = Link::once(address, "opening", async |client| schema::embedding(client, address).await)?;
+        let (made_with, format) =
+            Link::once(address, "opening", async |client| schema::embedding(client, address).await)?;
         let embedding = rules::opened(&address.path(), made_with, expected)?;
+        if format < schema::FORMAT {
+            let doing = "bringing the gallery to the newest format";
+            Link::once(address, doing, async |client| schema::upgrade(client, &embedding).await)?;
+        }
         let link = Link::open(address, &embedding)?;
         let opened = Self { embedding, link, changes: AtomicI64::new(0), people: Mutex::default() };
         opened.refresh()?;
@@ -87,6 +92,13 @@ impl PostgresGallery {
 
     pub(crate) fn refused(&self, doing: &'static str, error: &tokio_postgres::Error) -> GalleryError {
         crate::failure::refused(self.link.address(), doing, error)
+    }
+
+    /// A picture, where there is one of that number.
+    fn jpeg(&self, doing: &'static str, sql: &str, number: i64) -> Result<Option<Vec<u8>>, GalleryError> {
+        let row = self.link.search(doing, async |searcher| Ok(searcher.client.query_opt(sql, &[&number]).await?))?;
+        let bytes = row.map(|row| row.try_get(0)).transpose().map_err(|error| self.refused(doing, &error))?;
+        Ok(bytes.flatten())
     }
 
     /// Everybody, or whom a name or a number is given of.
@@ -166,9 +178,7 @@ impl Gallery for PostgresGallery {
     fn portrait(&self, person: PersonId) -> Result<Option<Vec<u8>>, GalleryError> {
         let sql = "SELECT thumbnail FROM visavis.photo WHERE person = $1 AND thumbnail IS NOT NULL
                    ORDER BY score DESC NULLS LAST, id LIMIT 1";
-        self.link.search("reading a thumbnail", async |searcher| {
-            Ok(searcher.client.query_opt(sql, &[&person.0]).await?.map(|row| row.try_get(0)).transpose()?)
-        })
+        self.jpeg("reading a thumbnail", sql, person.0)
     }
 
     fn add(&self, person: &str, photos: &[NewPhoto]) -> Result<Added, GalleryError> {
@@ -192,11 +202,11 @@ impl Gallery for PostgresGallery {
     }
 
     fn merge(&self, from: PersonId, into: PersonId) -> Result<(), GalleryError> {
-        self.join(from, into, false).map(drop)
+        self.join_people(from, into, false).map(drop)
     }
 
     fn merge_if_met(&self, from: PersonId, into: PersonId) -> Result<bool, GalleryError> {
-        self.join(from, into, true)
+        self.join_people(from, into, true)
     }
 
     fn meet(&self, photo: &NewPhoto, at: i64) -> Result<PersonId, GalleryError> {
@@ -238,6 +248,54 @@ impl Gallery for PostgresGallery {
             Ok(rows.iter().map(photo).collect::<Result<Vec<_>, tokio_postgres::Error>>()?)
         })?;
         Ok(strangers_within(self.embedding.metric, &sample, share))
+    }
+
+    fn photos(&self, person: PersonId) -> Result<Vec<PhotoId>, GalleryError> {
+        self.photo_ids(person)
+    }
+
+    fn thumbnail(&self, photo: PhotoId) -> Result<Option<Vec<u8>>, GalleryError> {
+        self.jpeg("reading a thumbnail", "SELECT thumbnail FROM visavis.photo WHERE id = $1", photo.0)
+    }
+
+    fn person_record(&self, person: PersonId) -> Result<Option<PersonRecord>, GalleryError> {
+        self.record_of(person)
+    }
+
+    fn restore(&self, record: &PersonRecord) -> Result<PersonId, GalleryError> {
+        self.put_back(record)
+    }
+
+    fn remove_photo(&self, photo: PhotoId) -> Result<Option<RemovedPhoto>, GalleryError> {
+        self.take_photo(photo)
+    }
+
+    fn restore_photo(&self, removed: &RemovedPhoto) -> Result<bool, GalleryError> {
+        self.put_photo_back(removed)
+    }
+
+    fn join(&self, from: PersonId, into: PersonId) -> Result<Option<Joint>, GalleryError> {
+        self.join_for_now(from, into)
+    }
+
+    fn part(&self, joint: &Joint) -> Result<Option<PersonId>, GalleryError> {
+        self.take_apart(joint)
+    }
+
+    fn record_alarm(&self, alarm: &NewAlarm<'_>) -> Result<Option<AlarmId>, GalleryError> {
+        self.keep_alarm(alarm)
+    }
+
+    fn alarms(&self, before: Option<AlarmId>, most: usize) -> Result<Vec<AlarmEntry>, GalleryError> {
+        self.list_alarms(before, most)
+    }
+
+    fn alarm_crop(&self, alarm: AlarmId) -> Result<Option<Vec<u8>>, GalleryError> {
+        self.jpeg("reading the picture of an alarm", "SELECT crop FROM visavis.alarm WHERE id = $1", alarm.0)
+    }
+
+    fn answer_alarm(&self, alarm: AlarmId, answer: Answer) -> Result<bool, GalleryError> {
+        self.answer(alarm, answer)
     }
 
     fn forget_met_before(&self, before: i64) -> Result<usize, GalleryError> {

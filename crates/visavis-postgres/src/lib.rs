@@ -13,12 +13,14 @@
 //! [`GalleryError::Unreachable`]: visavis_face::gallery::GalleryError::Unreachable
 
 mod address;
+mod alarms;
 mod convert;
 mod edit;
 mod failure;
 mod gallery;
 mod link;
 mod schema;
+mod undo;
 
 pub use address::Address;
 pub use gallery::PostgresGallery;

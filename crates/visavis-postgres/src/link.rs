@@ -248,8 +248,8 @@ impl Inner {
         let mut drivers = Drivers::default();
         let store = Self::open(inner, generation, STATEMENT, &mut drivers).await?;
         match schema::embedding(&store, &inner.address).await {
-            Ok(there) if there.compares_with(&inner.embedding) => {}
-            Ok(there) => return Err(format!("{GIVEN}, that of {}", there.name)),
+            Ok((there, _)) if there.compares_with(&inner.embedding) => {}
+            Ok((there, _)) => return Err(format!("{GIVEN}, that of {}", there.name)),
             Err(Failure::Given) => return Err(GIVEN.into()),
             Err(Failure::Sql(error)) => return Err(words(error)),
             Err(Failure::Gallery(error)) => return Err(error.to_string()),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio_postgres::{Client, Error, Row};
+use tokio_postgres::{Client, Error, Row, Transaction};
 use visavis_face::gallery::{EmbeddingId, GalleryError, rules};
 use visavis_infer::manifest::Metric;
 
@@ -10,13 +10,14 @@ use crate::Address;
 use crate::failure::{Failure, refused};
 
 /// The format that this program reads and writes.
-const FORMAT: i32 = 1;
+pub(crate) const FORMAT: i32 = STEPS.len() as i32;
 
 /// The longest vector that pgvector takes.
 const LONGEST: usize = 16_000;
 
-/// All tables; `{length}` is that of a vector.
-const TABLES: &str = "
+/// SQL from each format to the next; `{length}` is that of a vector. Steps that were once released are never changed, only
+/// followed by new ones.
+const STEPS: &[&str] = &["
     -- changes: counts the transactions that changed anything a search would see; its row is held by whoever changes
     -- something, so changes come one after the other.
     CREATE TABLE visavis.meta (
@@ -62,7 +63,20 @@ const TABLES: &str = "
         vector vector({length}) NOT NULL
     );
     CREATE INDEX denial_person ON visavis.denial (person);
-";
+", "
+    -- Alarms that rang, whichever program rang them. time: seconds since 1970. person: whom the face was taken for; none for
+    -- somebody unknown. vector: of the look that rang, until somebody answered. crop: the face as JPEG, where alarms carry it.
+    CREATE TABLE visavis.alarm (
+        id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        time       bigint NOT NULL,
+        person     bigint REFERENCES visavis.person ON DELETE CASCADE,
+        similarity real,
+        vector     real[],
+        crop       bytea,
+        answer     text NOT NULL DEFAULT 'open' CHECK (answer IN ('open', 'acknowledged', 'denied'))
+    );
+    CREATE INDEX alarm_person ON visavis.alarm (person);
+"];
 
 /// Where names are looked for: in our schema, and where pgvector is.
 const PATH: &str = "SELECT set_config('search_path', concat_ws(', ', 'visavis', (
@@ -112,7 +126,7 @@ pub(crate) async fn create(client: &mut Client, address: &Address, embedding: &E
     extension.map_err(|error| refused(address, doing, &error))?;
     change.batch_execute("CREATE SCHEMA IF NOT EXISTS visavis").await?;
     change.batch_execute(PATH).await?;
-    change.batch_execute(&TABLES.replace("{length}", &embedding.length.to_string())).await?;
+    steps_from(0, &change, embedding).await?;
     let (length, metric) = (i32::try_from(embedding.length).unwrap_or(i32::MAX), metric_name(embedding.metric));
     change
         .execute(
@@ -124,6 +138,23 @@ pub(crate) async fn create(client: &mut Client, address: &Address, embedding: &E
     Ok(change.commit().await?)
 }
 
+async fn steps_from(format: i32, change: &Transaction<'_>, embedding: &EmbeddingId) -> Result<(), Error> {
+    for step in STEPS.iter().skip(usize::try_from(format).unwrap_or(0)) {
+        change.batch_execute(&step.replace("{length}", &embedding.length.to_string())).await?;
+    }
+    Ok(())
+}
+
+/// Brings an older gallery to this program's format. Programs that have it open go on.
+pub(crate) async fn upgrade(client: &mut Client, embedding: &EmbeddingId) -> Result<(), Failure> {
+    let change = client.transaction().await?;
+    // Read again: another program may have been faster.
+    let row = change.query_one("SELECT format FROM visavis.meta WHERE id = 1 FOR UPDATE", &[]).await?;
+    steps_from(row.try_get(0)?, &change, embedding).await?;
+    change.execute("UPDATE visavis.meta SET format = greatest(format, $1)", &[&FORMAT]).await?;
+    Ok(change.commit().await?)
+}
+
 const IS_THERE: &str =
     "SELECT EXISTS (SELECT FROM pg_catalog.pg_tables WHERE schemaname = 'visavis' AND tablename = 'meta')";
 
@@ -131,8 +162,8 @@ fn is_there(row: Row) -> Result<bool, Error> {
     row.try_get(0)
 }
 
-/// The network that made the gallery.
-pub(crate) async fn embedding(client: &Client, address: &Address) -> Result<EmbeddingId, Failure> {
+/// The network that made the gallery, and the gallery's format.
+pub(crate) async fn embedding(client: &Client, address: &Address) -> Result<(EmbeddingId, i32), Failure> {
     if !is_there(client.query_one(IS_THERE, &[]).await?)? {
         return Err(GalleryError::Missing { path: address.path() }.into());
     }
@@ -161,7 +192,7 @@ pub(crate) async fn embedding(client: &Client, address: &Address) -> Result<Embe
     };
     match embedding.fault() {
         Some(reason) => Err(damaged(reason)),
-        None => Ok(embedding),
+        None => Ok((embedding, format)),
     }
 }
 

@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use serde::Serialize;
 use tokio::sync::{broadcast, watch};
 use tokio::task;
-use visavis_face::gallery::{AlarmId, FileGallery, Gallery, NewAlarm};
+use visavis_face::gallery::{AlarmId, Gallery, NewAlarm};
 use visavis_infer::Task;
 use visavis_live::{Alarm, Cause, Event, Loader, PipelineParams, RegistryLoader, Scene, Steering};
 use visavis_video::{OpenOptions, SourceSwitch};
@@ -100,7 +100,6 @@ impl Desk {
             gallery: gallery.as_ref().map(|gallery| GalleryStatus {
                 network: gallery.embedding().name.clone(),
                 grows: parts.params.growth.is_some(),
-                keeps_alarms: Arc::clone(gallery).into_file().is_some(),
             }),
         };
         Self {
@@ -135,9 +134,11 @@ impl Desk {
         }
         match event {
             Event::Alarm(alarm) => self.ring(alarm),
-            Event::Met { .. } | Event::Joined { .. } | Event::Forgot { .. } | Event::Denied { .. } => {
-                self.say(&News::GalleryChanged);
-            }
+            Event::GalleryChanged
+            | Event::Met { .. }
+            | Event::Joined { .. }
+            | Event::Forgot { .. }
+            | Event::Denied { .. } => self.say(&News::GalleryChanged),
             _ => self.say(&News::Event { text: event.to_string(), failure: event.is_failure() }),
         }
     }
@@ -158,9 +159,9 @@ impl Desk {
             Cause::Watched { person, name, similarity, .. } => (Some(*person), Some(&**name), Some(*similarity)),
             Cause::Unknown => (None, None, None),
         };
-        let kept = self.gallery_file().ok().map(|file| {
+        let kept = self.gallery().ok().map(|gallery| {
             let (vector, crop) = (&*alarm.vector, alarm.crop.as_deref());
-            file.record_alarm(&NewAlarm { time: alarm.time, person, similarity, vector, crop })
+            gallery.record_alarm(&NewAlarm { time: alarm.time, person, similarity, vector, crop })
         });
         let id = kept.and_then(|kept| {
             kept.unwrap_or_else(|error| {
@@ -222,13 +223,6 @@ impl Desk {
     pub(crate) fn gallery(&self) -> Result<Arc<dyn Gallery>, Problem> {
         let gallery = self.gallery.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         gallery.clone().ok_or_else(|| Problem::conflict("visavis runs without a gallery: start it with --gallery FILE"))
-    }
-
-    /// The gallery, where it is a file.
-    pub(crate) fn gallery_file(&self) -> Result<Arc<FileGallery>, Problem> {
-        self.gallery()?
-            .into_file()
-            .ok_or_else(|| Problem::conflict("this gallery keeps no list of alarms and no single photos"))
     }
 
     /// The networks that look at photos for the gallery.

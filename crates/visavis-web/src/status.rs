@@ -44,8 +44,6 @@ pub(crate) struct GalleryStatus {
     pub(crate) network: String,
     /// Whether everyone seen is added.
     pub(crate) grows: bool,
-    /// Whether it keeps the list of alarms and can put back who was removed.
-    pub(crate) keeps_alarms: bool,
 }
 
 /// One task.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use visavis_face::gallery::{FileGallery, GalleryError, Joint, PersonId, PersonRecord, RemovedPhoto};
+use visavis_face::gallery::{Gallery, GalleryError, Joint, PersonId, PersonRecord, RemovedPhoto};
 
 /// How long something can be taken back.
 pub(crate) const KEPT: Duration = Duration::from_secs(60);
@@ -23,11 +23,11 @@ pub(crate) enum Deed {
 
 impl Deed {
     /// Takes it back; says who is there again, or has the photo again. `None` where there is nothing to put it back to.
-    pub(crate) fn undo(&self, file: &FileGallery) -> Result<Option<PersonId>, GalleryError> {
+    pub(crate) fn undo(&self, gallery: &dyn Gallery) -> Result<Option<PersonId>, GalleryError> {
         match self {
-            Self::Removed(record) => file.restore(record).map(Some),
-            Self::Joined(joint) => file.part(joint),
-            Self::PhotoRemoved(photo) => Ok(file.restore_photo(photo)?.then_some(photo.person)),
+            Self::Removed(record) => gallery.restore(record).map(Some),
+            Self::Joined(joint) => gallery.part(joint),
+            Self::PhotoRemoved(photo) => Ok(gallery.restore_photo(photo)?.then_some(photo.person)),
         }
     }
 }

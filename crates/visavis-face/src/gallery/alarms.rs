@@ -3,15 +3,13 @@
 use rusqlite::{OptionalExtension, params};
 
 use super::edit::touch;
+use super::rules::{self, MOST_ALARMS};
 use super::store::bytes_of;
-use super::{FileGallery, GalleryError, GalleryFile, PersonId};
+use super::{GalleryError, GalleryFile, PersonId};
 
 /// An alarm's number in one gallery. Never given to another alarm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AlarmId(pub i64);
-
-/// Alarms kept; of more, the oldest are forgotten.
-const MOST_ALARMS: i64 = 10_000;
 
 /// An alarm to keep.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -40,7 +38,9 @@ pub enum Answer {
 }
 
 impl Answer {
-    fn word(self) -> &'static str {
+    /// How a gallery writes it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
         match self {
             Self::Open => "open",
             Self::Acknowledged => "acknowledged",
@@ -48,11 +48,12 @@ impl Answer {
         }
     }
 
-    fn of(word: &str) -> Self {
+    /// What a gallery wrote. Its table holds no other words than these three.
+    #[must_use]
+    pub fn of(word: &str) -> Self {
         match word {
             "acknowledged" => Self::Acknowledged,
             "denied" => Self::Denied,
-            // The table holds no other word.
             _ => Self::Open,
         }
     }
@@ -79,8 +80,9 @@ impl GalleryFile {
     /// Puts an alarm on the list. `None` where the person is not there any more.
     ///
     /// # Errors
-    /// The failures of the file.
+    /// [`GalleryError::Query`] for a vector that cannot be compared, and the failures of the file.
     pub fn record_alarm(&mut self, alarm: &NewAlarm<'_>) -> Result<Option<AlarmId>, GalleryError> {
+        rules::query(alarm.vector, self.embedding())?;
         let mut id = None;
         self.edit("keeping an alarm", |change, _| {
             let person = alarm.person.map(|person| person.0);
@@ -161,39 +163,5 @@ impl GalleryFile {
             Ok(answered)
         })?;
         Ok(there)
-    }
-}
-
-impl FileGallery {
-    /// See [`GalleryFile::record_alarm`].
-    ///
-    /// # Errors
-    /// The failures of the file.
-    pub fn record_alarm(&self, alarm: &NewAlarm<'_>) -> Result<Option<AlarmId>, GalleryError> {
-        self.change(|file| file.record_alarm(alarm))
-    }
-
-    /// See [`GalleryFile::alarms`].
-    ///
-    /// # Errors
-    /// The failures of the file.
-    pub fn alarms(&self, before: Option<AlarmId>, most: usize) -> Result<Vec<AlarmEntry>, GalleryError> {
-        self.file().alarms(before, most)
-    }
-
-    /// See [`GalleryFile::alarm_crop`].
-    ///
-    /// # Errors
-    /// The failures of the file.
-    pub fn alarm_crop(&self, alarm: AlarmId) -> Result<Option<Vec<u8>>, GalleryError> {
-        self.file().alarm_crop(alarm)
-    }
-
-    /// See [`GalleryFile::answer_alarm`].
-    ///
-    /// # Errors
-    /// The failures of the file.
-    pub fn answer_alarm(&self, alarm: AlarmId, answer: Answer) -> Result<bool, GalleryError> {
-        self.change(|file| file.answer_alarm(alarm, answer))
     }
 }

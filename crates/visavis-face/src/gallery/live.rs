@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use super::index::indexed;
 use super::store::{PhotoRow, floats};
 use super::{
-    APPROXIMATE_FROM, Added, EmbeddingId, Gallery, GalleryError, GalleryFile, Match, NewPhoto, PersonId, PersonSummary,
-    PhotoId, Removed, Snapshot, Wanted, distance, schema,
+    APPROXIMATE_FROM, Added, AlarmEntry, AlarmId, Answer, EmbeddingId, Gallery, GalleryError, GalleryFile, Joint,
+    Match, NewAlarm, NewPhoto, PersonId, PersonRecord, PersonSummary, PhotoId, Removed, RemovedPhoto, Snapshot, Wanted,
+    distance, rules, schema,
 };
 
 /// Photos besides the base from which on all are put into a new base.
@@ -217,8 +218,52 @@ impl Gallery for FileGallery {
         self.change(|file| file.forget_met_before(before))
     }
 
-    fn into_file(self: Arc<Self>) -> Option<Arc<FileGallery>> {
-        Some(self)
+    fn photos(&self, person: PersonId) -> Result<Vec<PhotoId>, GalleryError> {
+        self.file().photos(person)
+    }
+
+    fn thumbnail(&self, photo: PhotoId) -> Result<Option<Vec<u8>>, GalleryError> {
+        self.file().thumbnail(photo)
+    }
+
+    fn person_record(&self, person: PersonId) -> Result<Option<PersonRecord>, GalleryError> {
+        self.file().person_record(person)
+    }
+
+    fn restore(&self, record: &PersonRecord) -> Result<PersonId, GalleryError> {
+        self.change(|file| file.restore(record))
+    }
+
+    fn remove_photo(&self, photo: PhotoId) -> Result<Option<RemovedPhoto>, GalleryError> {
+        self.change(|file| file.remove_photo(photo))
+    }
+
+    fn restore_photo(&self, removed: &RemovedPhoto) -> Result<bool, GalleryError> {
+        self.change(|file| file.restore_photo(removed))
+    }
+
+    fn join(&self, from: PersonId, into: PersonId) -> Result<Option<Joint>, GalleryError> {
+        self.change(|file| file.join(from, into))
+    }
+
+    fn part(&self, joint: &Joint) -> Result<Option<PersonId>, GalleryError> {
+        self.change(|file| file.part(joint))
+    }
+
+    fn record_alarm(&self, alarm: &NewAlarm<'_>) -> Result<Option<AlarmId>, GalleryError> {
+        self.change(|file| file.record_alarm(alarm))
+    }
+
+    fn alarms(&self, before: Option<AlarmId>, most: usize) -> Result<Vec<AlarmEntry>, GalleryError> {
+        self.file().alarms(before, most)
+    }
+
+    fn alarm_crop(&self, alarm: AlarmId) -> Result<Option<Vec<u8>>, GalleryError> {
+        self.file().alarm_crop(alarm)
+    }
+
+    fn answer_alarm(&self, alarm: AlarmId, answer: Answer) -> Result<bool, GalleryError> {
+        self.change(|file| file.answer_alarm(alarm, answer))
     }
 
     fn is_met(&self, person: PersonId) -> Result<bool, GalleryError> {
@@ -324,11 +369,7 @@ impl GalleryFile {
     /// Fails where the gallery was given to another network since it was opened.
     fn is_still_ours(&self) -> Result<(), GalleryError> {
         let now = schema::embedding(&self.connection, &self.path)?;
-        if now.compares_with(self.embedding()) {
-            Ok(())
-        } else {
-            Err(GalleryError::other_network(&self.path, &now, self.embedding()))
-        }
+        rules::made_by(&self.path, &now, self.embedding())
     }
 
     /// The number of the last change.

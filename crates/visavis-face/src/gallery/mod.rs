@@ -31,13 +31,11 @@ pub use builder::GalleryBuilder;
 pub use convert::Converted;
 pub use error::{GalleryError, VectorFault};
 pub use index::{APPROXIMATE_FROM, IndexBuilder, IndexReport, Match, Snapshot, distance, index_path, strangers_within};
-pub use joint::Joint;
+pub use joint::{Brought, Joint, Remaining};
 pub use live::FileGallery;
 pub use people::{PhotoSource, photos_in};
 pub use person_record::{PersonRecord, RemovedPhoto};
 pub use store::{Added, GalleryFile, NewPhoto, PersonSummary, Removed};
-
-use std::sync::Arc;
 
 use bytemuck::{Pod, Zeroable};
 use visavis_infer::manifest::{Likeness, Metric};
@@ -228,10 +226,77 @@ pub trait Gallery: Send + Sync {
         Ok(self.person(person)?.is_some_and(|person| person.met))
     }
 
-    /// The gallery as a file, where it is one: a file also keeps the list of alarms and puts back who was removed.
-    fn into_file(self: Arc<Self>) -> Option<Arc<FileGallery>> {
-        None
-    }
+    /// See [`GalleryFile::photos`].
+    ///
+    /// # Errors
+    /// The failures of the store.
+    fn photos(&self, person: PersonId) -> Result<Vec<PhotoId>, GalleryError>;
+
+    /// See [`GalleryFile::thumbnail`].
+    ///
+    /// # Errors
+    /// The failures of the store.
+    fn thumbnail(&self, photo: PhotoId) -> Result<Option<Vec<u8>>, GalleryError>;
+
+    /// See [`GalleryFile::person_record`].
+    ///
+    /// # Errors
+    /// As [`GalleryFile::person_record`].
+    fn person_record(&self, person: PersonId) -> Result<Option<PersonRecord>, GalleryError>;
+
+    /// See [`GalleryFile::restore`].
+    ///
+    /// # Errors
+    /// As [`GalleryFile::restore`].
+    fn restore(&self, record: &PersonRecord) -> Result<PersonId, GalleryError>;
+
+    /// See [`GalleryFile::remove_photo`].
+    ///
+    /// # Errors
+    /// As [`GalleryFile::remove_photo`].
+    fn remove_photo(&self, photo: PhotoId) -> Result<Option<RemovedPhoto>, GalleryError>;
+
+    /// See [`GalleryFile::restore_photo`].
+    ///
+    /// # Errors
+    /// As [`GalleryFile::restore_photo`].
+    fn restore_photo(&self, removed: &RemovedPhoto) -> Result<bool, GalleryError>;
+
+    /// See [`GalleryFile::join`].
+    ///
+    /// # Errors
+    /// The failures of the store.
+    fn join(&self, from: PersonId, into: PersonId) -> Result<Option<Joint>, GalleryError>;
+
+    /// See [`GalleryFile::part`].
+    ///
+    /// # Errors
+    /// As [`GalleryFile::part`].
+    fn part(&self, joint: &Joint) -> Result<Option<PersonId>, GalleryError>;
+
+    /// See [`GalleryFile::record_alarm`].
+    ///
+    /// # Errors
+    /// As [`GalleryFile::record_alarm`].
+    fn record_alarm(&self, alarm: &NewAlarm<'_>) -> Result<Option<AlarmId>, GalleryError>;
+
+    /// See [`GalleryFile::alarms`].
+    ///
+    /// # Errors
+    /// The failures of the store.
+    fn alarms(&self, before: Option<AlarmId>, most: usize) -> Result<Vec<AlarmEntry>, GalleryError>;
+
+    /// See [`GalleryFile::alarm_crop`].
+    ///
+    /// # Errors
+    /// The failures of the store.
+    fn alarm_crop(&self, alarm: AlarmId) -> Result<Option<Vec<u8>>, GalleryError>;
+
+    /// See [`GalleryFile::answer_alarm`].
+    ///
+    /// # Errors
+    /// The failures of the store.
+    fn answer_alarm(&self, alarm: AlarmId, answer: Answer) -> Result<bool, GalleryError>;
 
     /// The distance that photos of two different people are within in a `share` of all pairs; `None` where the gallery has
     /// too few photos to tell, or does not tell at all.

@@ -2,8 +2,8 @@
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::store::{floats, insert_photos};
-use super::{EmbeddingId, FileGallery, GalleryError, GalleryFile, NewPhoto, PersonId, PhotoId};
+use super::store::{bytes_of, floats, insert_photos};
+use super::{EmbeddingId, GalleryError, GalleryFile, NewPhoto, PersonId, PhotoId, rules};
 
 /// Everything of one person but their alarms. Lives in memory only, so that a removal stays one whatever happens.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,13 +12,18 @@ pub struct PersonRecord {
     pub name: String,
     /// All photos, in the order in which they came.
     pub photos: Vec<NewPhoto>,
-    pub(super) watched: bool,
-    met: bool,
-    pub(super) seen: u32,
-    pub(super) last_seen: Option<i64>,
-    pub(super) denials: Vec<Vec<u8>>,
+    /// Whether an alarm rings when they are seen.
+    pub watched: bool,
+    /// Whether nobody added them: they were merely met.
+    pub met: bool,
+    /// Visits.
+    pub seen: u32,
+    /// Seconds since 1970.
+    pub last_seen: Option<i64>,
+    /// `[length]` each: faces of which it was said that they are not theirs.
+    pub denials: Vec<Vec<f32>>,
     /// Whose vectors these are.
-    made_by: EmbeddingId,
+    pub made_by: EmbeddingId,
 }
 
 /// A photo that was removed, to put it back. Lives in memory only.
@@ -28,9 +33,10 @@ pub struct RemovedPhoto {
     pub person: PersonId,
     /// Whether nothing of it is left in the file: see [`GalleryFile::erase_remains`].
     pub erased: bool,
-    photo: NewPhoto,
+    /// The photo.
+    pub photo: NewPhoto,
     /// Whose vector it has.
-    made_by: EmbeddingId,
+    pub made_by: EmbeddingId,
 }
 
 impl GalleryFile {
@@ -61,8 +67,8 @@ impl GalleryFile {
             record.photos = photos.filter_map(Result::transpose).collect::<rusqlite::Result<Vec<_>>>()?;
             let mut statement =
                 self.connection.prepare_cached("SELECT vector FROM denial WHERE person = ?1 ORDER BY id")?;
-            record.denials =
-                statement.query_map([person.0], |row| row.get(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
+            let denials = statement.query_map([person.0], |row| usable(row.get_ref(0)?.as_blob()?))?;
+            record.denials = denials.filter_map(Result::transpose).collect::<rusqlite::Result<Vec<_>>>()?;
             Ok(Some(record))
         };
         read().map_err(failed)
@@ -84,9 +90,7 @@ impl GalleryFile {
     }
 
     pub(super) fn may_restore(&self, record: &PersonRecord) -> Result<(), GalleryError> {
-        if !record.made_by.compares_with(self.embedding()) {
-            return Err(GalleryError::other_network(&self.path, self.embedding(), &record.made_by));
-        }
+        rules::made_by(&self.path, self.embedding(), &record.made_by)?;
         if self.find_person(&record.name).is_ok() {
             return Err(GalleryError::NameTaken { path: self.path.clone(), name: record.name.clone() });
         }
@@ -131,9 +135,7 @@ impl GalleryFile {
     /// # Errors
     /// [`GalleryError::OtherNetwork`] where the gallery went over to another network since, and the failures of the file.
     pub fn restore_photo(&mut self, removed: &RemovedPhoto) -> Result<bool, GalleryError> {
-        if !removed.made_by.compares_with(self.embedding()) {
-            return Err(GalleryError::other_network(&self.path, self.embedding(), &removed.made_by));
-        }
+        rules::made_by(&self.path, self.embedding(), &removed.made_by)?;
         self.add_to(removed.person, &removed.photo)
     }
 
@@ -153,10 +155,15 @@ impl GalleryFile {
 
 /// A row of `source, sha256, vector, thumbnail, score`; a photo with a vector that makes no sense is not carried over.
 fn photo(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<NewPhoto>> {
-    let mut vector = Vec::new();
-    let usable = floats(row.get_ref(2)?.as_blob()?, &mut vector).is_ok();
     let (source, sha256, thumbnail, score) = (row.get(0)?, row.get(1)?, row.get(3)?, row.get(4)?);
-    Ok(usable.then_some(NewPhoto { source, sha256, vector, thumbnail, score }))
+    let vector = usable(row.get_ref(2)?.as_blob()?)?;
+    Ok(vector.map(|vector| NewPhoto { source, sha256, vector, thumbnail, score }))
+}
+
+/// The vector, where it makes sense.
+fn usable(bytes: &[u8]) -> rusqlite::Result<Option<Vec<f32>>> {
+    let mut vector = Vec::new();
+    Ok(floats(bytes, &mut vector).is_ok().then_some(vector))
 }
 
 /// Puts a person with everything of theirs in, under a new number.
@@ -171,58 +178,8 @@ pub(super) fn insert_person(
     )?;
     let person = PersonId(change.last_insert_rowid());
     for denied in &record.denials {
-        change.execute("INSERT INTO denial (person, vector) VALUES (?1, ?2)", params![person.0, denied])?;
+        change.execute("INSERT INTO denial (person, vector) VALUES (?1, ?2)", params![person.0, bytes_of(denied)])?;
     }
     insert_photos(change, person, &record.photos, number)?;
     Ok(person)
-}
-
-impl FileGallery {
-    /// See [`GalleryFile::person_record`].
-    ///
-    /// # Errors
-    /// As [`GalleryFile::person_record`].
-    pub fn person_record(&self, person: PersonId) -> Result<Option<PersonRecord>, GalleryError> {
-        self.file().person_record(person)
-    }
-
-    /// See [`GalleryFile::restore`].
-    ///
-    /// # Errors
-    /// As [`GalleryFile::restore`].
-    pub fn restore(&self, record: &PersonRecord) -> Result<PersonId, GalleryError> {
-        self.change(|file| file.restore(record))
-    }
-
-    /// See [`GalleryFile::remove_photo`].
-    ///
-    /// # Errors
-    /// As [`GalleryFile::remove_photo`].
-    pub fn remove_photo(&self, photo: PhotoId) -> Result<Option<RemovedPhoto>, GalleryError> {
-        self.change(|file| file.remove_photo(photo))
-    }
-
-    /// See [`GalleryFile::restore_photo`].
-    ///
-    /// # Errors
-    /// As [`GalleryFile::restore_photo`].
-    pub fn restore_photo(&self, removed: &RemovedPhoto) -> Result<bool, GalleryError> {
-        self.change(|file| file.restore_photo(removed))
-    }
-
-    /// See [`GalleryFile::photos`].
-    ///
-    /// # Errors
-    /// The failures of the file.
-    pub fn photos(&self, person: PersonId) -> Result<Vec<PhotoId>, GalleryError> {
-        self.file().photos(person)
-    }
-
-    /// See [`GalleryFile::thumbnail`].
-    ///
-    /// # Errors
-    /// The failures of the file.
-    pub fn thumbnail(&self, photo: PhotoId) -> Result<Option<Vec<u8>>, GalleryError> {
-        self.file().thumbnail(photo)
-    }
 }

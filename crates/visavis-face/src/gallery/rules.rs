@@ -8,6 +8,9 @@ use super::{EmbeddingId, GalleryError, Match, NewPhoto, PersonId, PhotoId, name}
 /// Names of people whom nobody has named: this and their number.
 pub const NAMELESS: &str = "Visitor";
 
+/// Alarms kept; of more, the oldest are forgotten.
+pub const MOST_ALARMS: i64 = 10_000;
+
 /// The name without white space around it.
 ///
 /// # Errors
@@ -63,11 +66,17 @@ pub fn opened(
     expected: Option<&EmbeddingId>,
 ) -> Result<EmbeddingId, GalleryError> {
     let Some(expected) = expected else { return Ok(made_with) };
-    if !made_with.compares_with(expected) {
-        return Err(GalleryError::other_network(place, &made_with, expected));
-    }
+    made_by(place, &made_with, expected)?;
     network(expected)?;
     Ok(EmbeddingId { same_person: expected.same_person, likeness: expected.likeness, ..made_with })
+}
+
+/// The vectors of `other` compare with those of the gallery, which `embedding` made.
+///
+/// # Errors
+/// [`GalleryError::OtherNetwork`].
+pub fn made_by(place: &Path, embedding: &EmbeddingId, other: &EmbeddingId) -> Result<(), GalleryError> {
+    if embedding.compares_with(other) { Ok(()) } else { Err(GalleryError::other_network(place, embedding, other)) }
 }
 
 /// A person at a distance, with what the network's manifest says of it.

@@ -1,7 +1,8 @@
 //! What every gallery does, wherever it lies. Shared by the tests of all of them, by path.
 
 use visavis_face::gallery::{
-    EmbeddingId, Gallery, GalleryError, NewPhoto, PersonId, Wanted, distance, strangers_within,
+    AlarmId, Answer, EmbeddingId, Gallery, GalleryError, NewAlarm, NewPhoto, PersonId, Wanted, distance,
+    strangers_within,
 };
 use visavis_infer::manifest::Metric;
 
@@ -30,6 +31,10 @@ pub(crate) const CHECKS: &[Check] = &[
     ("only who was merely met is changed unasked", met),
     ("who is joined keeps all", joined),
     ("who is removed is gone", removed),
+    ("who was removed can be put back with everything", restored),
+    ("who was joined can be taken apart", parted),
+    ("single photos go but for the last", single_photos),
+    ("alarms are kept, answered and gone with the person", alarms),
     ("how near strangers come is measured", strangers),
     ("one's own change is no news", news),
 ];
@@ -346,6 +351,119 @@ fn removed(make: Make<'_>) {
     assert_eq!(gallery.portrait(grace).unwrap(), None);
     // The number does not come back for somebody else.
     assert!(gallery.add("Grace", &[photo(5.0, 0.0)]).unwrap().person > grace);
+}
+
+fn restored(make: Make<'_>) {
+    let gallery = two(make);
+    let ada = gallery.watch("Ada", true).unwrap();
+    gallery.deny(ada, &[9.0, 9.0]).unwrap();
+    gallery.seen(ada, 50, true).unwrap();
+    let record = gallery.person_record(ada).unwrap().unwrap();
+    assert_eq!((record.photos.len(), record.denials.clone(), record.watched), (2, vec![vec![9.0, 9.0]], true));
+    gallery.remove_person("Ada").unwrap();
+    assert_eq!(names_near(&*gallery, 0.0, 0.0), ["Grace"]);
+    assert_eq!(gallery.person_record(ada).unwrap(), None);
+    let back = gallery.restore(&record).unwrap();
+    assert_ne!(back, ada, "a number is never given again");
+    assert_eq!(names_near(&*gallery, 0.0, 0.0), ["Ada", "Grace"]);
+    assert_eq!(gallery.person_record(back).unwrap().unwrap(), record);
+    assert!(gallery.people().unwrap()[0].watched);
+    assert!(matches!(gallery.restore(&record), Err(GalleryError::NameTaken { name, .. }) if name == "Ada"));
+    assert_eq!(gallery.photos(back).unwrap().len(), 2);
+    let mut other = record;
+    other.made_by.fingerprint = "another".into();
+    gallery.remove_person("Ada").unwrap();
+    assert!(matches!(gallery.restore(&other), Err(GalleryError::OtherNetwork { .. })));
+}
+
+fn parted(make: Make<'_>) {
+    let gallery = two(make);
+    let twin = NewPhoto { sha256: Some([7; 32]), ..photo(0.5, 0.5) };
+    gallery.add("Ada", std::slice::from_ref(&twin)).unwrap();
+    gallery.add("Grace", std::slice::from_ref(&twin)).unwrap();
+    let (ada, grace) = (gallery.watch("Ada", true).unwrap(), gallery.find_person("Grace").unwrap().id);
+    gallery.deny(ada, &[9.0, 9.0]).unwrap();
+    gallery.seen(ada, 50, true).unwrap();
+    gallery.seen(grace, 40, true).unwrap();
+    let vector = [0.4, 0.0];
+    let alarm = NewAlarm { time: 7, person: Some(ada), similarity: None, vector: &vector, crop: None };
+    gallery.record_alarm(&alarm).unwrap();
+    let before = [ada, grace].map(|person| gallery.person_record(person).unwrap().unwrap());
+    let joint = gallery.join(ada, grace).unwrap().unwrap();
+    let joined = gallery.person(grace).unwrap().unwrap();
+    assert_eq!((joined.photos, joined.seen, joined.last_seen, joined.watched), (4, 2, Some(50), true));
+    assert_eq!(gallery.alarms(None, 9).unwrap()[0].person, Some((grace, "Grace".into())));
+    // What comes in between belongs to who stayed.
+    gallery.add("Grace", &[photo(5.0, 5.0)]).unwrap();
+    let back = gallery.part(&joint).unwrap().unwrap();
+    let [mut adas, mut graces] = [back, grace].map(|person| gallery.person_record(person).unwrap().unwrap());
+    adas.photos.sort_by_key(|photo| before[0].photos.iter().position(|known| known == photo));
+    let [adas_before, graces_before] = before;
+    assert_eq!(adas, adas_before);
+    assert_eq!(graces.photos.pop().unwrap().vector, [5.0, 5.0]);
+    assert_eq!(graces, graces_before);
+    assert_eq!(gallery.alarms(None, 9).unwrap()[0].person, Some((back, "Ada".into())));
+    assert_eq!(names_near(&*gallery, 0.0, 0.0), ["Ada", "Grace"]);
+    assert!(matches!(gallery.part(&joint), Err(GalleryError::NameTaken { .. })));
+    assert_eq!(gallery.join(back, back).unwrap(), None);
+    assert_eq!(gallery.join(back, PersonId(99)).unwrap(), None);
+    gallery.remove_person("Ada").unwrap();
+    gallery.remove_person("Grace").unwrap();
+    assert_eq!(gallery.part(&joint).unwrap(), None, "nobody is there to take apart");
+}
+
+fn single_photos(make: Make<'_>) {
+    let gallery = two(make);
+    let jpeg = Some(vec![0xFF, 0xD8, 0xFF, 1]);
+    gallery.add("Ada", &[NewPhoto { thumbnail: jpeg.clone(), ..photo(2.0, 0.0) }]).unwrap();
+    let ada = gallery.find_person("Ada").unwrap().id;
+    let photos = gallery.photos(ada).unwrap();
+    assert_eq!((photos.len(), gallery.thumbnail(photos[0]).unwrap()), (3, None));
+    assert_eq!(gallery.thumbnail(photos[2]).unwrap(), jpeg);
+    let record = gallery.person_record(ada).unwrap().unwrap();
+    let removed = gallery.remove_photo(photos[2]).unwrap().unwrap();
+    assert_eq!((removed.person, &removed.photo.thumbnail), (ada, &jpeg));
+    assert_eq!(gallery.photos(ada).unwrap(), photos[..2]);
+    assert_eq!((gallery.thumbnail(photos[2]).unwrap(), gallery.remove_photo(photos[2]).unwrap()), (None, None));
+    assert_eq!(found(&*gallery, 2.0, 0.0)[0], ("Ada".into(), 1.0));
+    gallery.remove_photo(photos[1]).unwrap();
+    assert!(matches!(gallery.remove_photo(photos[0]), Err(GalleryError::OnlyPhoto { name, .. }) if name == "Ada"));
+    assert!(gallery.restore_photo(&removed).unwrap());
+    assert_eq!(found(&*gallery, 2.0, 0.0)[0], ("Ada".into(), 0.0));
+    let restored = gallery.person_record(ada).unwrap().unwrap().photos;
+    assert_eq!(restored, [record.photos[0].clone(), record.photos[2].clone()]);
+    gallery.remove_person("Ada").unwrap();
+    assert!(!gallery.restore_photo(&removed).unwrap(), "whose it was is gone");
+}
+
+fn alarms(make: Make<'_>) {
+    let gallery = two(make);
+    let ada = gallery.find_person("Ada").unwrap().id;
+    let vector = [0.4, 0.0];
+    let alarm = NewAlarm { time: 7, person: Some(ada), similarity: Some(0.75), vector: &vector, crop: Some(b"x") };
+    let first = gallery.record_alarm(&alarm).unwrap().unwrap();
+    let unknown =
+        gallery.record_alarm(&NewAlarm { person: None, similarity: None, crop: None, ..alarm }).unwrap().unwrap();
+    assert_eq!(gallery.record_alarm(&NewAlarm { person: Some(PersonId(99)), ..alarm }).unwrap(), None);
+    let unusable = gallery.record_alarm(&NewAlarm { vector: &[0.4], ..alarm });
+    assert!(matches!(unusable, Err(GalleryError::Query { .. })));
+    let list = gallery.alarms(None, 9).unwrap();
+    assert_eq!(list.iter().map(|alarm| alarm.id).collect::<Vec<_>>(), [unknown, first]);
+    assert_eq!((list[1].time, list[1].person.clone(), list[1].similarity), (7, Some((ada, "Ada".into())), Some(0.75)));
+    assert_eq!((list[1].answer, list[1].has_crop, list[0].person.is_none()), (Answer::Open, true, true));
+    assert_eq!((gallery.alarms(Some(unknown), 9).unwrap().len(), gallery.alarms(None, 1).unwrap().len()), (1, 1));
+    assert_eq!(gallery.alarm_crop(first).unwrap().as_deref(), Some(&b"x"[..]));
+    assert_eq!((gallery.alarm_crop(unknown).unwrap(), gallery.alarm_crop(AlarmId(99)).unwrap()), (None, None));
+    assert!(gallery.answer_alarm(unknown, Answer::Acknowledged).unwrap());
+    assert!(!gallery.answer_alarm(AlarmId(99), Answer::Acknowledged).unwrap());
+    // It was somebody else: that face is not taken for Ada again.
+    assert_eq!(names_near(&*gallery, 0.45, 0.0)[0], "Ada");
+    assert!(gallery.answer_alarm(first, Answer::Denied).unwrap());
+    assert_eq!(names_near(&*gallery, 0.45, 0.0), ["Grace"]);
+    let answers: Vec<Answer> = gallery.alarms(None, 9).unwrap().iter().map(|alarm| alarm.answer).collect();
+    assert_eq!(answers, [Answer::Acknowledged, Answer::Denied]);
+    gallery.remove_person("Ada").unwrap();
+    assert_eq!(gallery.alarms(None, 9).unwrap().len(), 1);
 }
 
 fn strangers(make: Make<'_>) {

@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use visavis_face::gallery::{
-    Added, EmbeddingId, FileGallery, Gallery, GalleryError, Match, NewPhoto, PersonId, PersonSummary, Removed,
+    Added, AlarmEntry, AlarmId, Answer, EmbeddingId, FileGallery, Gallery, GalleryError, Joint, Match, NewAlarm,
+    NewPhoto, PersonId, PersonRecord, PersonSummary, PhotoId, Removed, RemovedPhoto,
 };
 
 pub(crate) struct Flaky {
@@ -97,6 +98,54 @@ impl Gallery for Flaky {
 
     fn forget_met_before(&self, before: i64) -> Result<usize, GalleryError> {
         self.change()?.forget_met_before(before)
+    }
+
+    fn photos(&self, person: PersonId) -> Result<Vec<PhotoId>, GalleryError> {
+        self.ask()?.photos(person)
+    }
+
+    fn thumbnail(&self, photo: PhotoId) -> Result<Option<Vec<u8>>, GalleryError> {
+        self.ask()?.thumbnail(photo)
+    }
+
+    fn person_record(&self, person: PersonId) -> Result<Option<PersonRecord>, GalleryError> {
+        self.ask()?.person_record(person)
+    }
+
+    fn restore(&self, record: &PersonRecord) -> Result<PersonId, GalleryError> {
+        self.change()?.restore(record)
+    }
+
+    fn remove_photo(&self, photo: PhotoId) -> Result<Option<RemovedPhoto>, GalleryError> {
+        self.change()?.remove_photo(photo)
+    }
+
+    fn restore_photo(&self, removed: &RemovedPhoto) -> Result<bool, GalleryError> {
+        self.change()?.restore_photo(removed)
+    }
+
+    fn join(&self, from: PersonId, into: PersonId) -> Result<Option<Joint>, GalleryError> {
+        self.change()?.join(from, into)
+    }
+
+    fn part(&self, joint: &Joint) -> Result<Option<PersonId>, GalleryError> {
+        self.change()?.part(joint)
+    }
+
+    fn record_alarm(&self, alarm: &NewAlarm<'_>) -> Result<Option<AlarmId>, GalleryError> {
+        self.change()?.record_alarm(alarm)
+    }
+
+    fn alarms(&self, before: Option<AlarmId>, most: usize) -> Result<Vec<AlarmEntry>, GalleryError> {
+        self.ask()?.alarms(before, most)
+    }
+
+    fn alarm_crop(&self, alarm: AlarmId) -> Result<Option<Vec<u8>>, GalleryError> {
+        self.ask()?.alarm_crop(alarm)
+    }
+
+    fn answer_alarm(&self, alarm: AlarmId, answer: Answer) -> Result<bool, GalleryError> {
+        self.change()?.answer_alarm(alarm, answer)
     }
 
     fn refresh(&self) -> Result<bool, GalleryError> {

@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 
 use checks::{network, photo};
 use server::{Server, sql};
-use visavis_face::gallery::{EmbeddingId, FileGallery, Gallery, GalleryError, GalleryFile, NewPhoto};
+use visavis_face::gallery::{
+    AlarmEntry, Answer, EmbeddingId, FileGallery, Gallery, GalleryError, GalleryFile, NewAlarm, NewPhoto, PersonId,
+};
 use visavis_infer::manifest::Metric;
 use visavis_postgres::{Address, PostgresGallery};
 
@@ -29,6 +31,17 @@ fn eventually<T>(mut work: impl FnMut() -> Result<T, GalleryError>) -> T {
             Err(error) if begun.elapsed() > PATIENCE => panic!("still failing: {error}"),
             Err(_) => thread::sleep(Duration::from_millis(20)),
         }
+    }
+}
+
+/// An alarm for somebody who looks like (9, 9).
+fn alarm(person: PersonId) -> NewAlarm<'static> {
+    NewAlarm {
+        time: 7,
+        person: Some(person),
+        similarity: Some(0.5),
+        vector: &[9.0, 9.0],
+        crop: Some(&[0xFF, 0xD8, 0xFF]),
     }
 }
 
@@ -116,7 +129,15 @@ fn what_one_adds_the_other_finds_at_once() {
     here.watch("Ada", true).unwrap();
     there.rename("Ada", "Ada Lovelace").unwrap();
     assert!(there.refresh().unwrap() && here.refresh().unwrap());
-    assert!(there.search(&[1.0, 0.0], 1).unwrap()[0].watched);
+    let ada = there.search(&[1.0, 0.0], 1).unwrap().remove(0);
+    assert!(ada.watched);
+    // What one rings the other lists, and answers.
+    let rang = here.record_alarm(&alarm(ada.person)).unwrap().unwrap();
+    assert!(there.refresh().unwrap());
+    assert_eq!(there.alarms(None, 9).unwrap()[0].person, Some((ada.person, "Ada Lovelace".into())));
+    there.answer_alarm(rang, Answer::Denied).unwrap();
+    assert_eq!(here.alarms(None, 9).unwrap()[0].answer, Answer::Denied);
+    assert_eq!(here.search(&[8.0, 8.0], 1).unwrap(), [], "nobody else is there");
     there.remove_person("Ada Lovelace").unwrap();
     assert_eq!(here.search(&[1.0, 0.0], 1).unwrap(), []);
 }
@@ -151,14 +172,15 @@ fn a_removed_person_leaves_no_rows() {
         let photos = [NewPhoto { thumbnail: Some(jpeg), ..photo(1.0, 0.0) }, photo(2.0, 0.0)];
         let person = gallery.add(name, &photos).unwrap().person;
         gallery.deny(person, &[5.0, 5.0]).unwrap();
+        gallery.record_alarm(&alarm(person)).unwrap();
     }
     let removed = gallery.remove_person("Ada").unwrap();
     // The server's log holds it for a while.
     assert_eq!((removed.photos, removed.erased), (2, false));
     let left = "SELECT (SELECT count(*) FROM visavis.person), (SELECT count(*) FROM visavis.photo),
-                       (SELECT count(*) FROM visavis.denial)";
-    let counts = |row: &tokio_postgres::Row| (row.get::<_, i64>(0), row.get::<_, i64>(1), row.get::<_, i64>(2));
-    assert_eq!(counts(&sql(&url, left)[0]), (1, 2, 1));
+                       (SELECT count(*) FROM visavis.denial), (SELECT count(*) FROM visavis.alarm)";
+    let counts = |row: &tokio_postgres::Row| [0, 1, 2, 3].map(|at| row.get::<_, i64>(at));
+    assert_eq!(counts(&sql(&url, left)[0]), [1, 2, 1, 1]);
     let source: String = sql(&url, "SELECT DISTINCT source FROM visavis.photo")[0].get(0);
     assert_eq!(source, "x.jpg", "where a photo was kept is nobody's business");
 }
@@ -242,6 +264,8 @@ fn another_network_looks_at_the_photos() {
         let ada = old.add("Ada", &[face(1), face(2)]).unwrap().person;
         old.watch("Ada", true).unwrap();
         old.deny(ada, &[9.0, 9.0]).unwrap();
+        let rang = old.record_alarm(&alarm(ada)).unwrap().unwrap();
+        let record = old.person_record(ada).unwrap().unwrap();
         let open = || PostgresGallery::open(&address, None).unwrap();
 
         let mut told = Vec::new();
@@ -263,6 +287,10 @@ fn another_network_looks_at_the_photos() {
         assert_eq!((&*found[0].name, found[0].distance), ("Grace", 0.0));
         let found = new.search(&seen(1), 2).unwrap();
         assert_eq!((&*found[0].name, found[0].watched, found[0].distance), ("Ada", true, 0.0));
+        // Who denies an alarm of the old network's denies nothing for the new one, whose vectors say other things.
+        assert!(new.answer_alarm(rang, Answer::Denied).unwrap());
+        assert_eq!(new.person_record(ada).unwrap().unwrap().denials, Vec::<Vec<f32>>::new());
+        assert!(matches!(new.restore(&record), Err(GalleryError::OtherNetwork { .. })));
         new.deny(ada, &seen(1)).unwrap();
         new.add("Eve", &[NewPhoto { vector: seen(8), ..face(8) }]).unwrap();
         assert_eq!(open().convert(&hawk, |_, _, _| Err(missing())).unwrap().photos, 0);
@@ -279,6 +307,31 @@ fn another_network_looks_at_the_photos() {
         }
         assert!(new.find_person("Mallory").is_err());
     }
+}
+
+#[test]
+fn an_older_gallery_is_brought_to_the_newest_format() {
+    let Some(server) = Server::shared() else { return };
+    let url = server.new_database();
+    let address = Address::parse(&url).unwrap();
+    let ada = PostgresGallery::create(&address, &network()).unwrap().add("Ada", &[photo(1.0, 0.0)]).unwrap().person;
+    sql(&url, "DROP TABLE visavis.alarm");
+    sql(&url, "UPDATE visavis.meta SET format = 1");
+    // Several at once, of which one is the first.
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                PostgresGallery::open(&address, Some(&network())).unwrap().record_alarm(&alarm(ada)).unwrap()
+            });
+        }
+    });
+    let gallery = PostgresGallery::open(&address, None).unwrap();
+    let rang: Vec<AlarmEntry> = gallery.alarms(None, 9).unwrap();
+    assert!(rang.len() == 4 && rang.iter().all(|alarm| alarm.person == Some((ada, "Ada".into()))), "{rang:?}");
+    assert_eq!(sql(&url, "SELECT format FROM visavis.meta")[0].get::<_, i32>(0), 2);
+    sql(&url, "UPDATE visavis.meta SET format = 3");
+    let error = PostgresGallery::open(&address, None).unwrap_err();
+    assert!(matches!(error, GalleryError::Newer { found: 3, known: 2, .. }), "{error:?}");
 }
 
 #[test]

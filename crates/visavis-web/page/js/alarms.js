@@ -58,7 +58,7 @@ export class Alarms {
   }
 
   status(status) {
-    const keeps = Boolean(status.gallery?.keeps_alarms);
+    const keeps = Boolean(status.gallery);
     if (keeps !== this.#keeps) {
       this.#keeps = keeps;
       this.changed();

@@ -186,8 +186,8 @@ export class Gallery {
     const [person, { people }] = await Promise.all([api.get(`people/${id}`).catch(() => null), api.get("people?limit=200")]);
     if (!this.#root || this.#person !== id) return;
     if (!person) return this.#back();
-    const [photos, alike] = this.#gallery.keeps_alarms
-      ? await Promise.all([api.get(`people/${id}/photos`).catch(() => []), api.get(`people/${id}/alike`).catch(() => [])]) : [[], []];
+    const [photos, alike] = await Promise.all(
+      [api.get(`people/${id}/photos`).catch(() => []), api.get(`people/${id}/alike`).catch(() => [])]);
     if (!this.#root || this.#person !== id) return;
     const watch = h("input", { type: "checkbox", checked: person.watched });
     watch.addEventListener("change", () => attempt(() => api.patch(`people/${id}`, { watched: watch.checked })));

@@ -80,7 +80,7 @@ pub(crate) async fn list(
     Query(query): Query<AlarmsQuery>,
 ) -> Answer<Json<Vec<AlarmView>>> {
     desk.apart(move |desk| {
-        let alarms = desk.gallery_file()?.alarms(query.before.map(AlarmId), query.limit.min(200))?;
+        let alarms = desk.gallery()?.alarms(query.before.map(AlarmId), query.limit.min(200))?;
         Ok(Json(alarms.into_iter().map(AlarmView::from).collect()))
     })
     .await
@@ -109,7 +109,7 @@ pub(crate) async fn answer(
         AlarmAnswer::Denied => gallery::Answer::Denied,
     };
     desk.apart(move |desk| {
-        if !desk.gallery_file()?.answer_alarm(AlarmId(id), answer)? {
+        if !desk.gallery()?.answer_alarm(AlarmId(id), answer)? {
             return Err(Problem::not_found("there is no such alarm"));
         }
         desk.say(&News::GalleryChanged);
@@ -123,6 +123,6 @@ pub(crate) async fn answer(
     responses((status = 200, content_type = "image/jpeg", body = Vec<u8>), (status = 404, body = Problem),
         (status = 409, body = Problem)))]
 pub(crate) async fn crop(State(desk): State<Arc<Desk>>, Path(id): Path<i64>) -> Answer<Response> {
-    let found = desk.apart(move |desk| Ok(desk.gallery_file()?.alarm_crop(AlarmId(id))?)).await?;
+    let found = desk.apart(move |desk| Ok(desk.gallery()?.alarm_crop(AlarmId(id))?)).await?;
     found.map(|bytes| jpeg(bytes, true)).ok_or_else(|| Problem::not_found("that alarm has no picture"))
 }

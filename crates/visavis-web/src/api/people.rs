@@ -206,11 +206,7 @@ pub(crate) async fn merge(
         let gallery = desk.gallery()?;
         let gallery = gallery.as_ref();
         let (from, into) = (person(gallery, id)?.id, person(gallery, wanted.into)?.id);
-        let joint = match desk.gallery_file() {
-            Ok(file) => file.join(from, into)?,
-            Err(_) => gallery.merge(from, into).map(|()| None)?,
-        };
-        let undo = joint.map(|joint| desk.undo.keep(Deed::Joined(joint)));
+        let undo = gallery.join(from, into)?.map(|joint| desk.undo.keep(Deed::Joined(joint)));
         desk.say(&News::GalleryChanged);
         Ok(Json(Merged { person: person(gallery, into.0)?.into(), undo, undo_seconds: KEPT.as_secs() }))
     })
@@ -240,7 +236,7 @@ pub(crate) async fn remove(State(desk): State<Arc<Desk>>, Path(id): Path<i64>) -
         let gallery = desk.gallery()?;
         let gallery = gallery.as_ref();
         let person = person(gallery, id)?;
-        let record = desk.gallery_file().ok().map(|file| file.person_record(person.id)).transpose()?.flatten();
+        let record = gallery.person_record(person.id)?;
         let removed = gallery.remove_person(&person.name)?;
         let undo = record.map(|record| desk.undo.keep(Deed::Removed(record)));
         desk.say(&News::GalleryChanged);
@@ -267,12 +263,12 @@ pub(crate) struct UndoRequest {
         (status = 422, body = Problem)))]
 pub(crate) async fn undo(State(desk): State<Arc<Desk>>, Json(wanted): Json<UndoRequest>) -> Answer<Json<PersonView>> {
     desk.apart(move |desk| {
-        let file = desk.gallery_file()?;
+        let gallery = desk.gallery()?;
         let deed = desk.undo.take(wanted.undo).ok_or_else(|| Problem::not_found("that is too long ago"))?;
         let gone = || Problem::not_found("who that was about is not there any more");
-        let back = deed.undo(&file)?.ok_or_else(gone)?;
+        let back = deed.undo(gallery.as_ref())?.ok_or_else(gone)?;
         desk.say(&News::GalleryChanged);
-        Ok(Json(person(file.as_ref(), back.0)?.into()))
+        Ok(Json(person(gallery.as_ref(), back.0)?.into()))
     })
     .await
 }
@@ -285,13 +281,13 @@ const ALIKE: usize = 5;
     responses((status = 200, body = Vec<ResemblanceView>), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub(crate) async fn alike(State(desk): State<Arc<Desk>>, Path(id): Path<i64>) -> Answer<Json<Vec<ResemblanceView>>> {
     desk.apart(move |desk| {
-        let file = desk.gallery_file()?;
-        let person = person(file.as_ref(), id)?.id;
-        let record = file.person_record(person)?;
+        let gallery = desk.gallery()?;
+        let person = person(gallery.as_ref(), id)?.id;
+        let record = gallery.person_record(person)?;
         let mut nearest: Vec<Match> = Vec::new();
         for photo in record.iter().flat_map(|record| &record.photos) {
             // One more, since the nearest is the person.
-            for found in file.search(&photo.vector, ALIKE + 1)?.into_iter().filter(|found| found.person != person) {
+            for found in gallery.search(&photo.vector, ALIKE + 1)?.into_iter().filter(|found| found.person != person) {
                 match nearest.iter_mut().find(|known| known.person == found.person) {
                     Some(known) if known.distance <= found.distance => {}
                     Some(known) => *known = found,
@@ -319,7 +315,7 @@ pub(crate) async fn portrait(State(desk): State<Arc<Desk>>, Path(id): Path<i64>)
 #[utoipa::path(get, path = "/api/v1/people/{id}/photos", tag = "gallery", params(("id" = i64, Path)),
     responses((status = 200, body = Vec<i64>), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub(crate) async fn photo_ids(State(desk): State<Arc<Desk>>, Path(id): Path<i64>) -> Answer<Json<Vec<i64>>> {
-    let photos = desk.apart(move |desk| Ok(desk.gallery_file()?.photos(PersonId(id))?)).await?;
+    let photos = desk.apart(move |desk| Ok(desk.gallery()?.photos(PersonId(id))?)).await?;
     if photos.is_empty() {
         return Err(Problem::not_found("there is no photo of that person"));
     }
@@ -331,7 +327,7 @@ pub(crate) async fn photo_ids(State(desk): State<Arc<Desk>>, Path(id): Path<i64>
     responses((status = 200, content_type = "image/jpeg", body = Vec<u8>), (status = 404, body = Problem),
         (status = 409, body = Problem)))]
 pub(crate) async fn photo(State(desk): State<Arc<Desk>>, Path(id): Path<i64>) -> Answer<Response> {
-    let found = desk.apart(move |desk| Ok(desk.gallery_file()?.thumbnail(PhotoId(id))?)).await?;
+    let found = desk.apart(move |desk| Ok(desk.gallery()?.thumbnail(PhotoId(id))?)).await?;
     found.map(|bytes| jpeg(bytes, true)).ok_or_else(|| Problem::not_found("there is no such photo"))
 }
 
@@ -340,7 +336,7 @@ pub(crate) async fn photo(State(desk): State<Arc<Desk>>, Path(id): Path<i64>) ->
     responses((status = 200, body = Removal), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub(crate) async fn remove_photo(State(desk): State<Arc<Desk>>, Path(id): Path<i64>) -> Answer<Json<Removal>> {
     desk.apart(move |desk| {
-        let removed = desk.gallery_file()?.remove_photo(PhotoId(id))?;
+        let removed = desk.gallery()?.remove_photo(PhotoId(id))?;
         let removed = removed.ok_or_else(|| Problem::not_found("there is no such photo"))?;
         let erased = removed.erased;
         let undo = Some(desk.undo.keep(Deed::PhotoRemoved(removed)));

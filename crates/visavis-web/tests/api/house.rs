@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tempfile::TempDir;
-use visavis_face::gallery::{FileGallery, Gallery, GalleryFile, NewPhoto};
+use visavis_face::gallery::{Gallery, GalleryFile, NewPhoto};
 use visavis_infer::{Registry, Runtime, Task};
 use visavis_live::{AlarmParams, Choice, Delivery, Loader, Pipeline, PipelineParams, Prepared, RegistryLoader};
 use visavis_video::{OpenOptions, standby, switched};
@@ -65,10 +65,6 @@ impl House {
         // What came until now; nobody tells more in these tests.
         events.try_iter().for_each(|event| server.tell(&event));
         Self { server: Some(server), pipeline: Some(pipeline), address, link, gallery, folder }
-    }
-
-    pub(crate) fn file(&self) -> Arc<FileGallery> {
-        Arc::clone(&self.gallery).into_file().unwrap()
     }
 
     pub(crate) fn server(&self) -> &Server {

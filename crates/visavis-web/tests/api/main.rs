@@ -271,7 +271,7 @@ fn an_alarm_is_told_kept_and_answered() {
     let mut query = vec![0.01; house.gallery.embedding().length];
     query[0] = 0.9;
     assert!(house.gallery.search(&query, 9).unwrap().iter().all(|found| found.person != PersonId(1)));
-    assert_eq!(house.file().alarms(None, 9).unwrap().len(), 2);
+    assert_eq!(house.gallery.alarms(None, 9).unwrap().len(), 2);
 }
 
 #[test]

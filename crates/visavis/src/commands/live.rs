@@ -218,16 +218,20 @@ fn watch(session: Session, source: Option<Box<dyn Source>>, args: &Args) -> Resu
 /// Says what happens; `lost`: whether the gallery is.
 fn tell(events: &Receiver<Event>, ringing: &mut AlarmOutputs, lost: &AtomicBool, page: Option<&Server>) {
     for event in events {
-        if let Some(page) = page {
-            page.tell(&event);
-        }
         match &event {
             Event::Alarm(alarm) => ringing.ring(alarm),
             Event::GalleryFailed { .. } => lost.store(true, Ordering::Relaxed),
             Event::GalleryBack => lost.store(false, Ordering::Relaxed),
             _ => {}
         }
-        complain(&event.to_string());
+        // What others do is theirs to say; only who shows the gallery wants to know.
+        if !matches!(event, Event::GalleryChanged) {
+            complain(&event.to_string());
+        }
+        // Last, since it may wait for the gallery.
+        if let Some(page) = page {
+            page.tell(&event);
+        }
     }
 }
 

@@ -4,7 +4,6 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 use visavis_infer::manifest::Metric;
 
-use super::super::{AlarmId, Answer, NewAlarm};
 use super::*;
 
 fn network() -> EmbeddingId {
@@ -166,107 +165,37 @@ proptest! {
     }
 }
 
-#[test]
-fn who_was_removed_can_be_put_back_with_everything() {
-    let (_folder, _, gallery) = opened();
-    let ada = gallery.watch("Ada", true).unwrap();
-    gallery.deny(ada, &[9.0, 9.0]).unwrap();
-    let record = gallery.person_record(ada).unwrap().unwrap();
-    gallery.remove_person("Ada").unwrap();
-    assert_eq!(names(&gallery, 0.0, 0.0), ["Grace"]);
-    assert_eq!(gallery.person_record(ada).unwrap(), None);
-    let back = gallery.restore(&record).unwrap();
-    assert_ne!(back, ada, "a number is never given again");
-    assert_eq!(names(&gallery, 0.0, 0.0), ["Ada", "Grace"]);
-    assert_eq!(gallery.person_record(back).unwrap().unwrap(), record);
-    assert!(gallery.people().unwrap()[0].watched);
-    assert!(matches!(gallery.restore(&record), Err(GalleryError::NameTaken { .. })));
-    assert_eq!(gallery.photos(back).unwrap().len(), 2);
+/// What a search finds in a gallery that was opened before its file changed, and in one opened after.
+fn finds_what_is_in_the_file(gallery: &FileGallery, path: &Path) {
+    let fresh = FileGallery::open(path, &network()).unwrap();
+    assert_eq!(gallery.search(&[0.0, 0.0], 9).unwrap(), fresh.search(&[0.0, 0.0], 9).unwrap());
 }
 
 #[test]
-fn who_was_joined_can_be_taken_apart() {
+fn what_is_taken_back_is_in_the_file_and_found() {
     let (_folder, path, gallery) = opened();
-    let twin = NewPhoto { sha256: Some([7; 32]), ..photo(0.5, 0.5) };
-    gallery.add("Ada", std::slice::from_ref(&twin)).unwrap();
-    gallery.add("Grace", std::slice::from_ref(&twin)).unwrap();
-    let id = |name: &str| gallery.find_person(name).unwrap().id;
-    let (ada, grace) = (gallery.watch("Ada", true).unwrap(), id("Grace"));
-    gallery.deny(ada, &[9.0, 9.0]).unwrap();
-    gallery.seen(ada, 50, true).unwrap();
-    gallery.seen(grace, 40, true).unwrap();
-    let vector = [0.4, 0.0];
-    let alarm = NewAlarm { time: 7, person: Some(ada), similarity: None, vector: &vector, crop: None };
-    gallery.record_alarm(&alarm).unwrap();
-    let before = [ada, grace].map(|person| gallery.person_record(person).unwrap().unwrap());
+    let [ada, grace] = ["Ada", "Grace"].map(|name| gallery.find_person(name).unwrap().id);
+    let removed = gallery.remove_photo(gallery.photos(ada).unwrap()[0]).unwrap().unwrap();
+    assert!(removed.erased);
+    finds_what_is_in_the_file(&gallery, &path);
+    gallery.restore_photo(&removed).unwrap();
+    finds_what_is_in_the_file(&gallery, &path);
     let joint = gallery.join(ada, grace).unwrap().unwrap();
-    let joined = gallery.person(grace).unwrap().unwrap();
-    assert_eq!((joined.seen, joined.last_seen, joined.watched), (2, Some(50), true));
-    // What comes in between belongs to who stayed.
-    gallery.add("Grace", &[photo(5.0, 5.0)]).unwrap();
-    let back = gallery.part(&joint).unwrap().unwrap();
-    let [mut adas, graces] = [back, grace].map(|person| gallery.person_record(person).unwrap().unwrap());
-    adas.photos.sort_by_key(|photo| before[0].photos.iter().position(|known| known == photo));
-    let [adas_before, mut graces_before] = before;
-    assert_eq!(adas, adas_before);
-    graces_before.photos.push(photo(5.0, 5.0));
-    assert_eq!(graces, graces_before);
-    assert_eq!(gallery.alarms(None, 9).unwrap()[0].person, Some((back, "Ada".into())));
-    let fresh = FileGallery::open(&path, &network()).unwrap();
-    assert_eq!(gallery.search(&[0.0, 0.0], 9).unwrap(), fresh.search(&[0.0, 0.0], 9).unwrap());
-    assert!(matches!(gallery.part(&joint), Err(GalleryError::NameTaken { .. })));
-    assert_eq!(gallery.join(back, back).unwrap(), None);
-    assert_eq!(gallery.join(back, PersonId(99)).unwrap(), None);
-    gallery.remove_person("Ada").unwrap();
-    gallery.remove_person("Grace").unwrap();
-    assert_eq!(gallery.part(&joint).unwrap(), None, "nobody is there to take apart");
+    finds_what_is_in_the_file(&gallery, &path);
+    gallery.part(&joint).unwrap();
+    finds_what_is_in_the_file(&gallery, &path);
 }
 
 #[test]
-fn single_photos_go_but_for_the_last() {
-    let (_folder, path, gallery) = opened();
-    let ada = gallery.find_person("Ada").unwrap().id;
-    let photos = gallery.photos(ada).unwrap();
-    let record = gallery.person_record(ada).unwrap().unwrap();
-    let removed = gallery.remove_photo(photos[0]).unwrap().unwrap();
-    assert_eq!((removed.person, removed.erased), (ada, true));
-    assert_eq!(gallery.photos(ada).unwrap(), photos[1..]);
-    let fresh = FileGallery::open(&path, &network()).unwrap();
-    assert_eq!(gallery.search(&[0.0, 0.0], 9).unwrap(), fresh.search(&[0.0, 0.0], 9).unwrap());
-    assert!(matches!(gallery.remove_photo(photos[1]), Err(GalleryError::OnlyPhoto { name, .. }) if name == "Ada"));
-    assert_eq!(gallery.remove_photo(photos[0]).unwrap(), None);
-    assert!(gallery.restore_photo(&removed).unwrap());
-    let restored = gallery.person_record(ada).unwrap().unwrap().photos;
-    assert!(restored.len() == 2 && record.photos.iter().all(|photo| restored.contains(photo)));
-}
-
-#[test]
-fn alarms_are_kept_answered_and_gone_with_the_person() {
+fn alarms_outlast_a_restart() {
     let (_folder, path, gallery) = opened();
     let ada = gallery.people().unwrap()[0].id;
     let vector = [0.4, 0.0];
-    let alarm = NewAlarm { time: 7, person: Some(ada), similarity: Some(0.75), vector: &vector, crop: Some(b"x") };
-    let first = gallery.record_alarm(&alarm).unwrap().unwrap();
-    let unknown =
-        gallery.record_alarm(&NewAlarm { person: None, similarity: None, crop: None, ..alarm }).unwrap().unwrap();
-    assert_eq!(gallery.record_alarm(&NewAlarm { person: Some(PersonId(99)), ..alarm }).unwrap(), None);
-    let list = gallery.alarms(None, 9).unwrap();
-    assert_eq!(list.iter().map(|alarm| alarm.id).collect::<Vec<_>>(), [unknown, first]);
-    assert_eq!((list[1].person.clone(), list[1].similarity), (Some((ada, "Ada".into())), Some(0.75)));
-    assert_eq!((list[1].answer, list[1].has_crop, list[0].person.is_none()), (Answer::Open, true, true));
-    assert_eq!(gallery.alarms(Some(unknown), 9).unwrap().len(), 1);
-    assert_eq!(gallery.alarm_crop(first).unwrap().as_deref(), Some(&b"x"[..]));
-    assert!(gallery.answer_alarm(unknown, Answer::Acknowledged).unwrap());
-    assert!(!gallery.answer_alarm(AlarmId(99), Answer::Acknowledged).unwrap());
-    // It was somebody else: that face is not taken for Ada again, here and after a restart.
-    assert_eq!(names(&gallery, 0.45, 0.0)[0], "Ada");
-    assert!(gallery.answer_alarm(first, Answer::Denied).unwrap());
-    assert_eq!(names(&gallery, 0.45, 0.0), ["Grace"]);
+    let alarm = NewAlarm { time: 7, person: Some(ada), similarity: Some(0.75), vector: &vector, crop: None };
+    let kept = gallery.record_alarm(&alarm).unwrap().unwrap();
+    assert!(gallery.answer_alarm(kept, Answer::Denied).unwrap());
     drop(gallery);
     let gallery = FileGallery::open(&path, &network()).unwrap();
-    let answers: Vec<Answer> = gallery.alarms(None, 9).unwrap().iter().map(|alarm| alarm.answer).collect();
-    assert_eq!(answers, [Answer::Acknowledged, Answer::Denied]);
+    assert_eq!(gallery.alarms(None, 9).unwrap()[0].answer, Answer::Denied);
     assert_eq!(names(&gallery, 0.45, 0.0), ["Grace"]);
-    gallery.remove_person("Ada").unwrap();
-    assert_eq!(gallery.alarms(None, 9).unwrap().len(), 1);
 }
