@@ -80,9 +80,50 @@ impl Enroller {
 /// The face `rect` with a little around it, as a square JPEG for a gallery; none where it cannot be made.
 #[must_use]
 pub fn thumbnail(picture: &Picture, rect: &Rect) -> Option<Vec<u8>> {
-    let square = rect.expanded(THUMBNAIL_EXPANSION).square();
+    let square = around(rect, picture);
     let mut out = Picture::new(THUMBNAIL, THUMBNAIL);
     let scale = square.width / THUMBNAIL as f32;
     warp_into(picture, &Similarity::scale_then_shift(scale, square.x, square.y), &mut out);
     codec::encode_jpeg(&out, THUMBNAIL_QUALITY).ok()
+}
+
+/// The square around a face; at an edge of the picture it lies farther inside, so that there is no black in it.
+fn around(rect: &Rect, picture: &Picture) -> Rect {
+    // The outermost half pixel fades to black.
+    const EDGE: f32 = 0.5;
+    let wanted = rect.expanded(THUMBNAIL_EXPANSION).square();
+    let (width, height) = (picture.width() as f32, picture.height() as f32);
+    let side = wanted.width.min(width - 2.0 * EDGE).min(height - 2.0 * EDGE).max(1.0);
+    let place = |from: f32, room: f32| (from + (wanted.width - side) / 2.0).min(room - side - EDGE).max(EDGE);
+    Rect::new(place(wanted.x, width), place(wanted.y, height), side, side)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thumbnail_shows_the_face_in_the_middle_or_lies_within_the_picture() {
+        let picture = Picture::new(200, 100);
+        for (face, shown) in [
+            (Rect::new(80.0, 30.0, 40.0, 40.0), Rect::new(70.0, 20.0, 60.0, 60.0)),
+            (Rect::new(0.0, 0.0, 40.0, 40.0), Rect::new(0.5, 0.5, 60.0, 60.0)),
+            (Rect::new(165.0, 65.0, 40.0, 40.0), Rect::new(139.5, 39.5, 60.0, 60.0)),
+            // Higher than the picture.
+            (Rect::new(100.0, 5.0, 90.0, 90.0), Rect::new(95.5, 0.5, 99.0, 99.0)),
+        ] {
+            assert_eq!(around(&face, &picture), shown, "{face:?}");
+        }
+    }
+
+    #[test]
+    fn a_thumbnail_at_an_edge_has_no_black() {
+        let mut picture = Picture::new(120, 90);
+        picture.pixels_mut().fill(255);
+        for (x, y) in [(0.0, 0.0), (85.0, 60.0), (-10.0, 40.0)] {
+            let jpeg = thumbnail(&picture, &Rect::new(x, y, 40.0, 40.0)).unwrap();
+            let seen = codec::decode(&jpeg, codec::MAX_PIXELS).unwrap();
+            assert!(seen.pixels().iter().all(|&value| value > 250), "{x}, {y}");
+        }
+    }
 }
