@@ -3,16 +3,24 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use tokio_postgres::config::{Host, SslMode};
-use tokio_postgres::{Config, Error};
+use tokio_postgres::config::Host;
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{Client, Config, Connection, Error, Socket};
+use tokio_postgres_rustls::MakeRustlsConnect;
 use visavis_face::gallery::GalleryError;
+
+use crate::tls::Wish;
 
 /// The address of a database, `postgres://USER:PASSWORD@HOST:PORT/DATABASE`. Shown without its password.
 #[derive(Clone)]
 pub struct Address {
     config: Config,
+    tls: MakeRustlsConnect,
     shown: String,
 }
+
+/// The encrypted way to a server.
+type Stream = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
 
 impl Address {
     /// Whether `text` is meant as the address of a database.
@@ -21,19 +29,22 @@ impl Address {
         text.starts_with("postgres://") || text.starts_with("postgresql://")
     }
 
-    /// Reads an address. Where it has no password, that of the environment variable `PGPASSWORD` is taken.
+    /// Reads an address. Where it has no password, that of the environment variable `PGPASSWORD` is taken. `sslmode` and
+    /// `sslrootcert` say how the way to the server is encrypted, as in PostgreSQL's own programs; `verify-full` without
+    /// `sslrootcert` trusts the authorities that web browsers trust.
     ///
     /// # Errors
-    /// [`GalleryError::Address`] where it cannot be understood, names no host, or asks for TLS.
+    /// [`GalleryError::Address`] where it cannot be understood, names no host, or wants TLS of a kind that cannot be had.
     pub fn parse(url: &str) -> Result<Self, GalleryError> {
         let refuse = |reason: &str| GalleryError::Address { reason: reason.to_owned() };
         if !Self::is_meant(url) {
             return Err(refuse("it does not begin with postgres://"));
         }
-        let mut config: Config = url.parse().map_err(|error| refuse(&without_tls(&error)))?;
-        if config.get_ssl_mode() == SslMode::Require {
-            return Err(refuse(NO_TLS));
-        }
+        let (url, wish) = Wish::taken_from(url).map_err(|reason| refuse(&reason))?;
+        // None of the words are from the address's values.
+        let mut config: Config = url.parse().map_err(|error| refuse(&crate::failure::words(&error)))?;
+        let (mode, tls) = wish.granted().map_err(|reason| refuse(&reason))?;
+        config.ssl_mode(mode);
         if config.get_hosts().is_empty() {
             return Err(refuse("it names no host: postgres://USER@HOST/DATABASE"));
         }
@@ -48,26 +59,18 @@ impl Address {
         }
         config.application_name("visavis");
         let shown = shown(&config);
-        Ok(Self { config, shown })
+        Ok(Self { config, tls, shown })
     }
 
-    pub(crate) fn config(&self) -> &Config {
-        &self.config
+    /// A connection, and what moves its bytes.
+    pub(crate) async fn connect(&self) -> Result<(Client, Connection<Socket, Stream>), Error> {
+        self.config.connect(self.tls.clone()).await
     }
 
     /// As the path of a gallery in errors.
     pub(crate) fn path(&self) -> PathBuf {
         PathBuf::from(&self.shown)
     }
-}
-
-const NO_TLS: &str = "it asks for TLS, which this program does not speak to databases yet: use a trusted network, \
-                      or a tunnel (ssh -L) to the server";
-
-/// What is wrong with an address. None of the words are from its values.
-fn without_tls(error: &Error) -> String {
-    let said = crate::failure::words(error);
-    if said.contains("sslmode") { NO_TLS.to_owned() } else { said }
 }
 
 fn shown(config: &Config) -> String {
@@ -126,7 +129,7 @@ mod tests {
             let address = Address::parse(url).unwrap();
             assert_eq!(address.to_string(), shown);
             assert!(!format!("{address:?}").contains("cret"));
-            assert!(address.config().get_password().is_some_and(|password| password.starts_with(b"se")));
+            assert!(address.config.get_password().is_some_and(|password| password.starts_with(b"se")));
         }
     }
 
@@ -135,8 +138,8 @@ mod tests {
         for (url, said) in [
             ("people.gallery", "begin with postgres://"),
             ("postgres://ada:sec@ret@db/faces", "%40"),
-            ("postgres://ada:secret@db/faces?sslmode=require", "TLS"),
-            ("postgres://ada:secret@db/faces?sslmode=verify-full", "TLS"),
+            ("postgres://ada:secret@db/faces?sslmode=verify-ca", "verify-full"),
+            ("postgres://ada:secret@db/faces?sslmode=verify-full&sslrootcert=nowhere.pem", "nowhere.pem"),
             ("postgres://ada:secret@db:port/faces", "port"),
             ("postgres://ada:secret@db/faces?secrets=1", "option"),
             ("postgres:///faces?user=ada", "host"),

@@ -61,8 +61,12 @@ pub(crate) fn words(error: &Error) -> String {
         return said.message().to_owned();
     }
     let text = error.to_string();
-    match error.source().map(ToString::to_string) {
+    let mut said = match error.source().map(ToString::to_string) {
         Some(cause) if !text.contains(&cause) => format!("{text}: {cause}"),
         _ => text,
+    };
+    if said.contains("invalid peer certificate") {
+        said.push_str(" (sslrootcert=FILE names whose signature is trusted)");
     }
+    said
 }

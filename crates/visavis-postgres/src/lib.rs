@@ -20,6 +20,7 @@ mod failure;
 mod gallery;
 mod link;
 mod schema;
+mod tls;
 mod undo;
 
 pub use address::Address;

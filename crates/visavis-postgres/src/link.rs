@@ -8,7 +8,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
-use tokio_postgres::{Client, Error, NoTls, Row, Statement};
+use tokio_postgres::{Client, Error, Row, Statement};
 use visavis_face::gallery::{EmbeddingId, GalleryError};
 use visavis_infer::manifest::Metric;
 
@@ -95,7 +95,7 @@ impl Link {
         let runtime = runtime(address)?;
         let done = runtime.block_on(async {
             let connect = async {
-                let (client, connection) = address.config().connect(NoTls).await?;
+                let (client, connection) = address.connect().await?;
                 tokio::spawn(connection);
                 schema::prepare_session(&client, STATEMENT).await?;
                 Ok(client)
@@ -267,8 +267,7 @@ impl Inner {
 
     /// A connection of a set. When one ends, all do.
     async fn open(inner: &Arc<Self>, generation: u64, limit: Duration, all: &mut Drivers) -> Result<Client, String> {
-        let (client, connection) =
-            inner.address.config().connect(NoTls).await.map_err(|error| failure::words(&error))?;
+        let (client, connection) = inner.address.connect().await.map_err(|error| failure::words(&error))?;
         let inner = Arc::clone(inner);
         let driver = tokio::spawn(async move {
             let why = match connection.await {

@@ -6,6 +6,7 @@
 #[path = "../../../visavis-face/tests/conformance/checks.rs"]
 mod checks;
 mod server;
+mod tls;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
