@@ -134,7 +134,7 @@ fn what_another_program_changes_is_told_and_found() {
     let (mut pipeline, scenes, trigger) = watching(&gallery, Some(alarm()), None);
     let events = pipeline.events().unwrap();
     watch_until(&trigger, &scenes, |scene| scene.faces.iter().any(|face| face.resembles.is_some()));
-    let mut other = GalleryFile::open(&folder.path().join("people.gallery"), Some(&network())).unwrap();
+    let mut other = GalleryFile::open(folder.path().join("people.gallery"), Some(&network())).unwrap();
     other.add("Eve", &[photo([30.0, 5.0])]).unwrap();
     play_until(&events, &trigger, &scenes, |event| *event == Event::GalleryChanged);
     assert_eq!(&*gallery.search(&[30.0, 5.0], 1).unwrap()[0].name, "Eve");
