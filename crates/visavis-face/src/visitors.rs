@@ -288,6 +288,11 @@ impl Visitors {
         self.apart.insert(pair(a, b));
     }
 
+    /// Another network makes the vectors from now on: those of the old one do not go into a mean with its.
+    pub fn change_network(&mut self) {
+        self.tracks.values_mut().for_each(|track| track.good.clear());
+    }
+
     /// Forgets people who are gone from the gallery.
     pub fn forget(&mut self, person: PersonId) {
         self.tracks.values_mut().filter(|track| track.person == Some(person)).for_each(|track| {

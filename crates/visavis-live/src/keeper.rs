@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use serde::Serialize;
-use visavis_face::gallery::{Gallery, GalleryError, Match, NewPhoto, PersonId};
+use visavis_face::gallery::{EmbeddingId, Gallery, GalleryError, Match, NewPhoto, PersonId};
 use visavis_face::visitors::{Deed, Quality, Scale, VisitorLook, VisitorParams, Visitors};
 use visavis_face::{FaceView, TrackId, thumbnail};
 use visavis_image::{Frame, Rect};
@@ -88,6 +88,8 @@ pub(crate) struct Look {
     pub(crate) frame: Frame,
     pub(crate) view: FaceView,
     pub(crate) vector: Vec<f32>,
+    /// What it was compared with, and whom that has nearest.
+    pub(crate) gallery: Arc<dyn Gallery>,
     pub(crate) nearest: Vec<Match>,
 }
 
@@ -139,6 +141,8 @@ struct Keeper {
     within: Option<f32>,
     last_alarm: Option<(TrackId, PersonId, Vec<f32>)>,
     alarms: u64,
+    /// Whose vectors all of this is about.
+    network: Option<EmbeddingId>,
     refreshed: Option<Duration>,
     tidied: Option<Duration>,
     /// The gallery refuses changes.
@@ -155,6 +159,7 @@ impl Keeper {
             within: None,
             last_alarm: None,
             alarms: 0,
+            network: None,
             refreshed: None,
             tidied: None,
             refusing: false,
@@ -197,8 +202,14 @@ impl Keeper {
     }
 
     fn take(&mut self, shared: &Shared, gallery: &dyn Gallery, note: Option<Note>) -> Result<(), GalleryError> {
+        let network = gallery.embedding();
+        if self.network.as_ref().is_none_or(|known| !known.compares_with(network)) {
+            self.change_network(network);
+        }
         self.look_after(shared, gallery)?;
         match note {
+            // Compared with another gallery, its vector says nothing here.
+            Some(Note::Look(look)) if !look.gallery.embedding().compares_with(network) => Ok(()),
             Some(Note::Look(look)) => {
                 self.watch(shared, gallery, &look)?;
                 self.visitors(shared, gallery, look)
@@ -206,6 +217,13 @@ impl Keeper {
             Some(Note::NotThisPerson) => self.not_this_person(shared, gallery),
             Some(Note::Change(_) | Note::Stop) | None => Ok(()),
         }
+    }
+
+    /// Vectors and distances of the network before are of no use any more.
+    fn change_network(&mut self, network: &EmbeddingId) {
+        (self.within, self.last_alarm) = (None, None);
+        self.visitors.iter_mut().for_each(Visitors::change_network);
+        self.network = Some(network.clone());
     }
 
     /// What others changed, and who is long gone.

@@ -108,7 +108,7 @@ impl Bench {
             }
         };
         let findings = recogniser.recognise(&job.work.frame.picture, &views).map_err(|error| error.to_string())?;
-        let gallery = self.lineup.gallery.as_deref();
+        let gallery = self.lineup.gallery.as_ref();
         findings
             .into_iter()
             .zip(job.tracks())
@@ -130,11 +130,11 @@ impl Bench {
                     _ => Vec::new(),
                 };
                 if job.lane.tasks.contains(&Task::Similarity)
-                    && let Some(vector) = &findings.embedding
+                    && let (Some(gallery), Some(vector)) = (gallery, &findings.embedding)
                 {
                     shared.note(|| {
                         let (frame, vector, nearest) = (job.work.frame.clone(), vector.clone(), nearest.clone());
-                        Note::Look(Box::new(Look { track, frame, view, vector, nearest }))
+                        Note::Look(Box::new(Look { track, frame, view, vector, gallery: Arc::clone(gallery), nearest }))
                     });
                 }
                 Ok((findings, nearest))

@@ -158,6 +158,8 @@ pub(crate) struct Shelf {
     networks: Mutex<HashMap<String, Network>>,
     faces: Mutex<HashMap<String, Vec<Rect>>>,
     gallery: Option<Arc<dyn Gallery>>,
+    /// Those of some networks, in place of that one.
+    galleries: HashMap<String, Arc<dyn Gallery>>,
     /// The network that made the gallery, where another one is to take it over.
     made_by: Mutex<Option<String>>,
     /// Whether giving it to another goes on.
@@ -181,6 +183,11 @@ impl Shelf {
 
     pub(crate) fn with_gallery(self, gallery: Arc<dyn Gallery>) -> Self {
         Self { gallery: Some(gallery), ..self }
+    }
+
+    pub(crate) fn with_gallery_of(mut self, network: &str, gallery: Arc<dyn Gallery>) -> Self {
+        self.galleries.insert(network.to_owned(), gallery);
+        self
     }
 
     /// With a gallery that is refused to every other network than `network` until it is given to that, which
@@ -234,7 +241,7 @@ impl Loader for Shelf {
             let (path, wanted, network) = ("fake.gallery".into(), model.to_owned(), model.to_owned());
             return Err(GalleryError::OtherNetwork { path, made_with, wanted, network }.into());
         }
-        Ok(self.gallery.clone())
+        Ok(self.galleries.get(model).or(self.gallery.as_ref()).cloned())
     }
 
     fn convert_gallery(

@@ -16,7 +16,7 @@ use visavis_live::{
 
 use crate::fakes::{Shelf, camera, says};
 use crate::flaky::Flaky;
-use crate::watch_until;
+use crate::{wait_for, watch_until};
 
 /// The embeddings of the fakes: what the network says, and where the face is.
 fn network() -> EmbeddingId {
@@ -35,10 +35,14 @@ fn photo(vector: [f32; 2]) -> NewPhoto {
 }
 
 fn gallery(people: &[(&str, [f32; 2])]) -> (TempDir, Arc<FileGallery>) {
+    gallery_of(&network(), people)
+}
+
+fn gallery_of(network: &EmbeddingId, people: &[(&str, [f32; 2])]) -> (TempDir, Arc<FileGallery>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("people.gallery");
-    drop(GalleryFile::create(&path, &network()).unwrap());
-    let gallery = FileGallery::open(&path, &network()).unwrap();
+    drop(GalleryFile::create(&path, network).unwrap());
+    let gallery = FileGallery::open(&path, network).unwrap();
     for (name, vector) in people {
         gallery.add(name, &[photo(*vector)]).unwrap();
     }
@@ -217,6 +221,34 @@ fn a_gallery_of_another_network_is_taken_over_while_the_old_one_answers() {
     let seen = play_until(&events, &trigger, &scenes, |event| matches!(event, Event::Switched { .. }));
     let converted = |event: &Event| matches!(event, Event::Converted { model, .. } if model == "hawk");
     assert!(seen.iter().any(converted), "{seen:?}");
+}
+
+#[test]
+fn after_a_switch_nothing_of_the_old_network_is_kept() {
+    let hawk = EmbeddingId { name: "hawk".into(), fingerprint: "99".into(), ..network() };
+    let ((_old, of_owl), (_new, of_hawk)) = (gallery(&[]), gallery_of(&hawk, &[]));
+    let shelf = Shelf::new()
+        .with("owl", &[Task::Similarity], says(30.0))
+        .with("hawk", &[Task::Similarity], says(70.0))
+        .with_gallery(of_owl as _)
+        .with_gallery_of("hawk", Arc::clone(&of_hawk) as _);
+    let choice = Choice { detector: "two".into(), similarity: Some("owl".into()), ..Choice::default() };
+    // Too few looks of the first to add anybody, and enough to be part of a mean.
+    let mut growth = growth();
+    growth.visitors.looks = 40;
+    let shelf = Arc::new(shelf);
+    let (mut pipeline, scenes, trigger) = started(Arc::clone(&shelf), choice, None, Some(growth));
+    let events = pipeline.events().unwrap();
+    watch_until(&trigger, &scenes, |_| shelf.calls("owl") >= 10);
+    pipeline.switch(Task::Similarity, Some("hawk".into()));
+    wait_for(&events, |event| matches!(event, Event::Switched { .. }));
+    play_until(&events, &trigger, &scenes, |event| matches!(event, Event::Met { .. }));
+    let people = of_hawk.people().unwrap();
+    assert!(!people.is_empty());
+    for person in people {
+        let photos = of_hawk.person_record(person.id).unwrap().unwrap().photos;
+        assert!(photos.iter().all(|photo| photo.vector[0] == 70.0), "{photos:?}");
+    }
 }
 
 #[test]
