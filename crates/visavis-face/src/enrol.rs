@@ -9,6 +9,9 @@ const THUMBNAIL: u32 = 192;
 /// The thumbnail shows this much more than the detector's box: hair and chin.
 const THUMBNAIL_EXPANSION: f32 = 1.5;
 const THUMBNAIL_QUALITY: u8 = 88;
+/// How much a face found in a thumbnail overlaps, at least, with where it would be in the middle: little where it was at the
+/// picture's edge. Of whoever stood beside it less is on the thumbnail.
+const LEAST_OVERLAP: f32 = 0.15;
 
 /// Looks at photos for a gallery, or for a search in one.
 pub struct Enroller {
@@ -54,11 +57,11 @@ impl Enroller {
     /// [`FaceError`] if a network fails or makes no embedding.
     pub fn embed_thumbnail(&mut self, picture: &Picture) -> Result<Vec<f32>, FaceError> {
         let (width, height) = (picture.width() as f32, picture.height() as f32);
-        // The thumbnail was cut around it, so this is where it is, whatever this detector finds beside it.
+        // The thumbnail was cut around it, so this is about where it is, whatever this detector finds beside it.
         let rect = Rect::new(0.0, 0.0, width, height).expanded(1.0 / THUMBNAIL_EXPANSION);
         let faces = self.detector.detect(picture)?;
         let found = faces.iter().max_by(|a, b| a.rect.iou(&rect).total_cmp(&b.rect.iou(&rect)));
-        match found.filter(|face| face.rect.iou(&rect) > 0.3) {
+        match found.filter(|face| face.rect.iou(&rect) > LEAST_OVERLAP) {
             Some(face) => self.embed(picture, face.rect, face.landmarks),
             None => self.embed(picture, rect, None),
         }

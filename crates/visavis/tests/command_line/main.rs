@@ -333,7 +333,8 @@ fn a_database_that_is_not_there_is_said_so_without_its_password() {
         (comparing(&["analyze", "a.png", "--gallery", place]), "is not reached"),
         (comparing(&["live", "a.png", "--gallery", place, "--grow"]), "is not reached"),
         (vec!["gallery", "index", place], "for galleries in files"),
-        (vec!["gallery", "list", "postgres://ada:open-sesame@127.0.0.1:1/faces?sslmode=require"], "TLS"),
+        (vec!["gallery", "list", "postgres://ada:open-sesame@127.0.0.1:1/faces?sslmode=require"], "is not reached"),
+        (vec!["gallery", "list", "postgres://ada:open-sesame@127.0.0.1:1/faces?sslmode=on"], "verify-full"),
         (vec!["gallery", "list", "postgres://ada:open-sesame@127.0.0.1:x/faces"], "port"),
     ] {
         let said = stage.fails(&words);
