@@ -16,12 +16,12 @@ impl PostgresGallery {
     pub(crate) fn keep_alarm(&self, alarm: &NewAlarm<'_>) -> Result<Option<AlarmId>, GalleryError> {
         rules::query(alarm.vector, &self.embedding)?;
         self.change_within("keeping an alarm", KEEPING, async |change| {
-            let sql = "INSERT INTO visavis.alarm (time, person, similarity, vector, crop)
-                       SELECT $1, $2, $3, $4, $5
+            let sql = "INSERT INTO visavis.alarm (time, person, similarity, vector, crop, source)
+                       SELECT $1, $2, $3, $4, $5, $6
                        WHERE $2::bigint IS NULL OR EXISTS (SELECT FROM visavis.person WHERE id = $2) RETURNING id";
             let person = alarm.person.map(|person| person.0);
-            let kept =
-                change.query_opt(sql, &[&alarm.time, &person, &alarm.similarity, &alarm.vector, &alarm.crop]).await?;
+            let NewAlarm { time, similarity, vector, crop, source, .. } = alarm;
+            let kept = change.query_opt(sql, &[time, &person, similarity, vector, crop, source]).await?;
             let Some(row) = kept else { return Ok(None) };
             let number: i64 = row.try_get(0)?;
             change.execute("DELETE FROM visavis.alarm WHERE id <= $1", &[&(number - MOST_ALARMS)]).await?;
@@ -31,7 +31,8 @@ impl PostgresGallery {
 
     pub(crate) fn list_alarms(&self, before: Option<AlarmId>, most: usize) -> Result<Vec<AlarmEntry>, GalleryError> {
         let sql =
-            "SELECT alarm.id, alarm.time, person.id, person.name, alarm.similarity, alarm.crop IS NOT NULL, alarm.answer
+            "SELECT alarm.id, alarm.time, person.id, person.name, alarm.similarity, alarm.crop IS NOT NULL, alarm.answer,
+                    alarm.source
              FROM visavis.alarm LEFT JOIN visavis.person ON alarm.person = person.id
              WHERE alarm.id < $1 ORDER BY alarm.id DESC LIMIT $2";
         let before = before.map_or(i64::MAX, |before| before.0);
@@ -65,5 +66,6 @@ fn entry(row: &Row) -> Result<AlarmEntry, tokio_postgres::Error> {
         similarity: row.try_get(4)?,
         has_crop: row.try_get(5)?,
         answer: Answer::of(row.try_get(6)?),
+        source: row.try_get(7)?,
     })
 }

@@ -161,7 +161,8 @@ impl Desk {
         };
         let kept = self.gallery().ok().map(|gallery| {
             let (vector, crop) = (&*alarm.vector, alarm.crop.as_deref());
-            gallery.record_alarm(&NewAlarm { time: alarm.time, person, similarity, vector, crop })
+            let source = &self.status.borrow().source.name.clone();
+            gallery.record_alarm(&NewAlarm { time: alarm.time, source, person, similarity, vector, crop })
         });
         let id = kept.and_then(|kept| {
             kept.unwrap_or_else(|error| {

@@ -16,6 +16,8 @@ pub struct AlarmId(pub i64);
 pub struct NewAlarm<'a> {
     /// Seconds since 1970.
     pub time: i64,
+    /// Where the face was seen: the name of the camera or the film.
+    pub source: &'a str,
     /// Whom the face was taken for; `None`: nobody in the gallery.
     pub person: Option<PersonId>,
     /// How much it resembled them, 0 to 1.
@@ -66,6 +68,8 @@ pub struct AlarmEntry {
     pub id: AlarmId,
     /// Seconds since 1970.
     pub time: i64,
+    /// Where the face was seen; `None`: an older version rang.
+    pub source: Option<String>,
     /// Whom the face was taken for, with the name of now; `None`: nobody in the gallery.
     pub person: Option<(PersonId, String)>,
     /// How much it resembled them, 0 to 1.
@@ -91,8 +95,8 @@ impl GalleryFile {
                 return Ok(0);
             }
             change.execute(
-                "INSERT INTO alarm (time, person, similarity, vector, crop) VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![alarm.time, person, alarm.similarity, bytes_of(alarm.vector), alarm.crop],
+                "INSERT INTO alarm (time, source, person, similarity, vector, crop) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                params![alarm.time, alarm.source, person, alarm.similarity, bytes_of(alarm.vector), alarm.crop],
             )?;
             let number = change.last_insert_rowid();
             id = Some(AlarmId(number));
@@ -108,7 +112,8 @@ impl GalleryFile {
     pub fn alarms(&self, before: Option<AlarmId>, most: usize) -> Result<Vec<AlarmEntry>, GalleryError> {
         let read = || {
             let mut statement = self.connection.prepare_cached(
-                "SELECT alarm.id, alarm.time, person.id, person.name, alarm.similarity, alarm.crop IS NOT NULL, alarm.answer
+                "SELECT alarm.id, alarm.time, person.id, person.name, alarm.similarity, alarm.crop IS NOT NULL, alarm.answer,
+                        alarm.source
                  FROM alarm LEFT JOIN person ON alarm.person = person.id WHERE alarm.id < ?1 ORDER BY alarm.id DESC LIMIT ?2",
             )?;
             let before = before.map_or(i64::MAX, |before| before.0);
@@ -121,6 +126,7 @@ impl GalleryFile {
                     similarity: row.get(4)?,
                     has_crop: row.get(5)?,
                     answer: Answer::of(row.get_ref(6)?.as_str()?),
+                    source: row.get(7)?,
                 })
             })?;
             rows.collect::<rusqlite::Result<Vec<_>>>()

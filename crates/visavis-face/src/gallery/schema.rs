@@ -88,6 +88,9 @@ const STEPS: &[&str] = &["
         answer     TEXT    NOT NULL DEFAULT 'open' CHECK (answer IN ('open', 'acknowledged', 'denied'))
     ) STRICT;
     CREATE INDEX alarm_person ON alarm (person);
+", "
+    -- The name of the camera or the film.
+    ALTER TABLE alarm ADD COLUMN source TEXT;
 "];
 
 /// The format that this program writes.

@@ -371,6 +371,27 @@ fn other_files_are_refused_by_name() {
 }
 
 #[test]
+fn an_older_format_is_brought_to_the_newest() {
+    let (_folder, path) = folder();
+    drop(two_people(&path));
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch(
+        "ALTER TABLE alarm DROP COLUMN source; INSERT INTO alarm (time) VALUES (5); PRAGMA user_version = 3",
+    )
+    .unwrap();
+    drop(old);
+    for _ in 0..2 {
+        let mut file = GalleryFile::open(&path, None).unwrap();
+        let vector = vec![0.5; file.embedding().length];
+        let alarm = NewAlarm { time: 7, source: "door", person: None, similarity: None, vector: &vector, crop: None };
+        file.record_alarm(&alarm).unwrap();
+    }
+    let alarms = GalleryFile::open(&path, None).unwrap().alarms(None, 9).unwrap();
+    let told: Vec<_> = alarms.iter().map(|alarm| (alarm.time, alarm.source.as_deref())).collect();
+    assert_eq!(told, [(7, Some("door")), (7, Some("door")), (5, None)]);
+}
+
+#[test]
 fn a_newer_format_is_refused() {
     let (_folder, path) = folder();
     drop(two_people(&path));

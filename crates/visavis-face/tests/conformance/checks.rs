@@ -386,7 +386,7 @@ fn parted(make: Make<'_>) {
     gallery.seen(ada, 50, true).unwrap();
     gallery.seen(grace, 40, true).unwrap();
     let vector = [0.4, 0.0];
-    let alarm = NewAlarm { time: 7, person: Some(ada), similarity: None, vector: &vector, crop: None };
+    let alarm = NewAlarm { time: 7, source: "door", person: Some(ada), similarity: None, vector: &vector, crop: None };
     gallery.record_alarm(&alarm).unwrap();
     let before = [ada, grace].map(|person| gallery.person_record(person).unwrap().unwrap());
     let joint = gallery.join(ada, grace).unwrap().unwrap();
@@ -440,7 +440,14 @@ fn alarms(make: Make<'_>) {
     let gallery = two(make);
     let ada = gallery.find_person("Ada").unwrap().id;
     let vector = [0.4, 0.0];
-    let alarm = NewAlarm { time: 7, person: Some(ada), similarity: Some(0.75), vector: &vector, crop: Some(b"x") };
+    let alarm = NewAlarm {
+        time: 7,
+        source: "door",
+        person: Some(ada),
+        similarity: Some(0.75),
+        vector: &vector,
+        crop: Some(b"x"),
+    };
     let first = gallery.record_alarm(&alarm).unwrap().unwrap();
     let unknown =
         gallery.record_alarm(&NewAlarm { person: None, similarity: None, crop: None, ..alarm }).unwrap().unwrap();
@@ -449,7 +456,8 @@ fn alarms(make: Make<'_>) {
     assert!(matches!(unusable, Err(GalleryError::Query { .. })));
     let list = gallery.alarms(None, 9).unwrap();
     assert_eq!(list.iter().map(|alarm| alarm.id).collect::<Vec<_>>(), [unknown, first]);
-    assert_eq!((list[1].time, list[1].person.clone(), list[1].similarity), (7, Some((ada, "Ada".into())), Some(0.75)));
+    assert_eq!((list[1].time, list[1].source.as_deref()), (7, Some("door")));
+    assert_eq!((list[1].person.clone(), list[1].similarity), (Some((ada, "Ada".into())), Some(0.75)));
     assert_eq!((list[1].answer, list[1].has_crop, list[0].person.is_none()), (Answer::Open, true, true));
     assert_eq!((gallery.alarms(Some(unknown), 9).unwrap().len(), gallery.alarms(None, 1).unwrap().len()), (1, 1));
     assert_eq!(gallery.alarm_crop(first).unwrap().as_deref(), Some(&b"x"[..]));

@@ -39,6 +39,7 @@ fn eventually<T>(mut work: impl FnMut() -> Result<T, GalleryError>) -> T {
 fn alarm(person: PersonId) -> NewAlarm<'static> {
     NewAlarm {
         time: 7,
+        source: "door",
         person: Some(person),
         similarity: Some(0.5),
         vector: &[9.0, 9.0],
@@ -135,7 +136,8 @@ fn what_one_adds_the_other_finds_at_once() {
     // What one rings the other lists, and answers.
     let rang = here.record_alarm(&alarm(ada.person)).unwrap().unwrap();
     assert!(there.refresh().unwrap());
-    assert_eq!(there.alarms(None, 9).unwrap()[0].person, Some((ada.person, "Ada Lovelace".into())));
+    let listed = there.alarms(None, 9).unwrap().remove(0);
+    assert_eq!((listed.person, listed.source), (Some((ada.person, "Ada Lovelace".into())), Some("door".into())));
     there.answer_alarm(rang, Answer::Denied).unwrap();
     assert_eq!(here.alarms(None, 9).unwrap()[0].answer, Answer::Denied);
     assert_eq!(here.search(&[8.0, 8.0], 1).unwrap(), [], "nobody else is there");

@@ -128,7 +128,7 @@ export class Alarms {
     const like = alarm.similarity === null ? "" : ` · ${percent(alarm.similarity)}`;
     const picture = alarm.has_crop ? h("img", { src: alarmCrop(alarm.id), alt: "" }) : alarm.person !== null ? face(alarm.person, alarm.name) : h("span", { class: "blank" });
     return h("li", { class: open ? "card open" : "card" }, picture,
-      h("div", { class: "what" }, h("b", {}, alarm.name ?? "Somebody unknown"), h("small", { title: new Date(alarm.time * 1000).toLocaleString() }, `${ago(alarm.time)}${like}${said}`)),
+      h("div", { class: "what" }, h("b", {}, alarm.name ?? "Somebody unknown"), h("small", { title: new Date(alarm.time * 1000).toLocaleString() }, `${ago(alarm.time)}${alarm.source === null ? "" : ` · ${alarm.source}`}${like}${said}`)),
       open && h("div", { class: "buttons" },
         h("button", { class: "main", onclick: () => this.#answer(alarm.id, "acknowledged") }, "Acknowledge"),
         alarm.person !== null && h("button", { onclick: () => this.#answer(alarm.id, "denied") }, "Not them")));

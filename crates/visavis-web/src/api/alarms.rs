@@ -32,6 +32,8 @@ pub(crate) struct AlarmView {
     id: i64,
     /// Seconds since 1970.
     time: i64,
+    /// Where the face was seen: the name of the camera or the film; null: an older version rang.
+    source: Option<String>,
     /// Whom the face was taken for; null: nobody in the gallery.
     person: Option<i64>,
     /// The name.
@@ -52,8 +54,8 @@ impl From<AlarmEntry> for AlarmView {
             gallery::Answer::Acknowledged => AlarmAnswer::Acknowledged,
             gallery::Answer::Denied => AlarmAnswer::Denied,
         };
-        let AlarmEntry { id, time, similarity, has_crop, .. } = alarm;
-        Self { id: id.0, time, person, name, similarity, has_crop, answer }
+        let AlarmEntry { id, time, source, similarity, has_crop, .. } = alarm;
+        Self { id: id.0, time, source, person, name, similarity, has_crop, answer }
     }
 }
 

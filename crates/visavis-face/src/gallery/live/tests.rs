@@ -191,7 +191,8 @@ fn alarms_outlast_a_restart() {
     let (_folder, path, gallery) = opened();
     let ada = gallery.people().unwrap()[0].id;
     let vector = [0.4, 0.0];
-    let alarm = NewAlarm { time: 7, person: Some(ada), similarity: Some(0.75), vector: &vector, crop: None };
+    let alarm =
+        NewAlarm { time: 7, source: "door", person: Some(ada), similarity: Some(0.75), vector: &vector, crop: None };
     let kept = gallery.record_alarm(&alarm).unwrap().unwrap();
     assert!(gallery.answer_alarm(kept, Answer::Denied).unwrap());
     drop(gallery);
