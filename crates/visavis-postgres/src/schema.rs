@@ -64,8 +64,9 @@ const STEPS: &[&str] = &["
     );
     CREATE INDEX denial_person ON visavis.denial (person);
 ", "
-    -- Alarms that rang, whichever program rang them. time: seconds since 1970. source: the camera or the film. person: whom the face was taken for; none for
-    -- somebody unknown. vector: of the look that rang, until somebody answered. crop: the face as JPEG, where alarms carry it.
+    -- Alarms that rang, whichever program rang them. time: seconds since 1970. source: the camera or the film. person: whom the
+    -- face was taken for; none for somebody unknown. vector: of the look that rang, until somebody answered. crop: the face as
+    -- JPEG, where alarms carry it.
     CREATE TABLE visavis.alarm (
         id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
         time       bigint NOT NULL,

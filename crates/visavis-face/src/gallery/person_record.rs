@@ -67,7 +67,7 @@ impl GalleryFile {
             record.photos = photos.filter_map(Result::transpose).collect::<rusqlite::Result<Vec<_>>>()?;
             let mut statement =
                 self.connection.prepare_cached("SELECT vector FROM denial WHERE person = ?1 ORDER BY id")?;
-            let denials = statement.query_map([person.0], |row| usable(row.get_ref(0)?.as_blob()?))?;
+            let denials = statement.query_map([person.0], |row| Ok(usable(row.get_ref(0)?.as_blob()?)))?;
             record.denials = denials.filter_map(Result::transpose).collect::<rusqlite::Result<Vec<_>>>()?;
             Ok(Some(record))
         };
@@ -156,14 +156,14 @@ impl GalleryFile {
 /// A row of `source, sha256, vector, thumbnail, score`; a photo with a vector that makes no sense is not carried over.
 fn photo(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<NewPhoto>> {
     let (source, sha256, thumbnail, score) = (row.get(0)?, row.get(1)?, row.get(3)?, row.get(4)?);
-    let vector = usable(row.get_ref(2)?.as_blob()?)?;
+    let vector = usable(row.get_ref(2)?.as_blob()?);
     Ok(vector.map(|vector| NewPhoto { source, sha256, vector, thumbnail, score }))
 }
 
 /// The vector, where it makes sense.
-fn usable(bytes: &[u8]) -> rusqlite::Result<Option<Vec<f32>>> {
+fn usable(bytes: &[u8]) -> Option<Vec<f32>> {
     let mut vector = Vec::new();
-    Ok(floats(bytes, &mut vector).is_ok().then_some(vector))
+    floats(bytes, &mut vector).is_ok().then_some(vector)
 }
 
 /// Puts a person with everything of theirs in, under a new number.
