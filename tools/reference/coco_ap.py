@@ -1,16 +1,16 @@
 """Average precision and recall of a face detector through pycocotools.
 
-Checks the project's own evaluation: reads a COCO box file and a detection file
+Checks the project's evaluation: reads a COCO box file and a detection file
 ([{"image_id", "category_id": 1, "bbox": [x, y, w, h], "score"}]) and prints, as JSON, the figures that
 `visavis_eval::detection` reports, computed by pycocotools. With --against FILE it also compares every figure with a
-report that the project printed for the same two files, and exits with 1 where one differs by more than --tolerance:
+report that the project printed for the same two files, and exits with 1 if one differs by more than --tolerance:
 
     cargo run -p visavis-eval --example detection_ap -- boxes.json found.json > ours.json
     python coco_ap.py boxes.json found.json --against ours.json
 
-pycocotools is used as it is but for what a face set needs: a box marked `ignore` is ignored at plain IoU and matched
-once (pycocotools overwrites that flag by `iscrowd`), sizes are the shorter side of a box instead of its area, and box
-ids are renumbered from 1 (pycocotools takes a match with id 0 for no match).
+pycocotools is used with three changes for face sets: a box marked `ignore` is ignored at plain IoU and matched once
+(pycocotools overwrites that flag by `iscrowd`), the size is the shorter side of a box instead of its area, and box ids
+are renumbered from 1 (pycocotools treats a match with id 0 as no match).
 """
 
 import argparse
@@ -28,7 +28,7 @@ WIDER_SUBSETS = ["easy", "medium", "hard"]
 
 
 class FaceEval(COCOeval):
-    """COCOeval which keeps the `ignore` flag."""
+    """COCOeval that keeps the `ignore` flag."""
 
     def _prepare(self):
         super()._prepare()
@@ -79,7 +79,7 @@ def load(boxes, detections, subset):
 
 
 def recall_at(images, allowed, faces):
-    """Largest recall at the first IoU threshold over the score thresholds with at most `allowed` false alarms."""
+    """Largest recall at the first IoU threshold over the score thresholds with at most `allowed` false positives per image."""
     scores = np.concatenate([np.asarray(image["dtScores"]) for image in images])
     matched = np.concatenate([image["dtMatches"][0] > 0 for image in images])
     ignored = np.concatenate([image["dtIgnore"][0].astype(bool) for image in images])
@@ -97,7 +97,7 @@ def evaluate(boxes, detections, args, subset=None, band=(0, None)):
     with contextlib.redirect_stdout(io.StringIO()):
         truth, found = load(boxes, detections, subset)
         evaluation = FaceEval(truth, found, "bbox")
-        # The upper end is exclusive here and inclusive there.
+        # The upper end is exclusive in visavis and inclusive in pycocotools.
         upper = np.inf if band[1] is None else np.nextafter(band[1], -np.inf)
         evaluation.params.areaRng = [[band[0], upper]]
         evaluation.params.areaRngLbl = ["band"]
@@ -133,7 +133,7 @@ def evaluate_all(boxes, detections, args):
 
 
 def differences(ours, theirs, place=""):
-    """Yields (place, difference) for every number in `theirs`; infinite where only one side has a figure."""
+    """Yields (place, difference) for every number in `theirs`; infinite if only one side has a figure."""
     if isinstance(theirs, dict):
         for key, value in theirs.items():
             yield from differences(ours.get(key) if isinstance(ours, dict) else None, value, f"{place}.{key}".lstrip("."))

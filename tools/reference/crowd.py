@@ -1,15 +1,15 @@
-"""A crowd whose members are known, before a gallery that grows: who was found, twice, or taken for somebody else.
+"""Tests a growing gallery with a simulated crowd of known people: who was found, added twice, or mistaken for another person.
 
-Composes a film of a hall from single portraits: three people at a time, each for a few seconds, people of whom there are
-several photos coming again with another one; now and then a group photo fills the picture. The film goes as JPEGs into
-`visavis live - --grow`, as from any other camera; afterwards the gallery's visitors are compared with who was there.
+Composes a film from single portraits: three people at a time, each for a few seconds. People with several photos appear
+again with another photo; from time to time a group photo fills the picture. The film is sent as JPEGs to
+`visavis live - --grow`; afterwards the gallery's visitors are compared with the people in the film.
 
     python crowd.py --visavis target/release/visavis --minutes 30 --portraits DIR/people.csv --celebrities DIR/labels.csv \
         --groups DIR --out out/crowd
 
 Prints JSON: people who came (a face large enough was in view for three seconds and more) and how many of them are in the
-gallery, visitors who are somebody that another visitor is already (duplicates), visitors with photos of two people (false
-merges), what became of the faces of group photos, and the resident memory of the program every minute.
+gallery, visitors who are the same person as an earlier visitor (duplicates), visitors with photos of two people (false
+merges), the results for faces of group photos, and the resident memory of the program every minute.
 """
 
 import argparse
@@ -32,14 +32,14 @@ GROUP_SECONDS = 6
 
 
 def portraits(table):
-    """Name and picture file of every row."""
+    """The name and the picture file of every row."""
     folder = pathlib.Path(table).parent
     with open(table, newline="", encoding="utf-8") as rows:
         return [(row["name"], folder / row["file"]) for row in csv.DictReader(rows)]
 
 
 class Visit:
-    """Somebody who stands at a place for a while."""
+    """A person who is at a place for a while."""
 
     def __init__(self, name, file, place, begin, end, phase):
         self.name, self.file, self.place, self.begin, self.end, self.phase = name, file, place, begin, end, phase
@@ -62,7 +62,7 @@ def script(args, rng):
     rng.shuffle(people)
     celebrities = portraits(args.celebrities)
     rng.shuffle(celebrities)
-    # Every third is somebody who may have been here before.
+    # Every third visit is of a person who may have been here before.
     queue = []
     while people or celebrities:
         source = celebrities if celebrities and (not people or rng.random() < 1 / 3) else people
@@ -83,7 +83,7 @@ def script(args, rng):
         if begin + stay > seconds:
             break
         name, file = queue.pop(0)
-        # Nobody is in two places at once.
+        # A person is never in two places at once.
         if any(v.name == name and v.end > begin - 1 for v in visits[-4:]):
             queue.append((name, file))
             continue
@@ -93,7 +93,7 @@ def script(args, rng):
 
 
 def film(visits, groups, number, rate, cache):
-    """The frame of this number."""
+    """The frame with this number."""
     at = number / rate
     for file, begin, end in groups:
         if begin <= at < end:
@@ -117,7 +117,7 @@ def film(visits, groups, number, rate, cache):
 
 
 def who(visits, groups, number, rate, box):
-    """The person whose picture is behind a box of this frame: a name, or a group photo with a rough place in it."""
+    """The person whose picture is at a box of this frame: a name, or a group photo with an approximate place in it."""
     at = number / rate
     x, y = box[0] + box[2] / 2, box[1] + box[3] / 2
     for file, begin, end in groups:
@@ -171,7 +171,7 @@ def main():
     live.stdin.close()
     code = live.wait()
 
-    # Which face of which frame a photo of the gallery shows.
+    # The frame and face of each photo in the gallery.
     boxes, tracked = collections.defaultdict(dict), collections.Counter()
     with open(lines, encoding="utf-8") as scenes:
         for line in scenes:
@@ -188,7 +188,7 @@ def main():
     unplaced = 0
     for person, source in rows:
         frame, track = (int(word.strip("#,")) for word in source.split()[1:4:2])
-        # Not every frame that was looked at was shown too: the nearest one of this face.
+        # Not every frame that was analysed was also shown: use the nearest one with this face.
         near = min(boxes[track], key=lambda shown: abs(shown - frame), default=None)
         name = near is not None and who(visits, groups, frame, args.rate, boxes[track][near])
         if name:

@@ -1,11 +1,11 @@
-"""FAISS over the vectors that `visavis bench gallery --write FOLDER` left: what the gallery's search is measured against.
+"""Searches the vectors of `visavis-lab bench gallery --write FOLDER` with FAISS, to compare with the gallery's search.
 
-    visavis bench gallery --people 100000 --approximate --write out/bench --json > ours.json
+    visavis-lab bench gallery --people 100000 --approximate --write out/bench --json > ours.json
     python faiss_gallery.py out/bench --length 128
 
-Inner product over unit vectors, so the order is that of the cosine. One query at a time, by one thread; graphs are built by
---threads. Prints JSON: milliseconds a query of the flat index and of HNSW at each --ef, recall@1 against the flat one, seconds
-and bytes of the graph.
+Uses the inner product of unit vectors, which orders like the cosine. One query at a time, on one thread; graphs are built with
+--threads. Prints JSON: milliseconds per query of the flat index and of HNSW at each --ef, recall@1 against the flat index, and
+build time and size of the graph.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import numpy as np
 
 
 def timed(index, queries):
-    """Milliseconds a query, and whom each names first; everything was asked once before."""
+    """Milliseconds per query, and the first result of each; every query runs once before."""
     for query in queries:
         index.search(query[None], 1)
     times, named = [], []

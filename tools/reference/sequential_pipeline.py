@@ -1,13 +1,13 @@
-"""The plain sequential program that the live system is measured against: one loop, every task on every face.
+"""A plain sequential program to compare the live system with: one loop, every task on every face.
 
 For each frame of a video: decode (OpenCV), detect (YuNet on the frame shrunk into --size and padded), then for the faces
 of the frame: five keypoints (O-Net or the detector's own), 112-pixel crops for age and gender and for expression, the
-150-pixel aligned chip for the embedding, and the nearest of a small gallery. The faces of a frame go through each
+150-pixel aligned crop for the embedding, and the nearest entry of a small gallery. The faces of a frame go through each
 network as one batch. Nothing is shown or written. onnxruntime runs with --threads threads and OpenCV with as many.
 
-Prints one JSON line: frames, seconds, frames_per_second, processor seconds of all threads together (which other
-programs on the machine disturb less than the clock), faces, and the milliseconds per frame of each stage. The first
---skip-warmup frames run but are not counted.
+Prints one JSON line: frames, seconds, frames_per_second, the CPU time of all threads (which depends less on other programs
+than the elapsed time), faces, and the milliseconds per frame of each stage. The first --skip-warmup frames run but are not
+counted.
 
     python sequential_pipeline.py --models DIR --video meeting.mp4 --threads 2 --size 320x192 --keypoints onet
 """
@@ -36,7 +36,7 @@ CHIP_POINTS = np.array([
 ])
 CHIP_TEMPLATE = (CHIP_PADDING + CHIP_POINTS) / (2 * CHIP_PADDING + 1) * CHIP
 
-# The base of the nose lies this far of the way from the tip to the middle of the mouth.
+# Position of the base of the nose on the line from its tip (0) to the middle of the mouth (1).
 NOSE_BASE = 0.30
 
 
@@ -69,7 +69,7 @@ class Network:
 
 
 def square_crop(picture, box, size):
-    """The square around the box in `size` x `size` pixels, zero beyond the picture; and its left, top and side."""
+    """The square around the box in `size` x `size` pixels, zero outside the picture; and its left, top and side."""
     left, top, right, bottom = box
     side = max(round(max(right - left, bottom - top)), 1)
     left, top = round((left + right - side) / 2), round((top + bottom - side) / 2)
@@ -107,7 +107,7 @@ def chip(picture, points):
     """dlib's aligned face; `points` [5, 2]: eyes, nose, mouth corners, left to right as seen."""
     mouth = (points[3] + points[4]) / 2
     nose_base = points[2] + NOSE_BASE * (mouth - points[2])
-    # Pixel centres lie at +0.5 in the points and at 0 in warpAffine.
+    # Pixel centres are at +0.5 in the points and at 0 in warpAffine.
     matrix = similarity(np.stack([points[0], points[1], nose_base]) - 0.5, CHIP_TEMPLATE - 0.5)
     return cv2.warpAffine(picture, matrix, (CHIP, CHIP), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
 
@@ -122,7 +122,7 @@ class Pipeline:
         self.age_gender = Network(models / "faceapi_age_gender.onnx", ["age", "gender"], threads)
         self.expression = Network(models / "faceapi_expression.onnx", ["expression"], threads)
         self.embedding = Network(models / "dlib_face_recognition.onnx", ["embedding"], threads)
-        # What the entries are makes no difference to the time of the search.
+        # The contents of the entries do not affect the search time.
         self.gallery = np.random.default_rng(1).normal(size=(gallery, 128)).astype(np.float32)
 
     def detect(self, frame):
@@ -196,7 +196,7 @@ def main():
     parser.add_argument("--frames", type=int, help="stop after this many counted frames (default: the whole video)")
     parser.add_argument("--skip-warmup", type=int, default=10, metavar="N",
                         help="frames to run before counting (default %(default)s)")
-    parser.add_argument("--faces-out", help="write what was found in each counted frame here, one JSON line a frame")
+    parser.add_argument("--faces-out", help="output file for the faces of each counted frame, one JSON line per frame")
     args = parser.parse_args()
 
     cv2.setNumThreads(args.threads)

@@ -1,9 +1,9 @@
 """Random face boxes and detections for checking an average-precision routine.
 
 Writes boxes.json and detections.json (COCO formats) into a folder: several sizes of face, boxes marked `ignore`, crowds,
-the WIDER FACE flags, pictures without faces, doubled and false detections, and tied scores. The numbers come from a
+the WIDER FACE flags, pictures without faces, duplicate and false detections, and equal scores. The numbers come from a
 linear congruential generator and are exact in single precision, so that the test `tests/pycocotools.rs` of
-`visavis-eval` makes the very same boxes; its golden figures are those of
+`visavis-eval` makes exactly the same boxes; its golden figures are those of
 
     python synthetic_boxes.py --seed 7 --images 40 OUT
     python coco_ap.py OUT/boxes.json OUT/detections.json
@@ -21,7 +21,7 @@ class Generator:
         self.state = seed
 
     def below(self, limit):
-        """A whole number from 0 to limit - 1."""
+        """An integer from 0 to limit - 1."""
         self.state = (self.state * 6364136223846793005 + 1442695040888963407) % 2**64
         return (self.state >> 33) % limit
 
@@ -71,7 +71,7 @@ def make(seed, count):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=pathlib.Path, help="where the two files go")
+    parser.add_argument("folder", type=pathlib.Path, help="output folder")
     parser.add_argument("--seed", type=int, default=7, help="(default %(default)s)")
     parser.add_argument("--images", type=int, default=40, help="(default %(default)s)")
     args = parser.parse_args()

@@ -1,7 +1,7 @@
 """Runs the YuNet detector over a COCO box file's pictures and writes a COCO detection file.
 
-Checks the project's own YuNet decoding: written from the network's published output layout alone, in numpy, on
-onnxruntime. Each picture goes in at its stored size, padded right and bottom with 0 to a multiple of 32, as BGR 0-255.
+Checks the project's YuNet decoding: an independent implementation of the network's published output layout, with numpy and
+onnxruntime. The input is each picture at its stored size, padded right and bottom with 0 to a multiple of 32, as BGR 0-255.
 For each stride 8, 16, 32 and cell (c, r), row-major:
 
     score  = sqrt(cls * obj)

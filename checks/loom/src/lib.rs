@@ -1,14 +1,14 @@
-//! The frame buffer of `visavis-live`, compiled against loom's locks: its tests try every interleaving of the threads.
+//! Tests the frame buffer of `visavis-live` with loom's locks: the tests try every interleaving of the threads.
 //!
-//! A package of its own, so that the check builds in seconds: the buffer knows nothing of networks or pictures.
+//! It is a separate package that builds in seconds, because the buffer does not depend on networks or pictures.
 
-/// loom's locks in place of the standard library's.
+/// loom's locks instead of the standard library's.
 #[cfg(test)]
 mod sync {
     pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
 }
 
-// Its own unit tests run where it lives; here only the tests below do.
+// Its unit tests run in its own crate; only the tests below run here.
 #[cfg(test)]
 #[allow(unreachable_pub, dead_code, reason = "the file is part of another crate, which exports and uses all of it")]
 #[path = "../../../crates/visavis-live/src/buffer.rs"]
@@ -21,8 +21,7 @@ mod tests {
 
     use crate::buffer::{FrameBuffer, Pacing};
 
-    /// Live: whatever the order, a push never waits, the detector sees rising numbers, and once the last frame is in it
-    /// is not lost: it is taken, or was taken.
+    /// Live: in any order, a push never waits, the detector gets rising numbers, and the last frame is never lost.
     #[test]
     fn live_newest_wins() {
         loom::model(|| {
@@ -45,11 +44,11 @@ mod tests {
             let seen = taker.join().unwrap();
             assert!(seen.windows(2).all(|pair| pair[0] < pair[1]), "{seen:?}");
             assert_eq!(seen.last(), Some(&2), "the newest frame is never skipped");
-            assert_eq!(seen.len() as u64 + buffer.skipped(), 3, "every frame is looked at or counted");
+            assert_eq!(seen.len() as u64 + buffer.skipped(), 3, "every frame is detected or counted as skipped");
         });
     }
 
-    /// Every frame: nothing is lost or doubled, the order is kept, nobody waits for ever.
+    /// Every frame: no frame is lost or duplicated, the order is kept, no thread waits for ever.
     #[test]
     fn every_frame_in_order() {
         loom::model(|| {
@@ -74,7 +73,7 @@ mod tests {
         });
     }
 
-    /// A stop in the middle frees the one that pushes and the one that takes.
+    /// A stop in the middle releases both threads, the one that pushes and the one that takes.
     #[test]
     fn abort_frees_both_sides() {
         loom::model(|| {

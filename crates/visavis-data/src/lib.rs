@@ -1,9 +1,8 @@
-//! Labelled faces: readers for the layouts that data sets come in, splits, and packed crops.
+//! Labelled faces: readers for the layouts of data sets, splits, and packed crops.
 //!
-//! A [`DataSet`] is a list of [`Sample`]s, pictures on disk with what is known of the face in each. A [`pack::Pack`] is
-//! what training and evaluation read: every face cut out with much around it, its box and keypoints in the crop's
-//! pixels, its labels, and whether it belongs to training or validation. [`boxes`] holds whole pictures with the boxes of
-//! all their faces, for detectors.
+//! A [`DataSet`] is a list of [`Sample`]s: pictures on disk, each with the labels of one face. A [`pack::Pack`] is what
+//! training and evaluation read: crops of all faces with a wide margin, with box and keypoints in the crop's pixels, the
+//! labels, and the side of the split. [`boxes`] has whole pictures with the boxes of all their faces, for detectors.
 
 pub mod boxes;
 pub mod layout;
@@ -11,5 +10,5 @@ pub mod pack;
 mod sample;
 mod split;
 
-pub use sample::{DataError, DataSet, Gender, Labels, Sample};
+pub use sample::{DataError, DataSet, EXPRESSIONS, Gender, Labels, Sample};
 pub use split::{Split, SplitRule};

@@ -1,4 +1,4 @@
-//! One labelled face, and sets of them.
+//! A labelled face, and sets of labelled faces.
 
 use std::path::{Path, PathBuf};
 
@@ -15,13 +15,17 @@ pub enum Gender {
     Male,
 }
 
-/// What is known of a face beyond where it is. Whatever a set does not label is `None`.
+/// Names of the eight expressions, in the order of FER+ (Barsoum et al., ICMI 2016).
+pub const EXPRESSIONS: [&str; 8] =
+    ["neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt"];
+
+/// The labels of a face except its place. A label that the set does not give is `None`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Labels {
     /// Years.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age: Option<f32>,
-    /// Standard deviation of the age among those who guessed it, in years (ChaLearn LAP).
+    /// Standard deviation of the guessed ages, in years (ChaLearn LAP).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age_deviation: Option<f32>,
     /// Gender.
@@ -33,39 +37,50 @@ pub struct Labels {
     /// UTKFace's code: 0 white, 1 black, 2 asian, 3 indian, 4 other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub race: Option<u8>,
-    /// Whether it wears glasses.
+    /// Whether the person wears glasses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub glasses: Option<bool>,
     /// MTFL's code: 1 left profile, 2 left, 3 frontal, 4 right, 5 right profile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pose: Option<u8>,
+    /// Share of the votes for each of [`EXPRESSIONS`]; the rest of the votes, up to 1, went to none of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expression: Option<[f32; 8]>,
 }
 
-/// A picture on disk and the one face in it that is labelled.
+impl Labels {
+    /// The index in [`EXPRESSIONS`] of the one with more than half of all votes.
+    #[must_use]
+    pub fn main_expression(&self) -> Option<usize> {
+        self.expression?.iter().position(|share| *share > 0.5)
+    }
+}
+
+/// A picture on disk and its one labelled face.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
     /// The picture.
     pub path: PathBuf,
-    /// Its path relative to the set's folder, with `/` between the parts: the same on every machine.
+    /// Its path relative to the set's folder, with `/` as separator on every system.
     pub file: String,
-    /// The face's box in pixels of the stored picture, where the set gives one.
+    /// The face's box in pixels of the stored picture, if the set gives one.
     pub rect: Option<Rect>,
-    /// The face's keypoints in pixels of the stored picture, where the set gives them.
+    /// The face's keypoints in pixels of the stored picture, if the set gives them.
     pub landmarks: Option<Landmarks>,
-    /// Everything else that the set says.
+    /// All other labels.
     pub labels: Labels,
-    /// Who it is, where the set says: faces of one person never stand on both sides of a split.
+    /// The person, if the set gives it: all faces of one person are on the same side of a split.
     pub identity: Option<String>,
 }
 
 /// A labelled set of faces.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DataSet {
-    /// Short name, such as `utkface`; part of what decides a split, so it must not change.
+    /// Short name, such as `utkface`; it determines the split, so it must not change.
     pub name: String,
     /// The samples in the order of the set's own lists.
     pub samples: Vec<Sample>,
-    /// What the reader left out and why, in words for people.
+    /// What the reader left out and why, as text.
     pub notes: Vec<String>,
 }
 
@@ -75,7 +90,7 @@ pub(crate) fn name_of(folder: &Path) -> String {
     full.file_name().map_or_else(|| "set".into(), |name| name.to_string_lossy().into_owned())
 }
 
-/// A data set or pack that cannot be used.
+/// An error of a data set or a pack.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// A file cannot be read or written.
@@ -83,20 +98,20 @@ pub enum DataError {
     File {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         reason: std::io::Error,
     },
-    /// A label that makes no sense.
+    /// An invalid label.
     #[error("{path}, line {line}: {reason}")]
     Label {
         /// The list of labels.
         path: PathBuf,
-        /// From 1; for a database the row.
+        /// Line number from 1; for a database the row.
         line: u64,
-        /// What is wrong and what would be right.
+        /// What is wrong and what is allowed.
         reason: String,
     },
-    /// A file that is not what its layout says.
+    /// A file or folder that does not have its layout.
     #[error("{path}: {reason}")]
     Layout {
         /// The file or folder.

@@ -1,35 +1,35 @@
-//! Who trains and who validates: decided by a hash, so that it is the same for everyone and for ever.
+//! The split into training and validation. A hash decides, so that it is the same on every computer and never changes.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// The side of the split on which a face stands.
+/// The side of the split to which a face belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
-    /// Seen by the trainer.
+    /// Used for training.
     Train,
-    /// Never seen by it.
+    /// Never used for training.
     Validation,
 }
 
-/// How large the validation part is.
+/// The size of the validation part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SplitRule {
-    /// Hundredths of the set, 0 to 100.
+    /// Percent of the set, 0 to 100.
     pub validation_percent: u8,
 }
 
 impl Default for SplitRule {
-    /// A tenth: 1,100 faces of UTKFace, of which a mean absolute error is known to about ±0.3 years.
+    /// 10 %: 1,100 faces of UTKFace, on which a mean absolute error is known to about ±0.3 years.
     fn default() -> Self {
         Self { validation_percent: 10 }
     }
 }
 
 impl SplitRule {
-    /// The side for a face of `set`. `key` is the identity where the set knows it, else the file: the hash is over both
-    /// names, so one person of one set stands on one side.
+    /// The side for a face of `set`. `key` is the identity if the set has it, else the file name: the hash is over both
+    /// names, so all faces of one person in one set are on the same side.
     #[must_use]
     pub fn side(self, set: &str, key: &str) -> Split {
         let digest = Sha256::new().chain_update(set).chain_update([0]).chain_update(key).finalize();
@@ -48,7 +48,7 @@ mod tests {
         let files: Vec<String> = (0..1000).map(|i| format!("images/{i:06}.jpg")).collect();
         let validation: Vec<&String> = files.iter().filter(|f| rule.side("celeba", f) == Split::Validation).collect();
         assert!((80..=120).contains(&validation.len()), "{}", validation.len());
-        // Fixed for ever: networks were trained on the other side of it.
+        // Must never change: networks were trained with this split.
         assert_eq!(validation[..3], ["images/000011.jpg", "images/000021.jpg", "images/000022.jpg"]);
     }
 

@@ -1,4 +1,4 @@
-//! Packing a small set with a detector made by hand, and what a pack that is not whole says.
+//! Packs a small set with a fake detector, and tests the errors of damaged packs.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails, also in what tests share")]
 
@@ -11,10 +11,10 @@ use visavis_data::pack::{
 };
 use visavis_data::{DataError, DataSet, Gender, Labels, Sample, Split, SplitRule};
 use visavis_face::{Detect, Face, FaceError};
-use visavis_image::{Landmarks, Picture, Point, Rect, codec, face_template};
+use visavis_image::{Landmarks, Picture, Point, Rect, Turn, codec, face_template};
 use visavis_infer::Placement;
 
-/// Takes every white block of a picture's 10-pixel grid for a face.
+/// Detects every white block of a picture's 10-pixel grid as a face.
 struct WhiteBlocks;
 
 impl Detect for WhiteBlocks {
@@ -25,7 +25,7 @@ impl Detect for WhiteBlocks {
             if picture.pixel(x + 5, y + 5) == [255; 3] {
                 let rect = Rect::new(x as f32, y as f32, 10.0, 10.0);
                 let landmarks = face_template(10).map(|p| Point::new(p.x + rect.x, p.y + rect.y));
-                faces.push(Face { rect, score: 0.75, landmarks: Some(landmarks) });
+                faces.push(Face { rect, score: 0.75, landmarks: Some(landmarks), turn: Turn::None });
             }
         }
         Ok(faces)
@@ -148,7 +148,7 @@ fn what_has_no_face_or_cannot_be_read_is_left_out_and_named() {
     assert_eq!((report.faces, report.faceless.as_slice()), (1, &["grey.png".to_owned()][..]));
     let unreadable: Vec<&str> = report.unreadable.iter().map(|u| u.file.as_str()).collect();
     assert_eq!(unreadable, ["broken.jpg", "missing.jpg"]);
-    // Where nothing at all is left there is no pack.
+    // If no face is left there is no pack.
     let out = folder.path().join("none");
     let error = pack(&set_of(vec![sample(folder.path(), "missing.jpg")]), 1, &out).unwrap_err();
     assert!(error.to_string().contains("none of 1 pictures gave a face, 1 could not be read"), "{error}");
@@ -253,7 +253,7 @@ fn a_folder_that_is_no_pack_is_not_replaced() {
 #[test]
 fn mixtures_are_of_two_faces_that_train() {
     let folder = tempfile::tempdir().unwrap();
-    // Faces of one colour each, so that a mixture's colour says whose it is.
+    // Faces of one colour each, so that a mixture's colour shows its faces.
     let colours = [("a", [250, 0, 0]), ("b", [0, 250, 0]), ("c", [0, 0, 250]), ("not/d", [250; 3])];
     let landmarks = face_template(40);
     let source = folder.path().join("pack");
@@ -277,7 +277,7 @@ fn mixtures_are_of_two_faces_that_train() {
     let pack = mixed(1, 2, "mixed");
     for (number, face) in pack.faces().iter().enumerate() {
         assert!(face.split == Split::Train && face.identity.is_none() && face.set == "mixed");
-        // The middle of the crop is skin of both: 30 to 70 hundredths of each, and nothing of the others.
+        // The middle of the crop shows both faces: 30 to 70 percent of each, and nothing of the others.
         let [red, green, blue] = pack.picture(number).unwrap().pixel(20, 20);
         assert!((70..=180).contains(&red) && (70..=180).contains(&green) && blue < 12, "{red} {green} {blue}");
         let rect = usual_box(&face.landmarks.unwrap()).unwrap();
@@ -332,8 +332,9 @@ prop_compose! {
         gender in prop::option::of(prop_oneof![Just(Gender::Female), Just(Gender::Male)]),
         flags in (prop::option::of(any::<bool>()), prop::option::of(any::<bool>())),
         codes in (prop::option::of(0u8..5), prop::option::of(1u8..6)),
+        votes in prop::option::of(prop::array::uniform8(0f32..1.0)),
     ) -> Labels {
-        Labels { age: ages.0, age_deviation: ages.1, gender, smile: flags.0, race: codes.0, glasses: flags.1, pose: codes.1 }
+        Labels { age: ages.0, age_deviation: ages.1, gender, smile: flags.0, race: codes.0, glasses: flags.1, pose: codes.1, expression: votes }
     }
 }
 
@@ -393,7 +394,7 @@ proptest! {
         writer.finish().unwrap();
         let path = out.join(["pack.json", "faces.jsonl", "faces.bin"][file]);
         let mut bytes = fs::read(&path).unwrap();
-        // The line's end after pack.json may go.
+        // The line end after pack.json may be missing.
         let at = cut.index(bytes.len() - 1);
         if flip {
             bytes[at] ^= 0x15;
@@ -402,9 +403,9 @@ proptest! {
         }
         fs::write(&path, bytes).unwrap();
         match Pack::open(&out) {
-            // Where a length or number in pack.json was changed, the files that it is about are named.
+            // If a length or number in pack.json was changed, the error names the file concerned.
             Err(error) => prop_assert!(["pack.json", "faces."].iter().any(|name| error.to_string().contains(name)), "{}", error),
-            // A change that leaves it readable shows in the hash; one of pack.json's descriptions is no damage.
+            // A change after which the pack is readable is detected by the hash, except in the descriptions of pack.json.
             Ok(pack) => prop_assert!(flip && (file == 0 || pack.verify().is_err())),
         }
     }

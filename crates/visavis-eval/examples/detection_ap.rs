@@ -1,6 +1,6 @@
-//! Prints the figures of a detection file against a box file as JSON, curves left out:
+//! Prints the figures of a detection file against a box file as JSON, without curves:
 //! `cargo run -p visavis-eval --example detection_ap -- boxes.json detections.json`.
-//! `tools/reference/coco_ap.py --against` compares what it prints with pycocotools.
+//! `tools/reference/coco_ap.py --against` compares its output with pycocotools.
 
 use std::error::Error;
 use std::io::{Write, stdout};

@@ -1,4 +1,4 @@
-//! Draws every kind of plot from made-up numbers, to see how they look: `cargo run -p visavis-eval --example plots -- DIR`.
+//! Draws every kind of plot from synthetic numbers: `cargo run -p visavis-eval --example plots -- DIR`.
 
 use std::error::Error;
 use std::fs;
@@ -53,8 +53,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     write("confusion", plot.svg()?, plot.png()?)?;
     let ages = |i: u32| {
         let labelled = 2.0 + (f64::from(i) * 0.618_034).fract().powf(1.4) * 90.0;
-        let told = labelled * 0.85 + 6.0 + ((f64::from(i) * 0.754_878).fract() - 0.5) * 18.0;
-        AgePair { labelled: labelled as f32, told: told as f32 }
+        let predicted = labelled * 0.85 + 6.0 + ((f64::from(i) * 0.754_878).fract() - 0.5) * 18.0;
+        AgePair { labelled: labelled as f32, predicted: predicted as f32 }
     };
     let plot =
         AgeMap { title: "Age".into(), subtitle: "3000 made-up faces".into(), pairs: (0..3000).map(ages).collect() };

@@ -1,10 +1,11 @@
-//! How well age, gender and smile are told.
+//! Accuracy of age, gender, smile and expression.
 //!
-//! Age: mean absolute error in years, and the cumulative score CS(n), the share of faces told within n years (Geng, Zhou
-//! and Smith-Miles, "Automatic age estimation based on facial aging patterns", 2007). Gender and smile: accuracy.
+//! Age: mean absolute error in years, and the cumulative score CS(n), the share of faces with an error of at most n years
+//! (Geng, Zhou and Smith-Miles, "Automatic age estimation based on facial aging patterns", 2007). Gender and smile: accuracy.
+//! Expression: accuracy over the faces with a majority of more than half of all votes (the majority vote of FER+).
 
 use serde::{Deserialize, Serialize};
-use visavis_data::{Gender, Labels};
+use visavis_data::{EXPRESSIONS, Gender, Labels};
 use visavis_face::Findings;
 
 use crate::bootstrap::{Bootstrap, Estimate};
@@ -13,66 +14,74 @@ use crate::groups::{age_band, age_band_names};
 /// Years of [`AgeReport::within`].
 const MOST_YEARS: u32 = 15;
 
-/// From this share of "female" on the answer is female, as the live view has it.
+/// From this probability of "female" on the answer is female, as in the live view.
 const FEMALE_FROM: f32 = 0.5;
 
-/// One face: what is known of it and what a network told.
+/// One face: its labels and the results of a network.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AttributeCase<'a> {
-    /// Labelled.
+    /// The labels.
     pub labels: &'a Labels,
-    /// Told.
+    /// The results.
     pub findings: &'a Findings,
 }
 
 impl AttributeCase<'_> {
-    /// The two ages in years, where the face is labelled with one and the network told one.
+    /// The two ages in years, if both are known.
     #[must_use]
     pub fn age(&self) -> Option<AgePair> {
-        let told = self.findings.age.as_ref()?;
-        Some(AgePair { labelled: self.labels.age?, told: told.years })
+        let predicted = self.findings.age.as_ref()?;
+        Some(AgePair { labelled: self.labels.age?, predicted: predicted.years })
     }
 
-    /// Labelled and told gender.
+    /// Labelled and predicted gender.
     #[must_use]
     pub fn gender(&self) -> Option<(Gender, Gender)> {
-        let told = if self.findings.female? >= FEMALE_FROM { Gender::Female } else { Gender::Male };
-        Some((self.labels.gender?, told))
+        let predicted = if self.findings.female? >= FEMALE_FROM { Gender::Female } else { Gender::Male };
+        Some((self.labels.gender?, predicted))
     }
 
-    /// Whether it is labelled as smiling, and told to be.
+    /// Indices of the labelled and the predicted expression in [`EXPRESSIONS`].
+    #[must_use]
+    pub fn expression(&self) -> Option<(usize, usize)> {
+        let labelled = self.labels.main_expression()?;
+        let (predicted, _) = self.findings.expression.as_ref()?.likeliest()?;
+        Some((labelled, EXPRESSIONS.iter().position(|name| *name == predicted)?))
+    }
+
+    /// Whether it is labelled as smiling, and predicted to be.
     #[must_use]
     pub fn smile(&self) -> Option<(bool, bool)> {
-        let told = self.findings.smile?;
-        Some((self.labels.smile?, told.share >= told.threshold))
+        let predicted = self.findings.smile?;
+        Some((self.labels.smile?, predicted.share >= predicted.threshold))
     }
 }
 
-/// A labelled and a told age, in years.
+/// A labelled and a predicted age, in years.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AgePair {
     /// Labelled.
     pub labelled: f32,
-    /// Told.
-    pub told: f32,
+    /// Predicted.
+    pub predicted: f32,
 }
 
-/// How often each label was told for each label. Rows: labelled; columns: told.
+/// Number of faces by labelled and predicted class. Rows: labelled; columns: predicted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confusion {
     /// Names of rows and columns.
     pub labels: Vec<String>,
-    /// Faces by labelled, then by told label.
+    /// Faces by labelled, then by predicted class.
     pub counts: Vec<Vec<usize>>,
 }
 
 impl Confusion {
-    /// Counts pairs of (labelled, told) places among `labels`; a place beyond them is left out.
+    /// Counts pairs of (labelled, predicted) indices in `labels`; an index out of range is ignored.
     #[must_use]
     pub fn count(labels: &[&str], pairs: impl IntoIterator<Item = (usize, usize)>) -> Self {
         let mut counts = vec![vec![0; labels.len()]; labels.len()];
-        for (labelled, told) in pairs {
-            if let Some(cell) = counts.get_mut(labelled).and_then(|row| row.get_mut(told)) {
+        for (labelled, predicted) in pairs {
+            if let Some(cell) = counts.get_mut(labelled).and_then(|row| row.get_mut(predicted)) {
                 *cell += 1;
             }
         }
@@ -80,7 +89,7 @@ impl Confusion {
     }
 }
 
-/// Share of faces told within so many years.
+/// Share of faces with an error of at most this number of years.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Within {
     /// Years.
@@ -89,12 +98,12 @@ pub struct Within {
     pub share: f64,
 }
 
-/// How well ages are told.
+/// Figures for ages.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AgeReport {
     /// Mean absolute error in years.
     pub mae: Estimate,
-    /// Mean of told minus labelled, in years: above 0 where faces are made older.
+    /// Mean of predicted minus labelled age, in years.
     pub bias: Estimate,
     /// The cumulative score for 0 to 15 years.
     pub within: Vec<Within>,
@@ -102,16 +111,16 @@ pub struct AgeReport {
     pub confusion: Confusion,
 }
 
-/// How well one of two labels is told.
+/// Figures for one classification.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LabelReport {
     /// Share of right answers, 0 to 1.
     pub accuracy: Estimate,
-    /// Which for which.
+    /// Labelled against predicted classes.
     pub confusion: Confusion,
 }
 
-/// Figures over faces. `None` where the labels or the network say nothing of it.
+/// Figures over faces. `None` if there are no labels or the network does not have the task.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct AttributeReport {
     /// Age.
@@ -123,18 +132,23 @@ pub struct AttributeReport {
     /// Smile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub smile: Option<LabelReport>,
+    /// Expression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expression: Option<LabelReport>,
 }
 
-/// Figures over `cases`.
+/// Computes the figures over `cases`.
 #[must_use]
 pub fn evaluate(cases: &[AttributeCase], bootstrap: &Bootstrap) -> AttributeReport {
     let ages: Vec<AgePair> = cases.iter().filter_map(AttributeCase::age).collect();
     let genders = cases.iter().filter_map(AttributeCase::gender);
     let place = |gender| usize::from(gender == Gender::Male);
-    let genders: Vec<(usize, usize)> = genders.map(|(labelled, told)| (place(labelled), place(told))).collect();
+    let genders: Vec<(usize, usize)> = genders.map(|(label, answer)| (place(label), place(answer))).collect();
     let smiles = cases.iter().filter_map(AttributeCase::smile);
-    let smiles: Vec<(usize, usize)> = smiles.map(|(labelled, told)| (labelled.into(), told.into())).collect();
+    let smiles: Vec<(usize, usize)> = smiles.map(|(labelled, predicted)| (labelled.into(), predicted.into())).collect();
+    let expressions: Vec<(usize, usize)> = cases.iter().filter_map(AttributeCase::expression).collect();
     AttributeReport {
+        expression: label_report(&EXPRESSIONS, &expressions, bootstrap),
         age: ages_report(&ages, bootstrap),
         gender: label_report(&["female", "male"], &genders, bootstrap),
         smile: label_report(&["not smiling", "smiling"], &smiles, bootstrap),
@@ -142,7 +156,7 @@ pub fn evaluate(cases: &[AttributeCase], bootstrap: &Bootstrap) -> AttributeRepo
 }
 
 fn ages_report(pairs: &[AgePair], bootstrap: &Bootstrap) -> Option<AgeReport> {
-    let differences: Vec<f64> = pairs.iter().map(|pair| f64::from(pair.told) - f64::from(pair.labelled)).collect();
+    let differences: Vec<f64> = pairs.iter().map(|pair| f64::from(pair.predicted) - f64::from(pair.labelled)).collect();
     let errors: Vec<f64> = differences.iter().map(|difference| difference.abs()).collect();
     let share =
         |years: u32| errors.iter().filter(|&&error| error <= f64::from(years)).count() as f64 / errors.len() as f64;
@@ -152,27 +166,27 @@ fn ages_report(pairs: &[AgePair], bootstrap: &Bootstrap) -> Option<AgeReport> {
         within: (0..=MOST_YEARS).map(|years| Within { years, share: share(years) }).collect(),
         confusion: Confusion::count(
             &age_band_names(),
-            pairs.iter().map(|pair| (age_band(pair.labelled), age_band(pair.told))),
+            pairs.iter().map(|pair| (age_band(pair.labelled), age_band(pair.predicted))),
         ),
     })
 }
 
 fn label_report(labels: &[&str], pairs: &[(usize, usize)], bootstrap: &Bootstrap) -> Option<LabelReport> {
-    let right: Vec<bool> = pairs.iter().map(|(labelled, told)| labelled == told).collect();
+    let right: Vec<bool> = pairs.iter().map(|(labelled, predicted)| labelled == predicted).collect();
     Some(LabelReport { accuracy: bootstrap.share(&right)?, confusion: Confusion::count(labels, pairs.iter().copied()) })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use visavis_face::{Age, Smile};
+    use visavis_face::{Age, Expression, Smile};
 
-    fn told(years: f32, female: f32, smile: f32) -> Findings {
+    fn answer(years: f32, female: f32, smile: f32) -> Findings {
         Findings {
             age: Some(Age { years, distribution: None }),
             female: Some(female),
             smile: Some(Smile { share: smile, threshold: 0.4 }),
-            embedding: None,
+            ..Findings::default()
         }
     }
 
@@ -185,7 +199,7 @@ mod tests {
             labels(Some(76.0), Some(Gender::Male), None),
             labels(None, Some(Gender::Female), None),
         ];
-        let found = [told(14.0, 0.5, 0.4), told(29.0, 0.51, 0.41), told(66.0, 0.2, 0.9), told(1.0, 0.9, 0.1)];
+        let found = [answer(14.0, 0.5, 0.4), answer(29.0, 0.51, 0.41), answer(66.0, 0.2, 0.9), answer(1.0, 0.9, 0.1)];
         let cases: Vec<AttributeCase> =
             labelled.iter().zip(&found).map(|(labels, findings)| AttributeCase { labels, findings }).collect();
         let report = evaluate(&cases, &Bootstrap::default());
@@ -196,17 +210,39 @@ mod tests {
         let within: Vec<f64> = [0, 1, 4, 10].map(|years| age.within[years].share).to_vec();
         assert_eq!(within, [0.0, 1.0 / 3.0, 2.0 / 3.0, 1.0]);
         let mut counts = vec![vec![0; 7]; 7];
-        counts[0][1] = 1; // 10 told as 14
-        counts[3][2] = 1; // 30 told as 29
-        counts[6][5] = 1; // 76 told as 66
+        counts[0][1] = 1; // 10 predicted as 14
+        counts[3][2] = 1; // 30 predicted as 29
+        counts[6][5] = 1; // 76 predicted as 66
         assert_eq!(age.confusion.counts, counts);
         let gender = report.gender.unwrap();
         assert_eq!((gender.accuracy.value, gender.accuracy.n), (0.75, 4));
         assert_eq!(gender.confusion.counts, [[2, 0], [1, 1]]);
         let smile = report.smile.unwrap();
-        // Exactly the threshold is a smile.
+        // A probability equal to the threshold is a smile.
         assert_eq!((smile.accuracy.value, smile.accuracy.n), (0.5, 2));
         assert_eq!(smile.confusion.counts, [[0, 1], [0, 1]]);
+    }
+
+    #[test]
+    fn an_expression_counts_where_most_voters_agree() {
+        let mut votes = [0.0; 8];
+        votes[1] = 0.6;
+        let clear = Labels { expression: Some(votes), ..Labels::default() };
+        votes[1] = 0.5;
+        let unclear = Labels { expression: Some(votes), ..Labels::default() };
+        let answer = |name: &str| Findings {
+            expression: Some(Expression {
+                labels: EXPRESSIONS.map(str::to_owned).into(),
+                shares: EXPRESSIONS.map(|known| f32::from(u8::from(known == name))).to_vec(),
+            }),
+            ..Findings::default()
+        };
+        let (happy, sad) = (answer("happiness"), answer("sadness"));
+        let cases = [(&clear, &happy), (&clear, &sad), (&unclear, &happy)];
+        let cases = cases.map(|(labels, findings)| AttributeCase { labels, findings });
+        let report = evaluate(&cases, &Bootstrap::default()).expression.unwrap();
+        assert_eq!((report.accuracy.value, report.accuracy.n), (0.5, 2));
+        assert_eq!(report.confusion.counts[1][3], 1);
     }
 
     #[test]

@@ -1,11 +1,11 @@
-//! How well a figure is known: percentile intervals by the bootstrap over faces (Efron and Tibshirani, "An Introduction to
-//! the Bootstrap", 1993, chapter 13).
+//! Confidence intervals: percentile intervals by the bootstrap over faces (Efron and Tibshirani, "An Introduction to the
+//! Bootstrap", 1993, chapter 13).
 
 use serde::{Deserialize, Serialize};
 
 use crate::random::Random;
 
-/// A figure and the interval in which it would mostly lie on other samples of as many faces.
+/// A figure with its confidence interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
     /// The figure on all faces.
@@ -14,40 +14,40 @@ pub struct Estimate {
     pub low: f64,
     /// Upper end of the interval.
     pub high: f64,
-    /// Faces (or runs) it rests on.
+    /// Number of faces (or runs).
     pub n: usize,
 }
 
 impl Estimate {
-    /// The same figure in another unit: `f` must be monotonic; a falling one turns the interval round.
+    /// The same figure in another unit: `f` must be monotonic; a falling one swaps the ends of the interval.
     #[must_use]
     pub fn map(self, f: impl Fn(f64) -> f64) -> Self {
         let (a, b) = (f(self.low), f(self.high));
         Self { value: f(self.value), low: a.min(b), high: a.max(b), n: self.n }
     }
 
-    /// The figure times `factor`, such as 100 for per cent.
+    /// The figure multiplied by `factor`, such as 100 for percent.
     #[must_use]
     pub fn times(self, factor: f64) -> Self {
         self.map(|value| value * factor)
     }
 
-    /// `4.98 [4.71, 5.26]` with so many decimals.
+    /// `4.98 [4.71, 5.26]` with this number of decimals.
     #[must_use]
     pub fn text(&self, decimals: usize) -> String {
         format!("{:.decimals$} [{:.decimals$}, {:.decimals$}]", self.value, self.low, self.high)
     }
 }
 
-/// How intervals are made.
+/// How intervals are computed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bootstrap {
-    /// Samples drawn. A thousand settle the ends of a 95 % interval to about a tenth of its width.
+    /// Number of samples. A thousand determine the ends of a 95 % interval to about a tenth of its width.
     pub rounds: usize,
     /// Share of the samples inside the interval, 0 to 1.
     pub level: f64,
-    /// Where the drawing starts. Figures over equally many faces are drawn from the same samples, so networks that saw the
-    /// same faces stand side by side.
+    /// Seed. Figures over the same number of faces use the same samples, so that networks evaluated on the same faces can be
+    /// compared.
     pub seed: u64,
 }
 
@@ -58,10 +58,10 @@ impl Default for Bootstrap {
 }
 
 impl Bootstrap {
-    /// Any statistic of `n` faces, which gets the places (from 0) of the faces drawn, some more than once. `None` for no
-    /// faces at all.
+    /// Any statistic of `n` faces; it takes the indices (from 0) of the sampled faces, some more than once. `None` for no
+    /// faces.
     ///
-    /// Where all faces agree (every answer right), so do all samples, and the interval has no width.
+    /// If all faces agree (for instance, every answer is right), all samples do too, and the interval has no width.
     pub fn of(&self, n: usize, statistic: impl Fn(&[usize]) -> f64) -> Option<Estimate> {
         if n == 0 {
             return None;
@@ -105,14 +105,14 @@ impl Bootstrap {
     }
 }
 
-/// The value below which `share` of the sorted values lie, interpolated between neighbours; `None` for no values.
+/// The value below which `share` of the sorted values lie, with linear interpolation; `None` for no values.
 #[must_use]
 pub fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
     let last = sorted.len().checked_sub(1)?;
     let place = share.clamp(0.0, 1.0) * last as f64;
     let (below, above) = (place.floor() as usize, place.ceil() as usize);
     let part = place - below as f64;
-    // Not by differences: two equal infinities must not become NaN.
+    // Not computed by a difference: that of two equal infinities would be NaN.
     Some(if part == 0.0 { sorted[below] } else { sorted[below] * (1.0 - part) + sorted[above] * part })
 }
 

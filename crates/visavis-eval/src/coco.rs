@@ -1,6 +1,6 @@
 //! Detections in COCO's JSON format: a list of `{image_id, category_id, bbox, score}`.
 //!
-//! Labelled boxes, which detections are held against, belong to the data room: [`visavis_data::boxes`].
+//! [`visavis_data::boxes`] reads the labelled boxes.
 
 use std::fs;
 use std::io::Write;
@@ -14,27 +14,27 @@ use visavis_data::boxes::{CocoError, FACE_CATEGORY};
 /// One detected face.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Detection {
-    /// The picture, by the id of the box file.
+    /// The picture's id in the box file.
     pub image_id: u64,
     /// In pixels of the stored picture.
     pub rect: Rect,
-    /// Confidence; only its order matters.
+    /// Score; only the order matters.
     pub score: f32,
 }
 
-/// Reads a detection file. Whether its boxes and scores are sound is for [`evaluate`](crate::detection::evaluate) to say.
+/// Reads a detection file. [`evaluate`](crate::detection::evaluate) checks the boxes and scores.
 ///
 /// # Errors
-/// [`CocoError`] where the file cannot be read or is no list of detections.
+/// [`CocoError`] if the file cannot be read or is not a list of detections.
 pub fn read_detections(path: &Path) -> Result<Vec<Detection>, CocoError> {
     let json = fs::read(path).map_err(|source| CocoError::Read { path: path.to_owned(), source })?;
     parse_detections(&json, path)
 }
 
-/// As [`read_detections`], from bytes; `origin` names them in errors.
+/// The same from bytes; errors name `origin`.
 ///
 /// # Errors
-/// [`CocoError::Format`] where the bytes are no list of detections.
+/// [`CocoError::Format`] if the bytes are not a list of detections.
 pub fn parse_detections(json: &[u8], origin: &Path) -> Result<Vec<Detection>, CocoError> {
     let entries: Vec<DetectionEntry> = serde_json::from_slice(json).map_err(|source| CocoError::Format {
         path: origin.to_owned(),
@@ -47,10 +47,10 @@ pub fn parse_detections(json: &[u8], origin: &Path) -> Result<Vec<Detection>, Co
         .collect())
 }
 
-/// Writes a detection file, which [`read_detections`] and pycocotools read.
+/// Writes a detection file for [`read_detections`] and pycocotools.
 ///
 /// # Errors
-/// [`CocoError::WriteDetections`] where `to` fails.
+/// [`CocoError::WriteDetections`] if writing to `to` fails.
 pub fn write_detections(detections: &[Detection], to: impl Write) -> Result<(), CocoError> {
     let entries: Vec<DetectionEntry> = detections.iter().map(DetectionEntry::from).collect();
     serde_json::to_writer(to, &entries).map_err(CocoError::WriteDetections)

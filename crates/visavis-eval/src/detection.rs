@@ -1,10 +1,10 @@
 //! Average precision and recall of a face detector, by COCO's rules.
 //!
-//! Detections are matched greedily, best score first, each to the free box that it overlaps most. A detection matched to
-//! an ignored box counts neither for nor against the detector; a box to be found is preferred to an ignored one. Average
-//! precision is the mean of the interpolated precision at 101 recalls from 0 to 1. The rules are those of the
-//! `COCOeval` class of pycocotools, with one addition that its boxes lack: a box marked `ignore` is matched at most
-//! once at plain IoU, while a crowd is matched any number of times by the share of the detection inside it.
+//! Detections are matched greedily, highest score first, each to the free box with which it overlaps most. A detection matched
+//! to an ignored box counts neither for nor against the detector; a box to be found is preferred to an ignored one. Average
+//! precision is the mean of the interpolated precision at 101 recalls from 0 to 1. The rules are those of the `COCOeval`
+//! class of pycocotools, with one addition: a box marked `ignore` is matched at most once at plain IoU, while a crowd is
+//! matched any number of times by the share of the detection inside it.
 
 mod faults;
 
@@ -25,16 +25,16 @@ const RECALL_STEPS: usize = 101;
 /// Number of IoU thresholds of AP@[0.5:0.95], 0.05 apart.
 const IOU_STEPS: usize = 10;
 
-/// Place of 0.5 among the thresholds.
+/// Index of 0.5 among the thresholds.
 const AT_50: usize = 0;
 
-/// Place of 0.75 among the thresholds.
+/// Index of 0.75 among the thresholds.
 const AT_75: usize = 5;
 
-/// Settings or input that cannot be evaluated.
+/// Parameters or input are invalid.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum DetectionError {
-    /// Nothing to evaluate on.
+    /// There are no pictures.
     #[error("the box set holds no image")]
     NoImages,
     /// A detection on a picture outside the set.
@@ -43,9 +43,9 @@ pub enum DetectionError {
         boxes that the detector ran on"
     )]
     UnknownImage {
-        /// Place among the detections, from 0.
+        /// Index of the detection, from 0.
         index: usize,
-        /// The id it names.
+        /// The id of its picture.
         image_id: u64,
     },
     /// A score or coordinate that is not a finite number.
@@ -54,7 +54,7 @@ pub enum DetectionError {
         sides not negative"
     )]
     BadDetection {
-        /// Place among the detections, from 0.
+        /// Index of the detection, from 0.
         index: usize,
         /// The picture.
         image_id: u64,
@@ -75,7 +75,7 @@ pub enum DetectionError {
     },
 }
 
-/// Faces whose shorter side lies from `from` (inclusive) to `to` (exclusive), in pixels of the stored picture.
+/// A range of face sizes: the shorter side from `from` (inclusive) to `to` (exclusive), in pixels of the stored picture.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SizeBand {
     /// Smallest shorter side that belongs to the band.
@@ -93,35 +93,35 @@ impl SizeBand {
     }
 }
 
-/// Faces too small to be asked for, by their size where the network sees them.
+/// Faces below this size need not be found; the size is that at the network's input.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LeastSide {
     /// Least shorter side of a face, in pixels of the network's input.
     pub pixels: f32,
-    /// Width and height of the input into which every picture is fitted, aspect kept; `None` where each goes in at its
+    /// Width and height of the input into which every picture is fitted with its aspect ratio kept; `None` if each has its
     /// own size.
     pub input: Option<[u32; 2]>,
 }
 
 impl LeastSide {
-    /// The same side in pixels of the stored picture.
+    /// This side in pixels of the stored picture.
     #[must_use]
     pub fn in_picture(&self, image: &LabelledImage) -> f32 {
         self.pixels / self.input.map_or(1.0, |input| fit_factor([image.width, image.height], input))
     }
 }
 
-/// How to evaluate.
+/// Parameters of an evaluation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DetectionParams {
-    /// Best detections kept per picture. COCO's tables use 100; a crowd holds more faces than that, and WIDER FACE
-    /// sets no limit, so ours is 1000.
+    /// Number of detections kept per picture, those with the highest scores. COCO's tables use 100; some pictures have more faces,
+    /// and WIDER FACE sets no limit, so the default is 1000.
     pub max_detections: usize,
     /// False detections allowed per picture, on average over all pictures, at which recall is reported.
     pub false_positives_per_image: f64,
-    /// Size bands to report apart. The defaults part at 16, 32, 64 and 128 pixels.
+    /// Size bands that are reported separately. The default limits are 16, 32, 64 and 128 pixels.
     pub bands: Vec<SizeBand>,
-    /// As with bands, smaller faces are ignored, and so are unmatched detections that are smaller.
+    /// Smaller faces are ignored, as outside a band, and so are unmatched detections that are smaller.
     pub least_side: Option<LeastSide>,
 }
 
@@ -138,7 +138,7 @@ impl DetectionParams {
     /// Checks the ranges.
     ///
     /// # Errors
-    /// [`DetectionError::BadParameter`] naming the first field out of range.
+    /// [`DetectionError::BadParameter`] with the first field out of range.
     pub fn validate(&self) -> Result<(), DetectionError> {
         let fault = |name, value: String, expected| Err(DetectionError::BadParameter { name, value, expected });
         if self.max_detections == 0 {
@@ -160,7 +160,7 @@ impl DetectionParams {
     }
 }
 
-/// What the detector does when its score threshold is `score`, at IoU 0.5.
+/// The figures of a detector with the score threshold `score`, at IoU 0.5.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct CurvePoint {
     /// The threshold: detections with this score or more count.
@@ -173,7 +173,7 @@ pub struct CurvePoint {
     pub false_positives_per_image: f64,
 }
 
-/// Figures of one set of faces. AP and recall are `None` where the set holds no face.
+/// Figures of one set of faces. AP and recall are `None` if the set has no face.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DetectionReport {
     /// Pictures evaluated.
@@ -186,7 +186,7 @@ pub struct DetectionReport {
     pub ap75: Option<f64>,
     /// Mean of the average precisions at IoU 0.5, 0.55, …, 0.95.
     pub ap50_95: Option<f64>,
-    /// Largest recall at IoU 0.5 with no more than [`DetectionParams::false_positives_per_image`].
+    /// Largest recall at IoU 0.5 with at most [`DetectionParams::false_positives_per_image`].
     pub recall: Option<f64>,
     /// Precision and recall at IoU 0.5 by falling score, one point per distinct score. Ignored detections are left out.
     pub curve: Vec<CurvePoint>,
@@ -215,22 +215,22 @@ pub struct WiderReports {
 /// All figures of one detector on one box set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DetectionEvaluation {
-    /// The parameter of that name, which caps every recall below.
+    /// The parameter of that name; it limits every recall below.
     pub max_detections: usize,
-    /// The parameter of that name, at which every recall below was taken.
+    /// The parameter of that name, at which every recall below was measured.
     pub false_positives_per_image: f64,
     /// Every box labelled as a face.
     pub all: DetectionReport,
     /// By size, in the order of [`DetectionParams::bands`].
     pub bands: Vec<BandReport>,
-    /// Where the box set carries WIDER FACE flags.
+    /// If the box set has WIDER FACE flags.
     pub wider: Option<WiderReports>,
 }
 
 /// Evaluates detections against labelled boxes.
 ///
 /// # Errors
-/// [`DetectionError`] for a parameter out of range, an empty box set, or a detection that is not finite or lies on a
+/// [`DetectionError`] for a parameter out of range, an empty box set, or a detection that is not finite or belongs to a
 /// picture outside the set.
 pub fn evaluate(
     boxes: &FaceBoxes,
@@ -238,17 +238,17 @@ pub fn evaluate(
     params: &DetectionParams,
 ) -> Result<DetectionEvaluation, DetectionError> {
     params.validate()?;
-    let bench = Bench::new(boxes, detections, params)?;
+    let matching = Matching::new(boxes, detections, params)?;
     let bands = params.bands.iter().map(|band| BandReport {
         band: *band,
-        report: bench.report(|face| band.holds(&face.rect), |rect| band.holds(rect)),
+        report: matching.report(|face| band.holds(&face.rect), |rect| band.holds(rect)),
     });
-    let subset = |flag: fn(WiderFlags) -> bool| bench.report(|face| face.wider.is_some_and(flag), |_| true);
+    let subset = |flag: fn(WiderFlags) -> bool| matching.report(|face| face.wider.is_some_and(flag), |_| true);
     let flagged = boxes.images.iter().flat_map(|image| &image.faces).any(|face| face.wider.is_some());
     Ok(DetectionEvaluation {
         max_detections: params.max_detections,
         false_positives_per_image: params.false_positives_per_image,
-        all: bench.report(|_| true, |_| true),
+        all: matching.report(|_| true, |_| true),
         bands: bands.collect(),
         wider: flagged.then(|| WiderReports {
             easy: subset(|flags| flags.easy),
@@ -258,21 +258,21 @@ pub fn evaluate(
     })
 }
 
-/// One picture with what was found in it.
+/// One picture with its detections.
 struct Case<'a> {
     faces: &'a [LabelledFace],
-    /// Best first, ties in the order given.
+    /// Highest score first, ties in the given order.
     detections: Vec<Detection>,
     /// One row per detection, one column per face.
     overlaps: Vec<f64>,
-    /// Boxes of a smaller shorter side do not count, in pixels of the stored picture.
+    /// Boxes with a smaller shorter side do not count, in pixels of the stored picture.
     least: f32,
 }
 
-/// Everything that does not depend on which faces count.
-struct Bench<'a> {
+/// The part of an evaluation that does not depend on which faces count.
+struct Matching<'a> {
     cases: Vec<Case<'a>>,
-    /// (case, detection) over all pictures, best first, ties in the order of pictures.
+    /// (case, detection) over all pictures, highest score first, ties in the order of pictures.
     ranking: Vec<(usize, usize)>,
     false_positives: f64,
 }
@@ -285,7 +285,7 @@ enum Outcome {
     Ignored,
 }
 
-impl<'a> Bench<'a> {
+impl<'a> Matching<'a> {
     fn new(boxes: &'a FaceBoxes, detections: &[Detection], params: &DetectionParams) -> Result<Self, DetectionError> {
         if boxes.images.is_empty() {
             return Err(DetectionError::NoImages);
@@ -329,8 +329,8 @@ impl<'a> Bench<'a> {
         Ok(Self { cases, ranking, false_positives })
     }
 
-    /// `counts` says which labelled faces are to be found, the others are ignored; `alarming` which unmatched detections
-    /// are false alarms.
+    /// `counts` says which labelled faces are to be found, the others are ignored; `alarming` says which unmatched detections
+    /// are false positives.
     fn report(&self, counts: impl Fn(&LabelledFace) -> bool, alarming: impl Fn(&Rect) -> bool) -> DetectionReport {
         let counted: Vec<Vec<bool>> = self.cases.iter().map(|case| case.counted(&counts)).collect();
         let faces = counted.iter().flatten().filter(|&&counts| counts).count();
@@ -350,7 +350,7 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// What became of each detection, best first.
+    /// The outcome of each detection, highest score first.
     fn ranked_outcomes(
         &self,
         counted: &[Vec<bool>],
@@ -365,7 +365,7 @@ impl<'a> Bench<'a> {
             .collect()
     }
 
-    /// Largest recall within the allowed false alarms.
+    /// Largest recall with the allowed number of false positives.
     fn recall(&self, ranked: &[(f32, Outcome)], faces: usize) -> f64 {
         let within =
             operating_points(ranked).into_iter().take_while(|point| point.alarms as f64 <= self.false_positives);
@@ -385,7 +385,7 @@ impl Case<'_> {
     }
 
     fn outcomes(&self, counted: &[bool], alarming: impl Fn(&Rect) -> bool, iou: f64) -> Vec<Outcome> {
-        // Faces to be found come first, so that the search can stop at the ignored ones once it holds a face.
+        // Faces to be found come first, so that the search can stop at the ignored ones once it has found a face.
         let mut order: Vec<usize> = (0..self.faces.len()).collect();
         order.sort_by_key(|&face| Reverse(counted[face]));
         let mut taken = vec![false; self.faces.len()];
@@ -419,8 +419,8 @@ impl Case<'_> {
     }
 }
 
-/// Intersection over union, in double precision so that an overlap of exactly the threshold is one; for a crowd the share
-/// of the detection inside it.
+/// Intersection over union, in double precision, so that an overlap equal to the threshold passes; for a crowd, the share of the
+/// detection inside it.
 fn overlap(detection: &Rect, face: &LabelledFace) -> f64 {
     let [dx, dy, dw, dh] = <[f32; 4]>::from(*detection).map(f64::from);
     let [fx, fy, fw, fh] = <[f32; 4]>::from(face.rect).map(f64::from);
@@ -440,7 +440,7 @@ fn iou_thresholds() -> [f64; IOU_STEPS] {
     std::array::from_fn(|i| 0.5 + step * i as f64)
 }
 
-/// Mean over the sampled recalls of the best precision at that recall or above.
+/// Mean over the sampled recalls of the highest precision at that recall or above.
 fn average_precision(ranked: &[(f32, Outcome)], faces: usize) -> f64 {
     let mut points: Vec<(f64, f64)> = Vec::new();
     let (mut hits, mut alarms) = (0_usize, 0_usize);
@@ -459,7 +459,7 @@ fn average_precision(ranked: &[(f32, Outcome)], faces: usize) -> f64 {
     }
     let sum: f64 = (0..RECALL_STEPS)
         .map(|step| {
-            // A product, as numpy's linspace has it: the quotient differs in the last bit, enough to move a sample.
+            // A product, as in numpy's linspace: the quotient differs in the last bit, enough to shift a sample.
             let recall = step as f64 * 0.01;
             let place = points.partition_point(|&(reached, _)| reached < recall);
             points.get(place).map_or(0.0, |&(_, precision)| precision)
@@ -475,7 +475,7 @@ struct OperatingPoint {
     alarms: usize,
 }
 
-/// One per distinct score, best first: no threshold can part two detections of the same score.
+/// One per distinct score, highest first: a threshold cannot separate two detections with the same score.
 fn operating_points(ranked: &[(f32, Outcome)]) -> Vec<OperatingPoint> {
     let mut points: Vec<OperatingPoint> = Vec::new();
     let (mut hits, mut alarms) = (0, 0);

@@ -1,15 +1,15 @@
-//! A contact sheet of what a detector got wrong: crops with surroundings, boxes and captions.
+//! A contact sheet of a detector's errors: crops with surroundings, boxes and captions.
 
 use visavis_image::draw::{Colour, TextPainter, Weight, outline, paste_rounded};
 use visavis_image::{Picture, Point, Rect, Similarity, warp_into};
 
-/// Sides of a crop in pixels of the sheet.
+/// Side of a crop in pixels of the sheet.
 const SIDE: u32 = 192;
-/// Sides of a crop in longer sides of the box: enough to see what stands around a face.
+/// Side of a crop as a multiple of the longer side of the box, to show the surroundings of the face.
 const EXPANSION: f32 = 3.0;
-/// Least side of a crop in pixels of the picture: smaller ones show nothing but blocks.
+/// Least side of a crop in pixels of the picture: smaller ones show only large pixels.
 const LEAST_SIDE: f32 = 64.0;
-/// Between crops, and at the edge.
+/// Distance between crops, and to the edge.
 const GAP: u32 = 8;
 const TITLE: u32 = 40;
 const TITLE_SIZE: u32 = 18;
@@ -20,7 +20,7 @@ const GROUND: [u8; 3] = [24, 24, 28];
 const TEXT: Colour = Colour::new(235, 235, 235);
 const FAINT: Colour = Colour::new(165, 168, 175);
 
-/// What a box on a crop is.
+/// The meaning of a box on a crop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mark {
     /// Labelled as a face: green.
@@ -61,7 +61,7 @@ struct Cell {
 }
 
 impl FaultSheet {
-    /// An empty sheet with so many crops in a row.
+    /// An empty sheet with this many crops per row.
     #[must_use]
     pub fn new(columns: u32) -> Self {
         Self { columns: columns.max(1), sections: Vec::new() }
@@ -72,8 +72,8 @@ impl FaultSheet {
         self.sections.push(Section { title, cells: Vec::new() });
     }
 
-    /// Adds a crop of `picture` around `subject`, which is drawn thick, the other `marks` thin; boxes in pixels of the
-    /// picture. Of the two captions the second is cut where it is too long.
+    /// Adds a crop of `picture` around `subject`, which is drawn with a thick line, the other `marks` with a thin one; boxes in
+    /// pixels of the picture. The second of the two captions is shortened if it is too long.
     pub fn add(&mut self, picture: &Picture, subject: (Rect, Mark), marks: &[(Rect, Mark)], captions: [String; 2]) {
         let square = subject.0.square().expanded(EXPANSION);
         let square = square.expanded((LEAST_SIDE / square.width).max(1.0));
@@ -149,7 +149,7 @@ mod tests {
         let tops = [TITLE, TITLE + row, 3 * TITLE + 2 * row];
         for (x, y, shade) in [(left, tops[0], 60), (right, tops[0], 100), (left, tops[1], 140), (left, tops[2], 60)] {
             assert_eq!(drawn.pixel(x + 10, y + 10), [shade; 3]);
-            // The box is a third of the crop: its edge stands a third from the crop's.
+            // The box is a third of the crop: its edge is a third from the crop's.
             assert_eq!(drawn.pixel(x + SIDE / 3, y + SIDE / 2), [80, 230, 120]);
         }
         assert_eq!(drawn.pixel(right + 10, tops[1] + 10), GROUND, "an empty place");
@@ -162,7 +162,7 @@ mod tests {
         (0..64).for_each(|y| picture.set_pixel(0, y, [200; 3]));
         let mut sheet = FaultSheet::new(1);
         sheet.add(&picture, (Rect::new(31.0, 31.0, 2.0, 2.0), Mark::Detected), &[], Default::default());
-        // All 64 pixels are in sight: the first column is three pixels wide on the sheet.
+        // All 64 pixels are visible: the first column is three pixels wide on the sheet.
         assert!(sheet.draw().pixel(GAP + 1, TITLE + SIDE / 2)[0] > 150);
     }
 }

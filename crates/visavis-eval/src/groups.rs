@@ -1,4 +1,4 @@
-//! Kinds of face: by pose, by folder, by age, by gender, by race code, with and without glasses or a smile.
+//! Groups of faces: by pose, folder, age, gender, race code, glasses or smile.
 
 use std::collections::BTreeMap;
 
@@ -14,12 +14,12 @@ const POSES: [&str; 5] = ["left profile", "left", "frontal", "right", "right pro
 /// UTKFace's race codes, from 0.
 const RACES: [&str; 5] = ["white", "black", "asian", "indian", "other"];
 
-/// What faces are told apart by.
+/// The criterion of a grouping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Grouping {
     /// MTFL's pose code.
     Pose,
-    /// The folder of its set that a face comes from: MTFL's is two collections.
+    /// The folder in the set; in MTFL each folder is another collection.
     Folder,
     /// Band of the labelled age.
     Age,
@@ -34,7 +34,7 @@ pub enum Grouping {
 }
 
 impl Grouping {
-    /// What it is called in tables.
+    /// Its name in tables.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -48,7 +48,7 @@ impl Grouping {
         }
     }
 
-    /// The group of a face by its file in the set and its labels; `None` where the set does not say.
+    /// The group of a face by its file in the set and its labels; `None` if the label is missing.
     #[must_use]
     pub fn of(self, file: &str, labels: &Labels) -> Option<Group> {
         let whether = |yes: bool, names: [&str; 2]| {
@@ -80,7 +80,7 @@ impl Grouping {
         }
     }
 
-    /// The places of `faces` by group, in the order of the groups; a grouping with a single group says nothing and is empty.
+    /// The indices of `faces` by group, in the order of the groups; empty if there is only one group.
     #[must_use]
     pub fn split<'a>(self, faces: impl IntoIterator<Item = (&'a str, &'a Labels)>) -> Vec<(String, Vec<usize>)> {
         let mut groups: BTreeMap<Group, Vec<usize>> = BTreeMap::new();
@@ -96,15 +96,15 @@ impl Grouping {
     }
 }
 
-/// One group. Ordered as people would list them.
+/// One group. The order is that in which tables list them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Group {
     rank: usize,
-    /// For people.
+    /// Its name in tables.
     pub name: String,
 }
 
-/// The place of an age's band among [`age_band_names`].
+/// The index of an age's band in [`age_band_names`].
 #[must_use]
 pub fn age_band(years: f32) -> usize {
     AGE_BANDS.iter().rposition(|(from, _)| years >= *from).unwrap_or(0)

@@ -1,4 +1,4 @@
-//! Pictures made harder, with their boxes: what a camera meets and photographs rarely show.
+//! Makes pictures harder for detectors, with their boxes: conditions that cameras meet, but photographs rarely show.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,29 +12,29 @@ use crate::random::Random;
 /// A way to make a picture harder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HardView {
-    /// An eighth of the light, and the noise of a sensor: ± 6 of 255.
+    /// An eighth of the light, with sensor noise: ± 6 of 255.
     Dark,
-    /// A third of the resolution, as out of focus.
+    /// A third of the resolution, as if out of focus.
     Blurred,
-    /// 30° about the middle.
+    /// Rotated by 30° about the centre.
     Turned,
-    /// The lower half of every face behind something grey, as behind a mask or a scarf.
+    /// The lower half of every face is covered with grey, as by a mask or a scarf.
     Covered,
-    /// The largest face fills the picture, the others are out of it.
+    /// The largest face fills the picture; the others are outside.
     Close,
 }
 
-/// How much of the light a dark picture has.
+/// Share of the light in a dark picture.
 const LIGHT: f32 = 0.125;
-/// Most that its noise adds or takes.
+/// Largest change of a value by noise.
 const NOISE: f32 = 6.0;
-/// How much smaller a blurred picture was.
+/// Factor by which a blurred picture was shrunk.
 const BLUR: u32 = 3;
-/// Degrees of a turned one.
+/// Rotation in degrees.
 const TURN: f32 = 30.0;
-/// Share of a turned or cut face that must still be in the picture.
+/// Least visible share of a face that still counts after rotating or cropping.
 const LEAST_VISIBLE: f32 = 0.5;
-/// Sides of a close picture in longer sides of the face.
+/// Side of a close picture as a multiple of the longer side of the face.
 const CLOSE: f32 = 1.1;
 const COVER: Colour = Colour::new(128, 128, 128);
 
@@ -42,8 +42,8 @@ impl HardView {
     /// All of them.
     pub const ALL: [Self; 5] = [Self::Dark, Self::Blurred, Self::Turned, Self::Covered, Self::Close];
 
-    /// The picture made harder, and its boxes where they are then; `None` where there is nothing to show: a picture without
-    /// a face close up. The same for the same picture, whoever asks.
+    /// Makes the picture harder and moves its boxes accordingly; `None` if this is impossible: a picture without a face cannot be
+    /// [`HardView::Close`]. Deterministic for each picture.
     #[must_use]
     pub fn show(self, picture: &Picture, image: &LabelledImage) -> Option<(Picture, LabelledImage)> {
         let mut seen = image.clone();
@@ -77,7 +77,7 @@ fn dark(picture: &Picture, name: &str) -> Picture {
     dark
 }
 
-/// The picture without its fine detail.
+/// The picture without fine detail.
 pub(crate) fn blurred(picture: &Picture) -> Picture {
     let (width, height) = (picture.width(), picture.height());
     let mut resizer = Resizer::new();
@@ -88,7 +88,7 @@ pub(crate) fn blurred(picture: &Picture) -> Picture {
     blurred
 }
 
-/// About the middle, with room for the whole picture.
+/// Rotates about the centre and enlarges the picture so that nothing is cut off.
 fn turned(picture: &Picture) -> (Similarity, [u32; 2]) {
     let (width, height) = (picture.width() as f32, picture.height() as f32);
     let (a, b) = (TURN.to_radians().cos(), TURN.to_radians().sin());
@@ -105,7 +105,7 @@ fn covered(picture: &Picture, faces: &[LabelledFace]) -> Picture {
     covered
 }
 
-/// Another view of a picture; the boxes of `image` move along, stay upright and are cut at the edges.
+/// Transforms a picture; the boxes of `image` are transformed too, stay upright and are clipped at the edges.
 fn see(picture: &Picture, to_view: &Similarity, [width, height]: [u32; 2], image: &mut LabelledImage) -> Picture {
     let mut view = Picture::new(width, height);
     warp_into(picture, &to_view.inverse(), &mut view);
@@ -156,7 +156,7 @@ mod tests {
     fn drawn() -> (Picture, LabelledImage) {
         let mut picture = Picture::filled(120, 90, [100; 3]);
         fill_rounded(&mut picture, Rect::new(50.0, 30.0, 30.0, 40.0), 0.0, Colour::new(255, 255, 255));
-        let face = |rect| LabelledFace { rect, label: Label::Face, wider: None };
+        let face = |rect| LabelledFace { rect, label: Label::Face, wider: None, landmarks: None };
         let faces = vec![face(Rect::new(50.0, 30.0, 30.0, 40.0)), face(Rect::new(2.0, 2.0, 9.0, 9.0))];
         let image = LabelledImage {
             id: 1,
@@ -178,7 +178,7 @@ mod tests {
             assert_eq!((shown.width(), shown.height()), (seen.width, seen.height), "{view}");
             let face = &seen.faces[0];
             assert_eq!(face.label, Label::Face);
-            // The upper half is brighter than what is around it.
+            // The upper half is brighter than its surroundings.
             let centre = face.rect.centre();
             let at = |x: f32, y: f32| shown.pixel(x as u32, y as u32)[0];
             let inside = at(centre.x, centre.y - face.rect.height / 4.0);
@@ -189,8 +189,8 @@ mod tests {
         }
         let (_, close) = HardView::Close.show(&picture, &image).unwrap();
         assert_eq!((close.faces.len(), close.width), (1, 44));
-        let nobody = LabelledImage { faces: Vec::new(), ..image };
-        assert!(HardView::Close.show(&picture, &nobody).is_none());
+        let empty = LabelledImage { faces: Vec::new(), ..image };
+        assert!(HardView::Close.show(&picture, &empty).is_none());
     }
 
     #[test]

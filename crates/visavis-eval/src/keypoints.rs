@@ -1,15 +1,15 @@
-//! How far located keypoints lie from labelled ones.
+//! Errors of located keypoints against labelled ones.
 //!
-//! A face's error is the mean distance of its five keypoints over the distance between the labelled eyes (the usual
+//! A face's error is the mean distance of its five keypoints divided by the distance between the labelled eyes (the usual
 //! normalisation since Cootes et al.; Sun et al., "Deep convolutional network cascade for facial point detection", 2013,
-//! for five points), or over the square root of the area of the labelled box, which also holds for faces in profile.
+//! for five points), or by the square root of the area of the labelled box, which is suited to profiles too.
 
 use serde::{Deserialize, Serialize};
 use visavis_image::{Landmarks, Rect};
 
 use crate::bootstrap::{Bootstrap, Estimate};
 
-/// Above this share of the distance between the eyes a face counts as failed (Sun et al. 2013: 10 %).
+/// A face with an error above this share of the eye distance is a failure (Sun et al. 2013: 10 %).
 pub const FAILURE: f64 = 0.10;
 
 /// The points of [`Landmarks`], in their order.
@@ -19,12 +19,12 @@ pub const POINT_NAMES: [&str; 5] = ["left eye", "right eye", "nose", "left mouth
 const CUMULATIVE_STEPS: usize = 50;
 const CUMULATIVE_STEP: f64 = 0.005;
 
-/// One face: where its keypoints are and where they were located. All in pixels of one picture.
+/// One face with its labelled and its located keypoints, all in pixels of one picture.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct KeypointCase {
     /// Labelled.
     pub truth: Landmarks,
-    /// Located; `None` where nothing was found, which counts as a failure.
+    /// Located; `None` if nothing was found, which counts as a failure.
     pub found: Option<Landmarks>,
     /// The labelled box.
     pub rect: Rect,
@@ -33,22 +33,22 @@ pub struct KeypointCase {
 /// The error of one face.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FaceError {
-    /// Of each point, as a share of the distance between the eyes.
+    /// Error of each point, as a share of the eye distance.
     pub points: [f64; 5],
-    /// Mean over the points, as a share of the distance between the eyes.
+    /// Mean over the points, as a share of the eye distance.
     pub interocular: f64,
     /// Mean over the points, as a share of the box's size √(width · height).
     pub by_box: f64,
 }
 
 impl KeypointCase {
-    /// Whether there is a length to measure by: the labelled eyes are apart and the box has an area.
+    /// Whether an error can be computed: the labelled eyes are at different places and the box has an area.
     #[must_use]
     pub fn is_measurable(&self) -> bool {
         self.truth.interocular() > 0.0 && self.rect.area() > 0.0
     }
 
-    /// The error; `None` where nothing was found or there is no length to measure by.
+    /// The error; `None` if nothing was found or no error can be computed.
     #[must_use]
     pub fn error(&self) -> Option<FaceError> {
         let found = self.found.filter(|_| self.is_measurable())?.to_array();
@@ -67,34 +67,34 @@ impl KeypointCase {
 /// One point of a cumulative error distribution.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct CumulativePoint {
-    /// Share of the distance between the eyes.
+    /// Error as a share of the eye distance.
     pub error: f64,
-    /// Share of the faces whose error is at most that.
+    /// Share of the faces with at most this error.
     pub share: f64,
 }
 
-/// Figures over faces. Shares of lengths and of faces are 0 to 1; `None` where there is no face to tell by.
+/// Figures over faces. Shares of lengths and of faces are 0 to 1; `None` if there are no faces.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KeypointReport {
-    /// Faces that can be measured.
+    /// Number of faces whose error can be computed.
     pub faces: usize,
-    /// Those of them for which nothing was found; they are in the failures and the distribution, not in the means.
+    /// Number of those for which nothing was found; they count in the failures and the distribution, not in the means.
     pub missed: usize,
-    /// Mean error as a share of the distance between the eyes.
+    /// Mean error as a share of the eye distance.
     pub interocular: Option<Estimate>,
-    /// Median error as a share of the distance between the eyes: what a few faces in profile do not move.
+    /// Median error as a share of the eye distance; a few faces in profile do not affect it.
     pub median: Option<Estimate>,
     /// Mean error as a share of the box's size.
     pub by_box: Option<Estimate>,
-    /// Mean error of each point as a share of the distance between the eyes, in the order of [`POINT_NAMES`].
+    /// Mean error of each point as a share of the eye distance, in the order of [`POINT_NAMES`].
     pub points: Vec<Estimate>,
     /// Share of the faces with an error above [`FAILURE`].
     pub failures: Option<Estimate>,
-    /// The cumulative error distribution at every half per cent up to 25 %.
+    /// The cumulative error distribution in steps of 0.5 % up to 25 %.
     pub cumulative: Vec<CumulativePoint>,
 }
 
-/// Figures over `cases`.
+/// Computes the figures over `cases`.
 #[must_use]
 pub fn evaluate(cases: &[KeypointCase], bootstrap: &Bootstrap) -> KeypointReport {
     let all = sorted_errors(cases);
@@ -114,8 +114,8 @@ pub fn evaluate(cases: &[KeypointCase], bootstrap: &Bootstrap) -> KeypointReport
     }
 }
 
-/// The errors of all faces that can be measured, as shares of the distance between the eyes, least first; infinite where
-/// nothing was found. What a curve is drawn from.
+/// The errors of all faces for which one can be computed, as shares of the eye distance, ascending; infinite if nothing was
+/// found. For plots.
 #[must_use]
 pub fn sorted_errors(cases: &[KeypointCase]) -> Vec<f64> {
     let measurable = cases.iter().filter(|case| case.is_measurable());

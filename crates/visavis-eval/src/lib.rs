@@ -1,10 +1,10 @@
 //! Metrics, protocols, tables, plots.
 //!
-//! [`coco`] reads labelled face boxes and detections, [`detection`] turns the two into average precision and recall,
-//! [`fault_sheet`] shows what was missed and what was no face; [`padded`] runs detectors at equal input sizes.
-//! [`protocol`] runs networks over the faces of a pack, [`keypoints`] and [`attributes`] turn what they say into errors and
-//! accuracies, each with an interval by [`bootstrap`], also by [`groups`] of faces. [`speed`] times networks, [`tables`]
-//! sets all of it beside the paper's figures, [`plots`] draws it.
+//! [`coco`] reads detections, [`detection`] computes average precision and recall from them and labelled boxes,
+//! [`fault_sheet`] shows missed faces and false positives; [`padded`] runs detectors at equal picture sizes. [`protocol`] runs
+//! networks on the faces of a pack, [`keypoints`], [`attributes`] and [`similarity`] compute errors and accuracies, each with an
+//! interval by [`bootstrap`], also by [`groups`] of faces. [`speed`] times networks, [`tables`] prints the figures beside the
+//! paper's, [`plots`] draws them.
 
 pub mod attributes;
 pub mod bootstrap;

@@ -1,12 +1,12 @@
-//! Detectors at input sizes that their networks do not take.
+//! Detectors at input sizes that their networks do not accept.
 
 use visavis_face::{Detect, Face, FaceError};
 use visavis_image::{Picture, Resizer, fit_factor};
 use visavis_infer::Placement;
 use visavis_infer::manifest::Input;
 
-/// A detector that sees every picture as large as at the size asked for, with black up to the next size that its network
-/// takes: figures at equal input sizes, at the price of the larger input.
+/// A detector that scales every picture as for the requested size and pads it with black to the next size that its network
+/// accepts: accuracy at equal picture sizes, though with a larger input.
 pub struct Padded {
     detector: Box<dyn Detect>,
     size: [u32; 2],
@@ -15,7 +15,7 @@ pub struct Padded {
 }
 
 impl Padded {
-    /// Pictures are fitted into `size`; `detector` runs at `input`, which is no smaller.
+    /// Pictures are fitted into `size`; `detector` runs at `input`, which is at least as large.
     #[must_use]
     pub fn new(detector: Box<dyn Detect>, size: [u32; 2], input: [u32; 2]) -> Self {
         let canvas = Picture::new(input[0].max(size[0]), input[1].max(size[1]));
@@ -40,7 +40,7 @@ impl Detect for Padded {
     }
 }
 
-/// The least size that a network takes and into which `size` fits; `None` for a network of one other size.
+/// The smallest accepted size into which `size` fits; `None` if there is none.
 #[must_use]
 pub fn input_for(input: &Input, size: [u32; 2]) -> Option<[u32; 2]> {
     match input.multiple_of {
@@ -52,9 +52,9 @@ pub fn input_for(input: &Input, size: [u32; 2]) -> Option<[u32; 2]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use visavis_image::Rect;
+    use visavis_image::{Rect, Turn};
 
-    /// Sees one face: all of what is not black.
+    /// Detects one face: the area that is not black.
     struct Bright(Vec<(u32, u32)>);
 
     impl Detect for Bright {
@@ -63,7 +63,7 @@ mod tests {
             let bright = |x, y| picture.pixel(x, y)[0] > 100;
             let width = (0..picture.width()).filter(|&x| bright(x, 0)).count() as f32;
             let height = (0..picture.height()).filter(|&y| bright(0, y)).count() as f32;
-            Ok(vec![Face { rect: Rect::new(0.0, 0.0, width, height), score: 1.0, landmarks: None }])
+            Ok(vec![Face { rect: Rect::new(0.0, 0.0, width, height), score: 1.0, landmarks: None, turn: Turn::None }])
         }
 
         fn placement(&self) -> Placement {

@@ -1,7 +1,7 @@
-//! Random numbers that are the same everywhere and for ever.
+//! Random numbers that are the same on every computer and never change.
 
 /// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014): one word of state, good
-/// enough to draw samples with, and fixed here so that a figure does not change with the version of a crate.
+/// enough for sampling. It is implemented here so that figures do not change with the version of a crate.
 #[derive(Debug, Clone)]
 pub(crate) struct Random(u64);
 
@@ -10,7 +10,7 @@ impl Random {
         Self(seed)
     }
 
-    /// A generator for something that has a name: what it gives does not depend on what else is drawn for.
+    /// A generator for a name: its numbers do not depend on those drawn for other names.
     pub(crate) fn named(seed: u64, name: &str) -> Self {
         // FNV-1a, 64 bits.
         let hash = name
@@ -27,7 +27,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// A whole number from 0 to `n − 1`. Uneven by less than n / 2³², which no figure shows.
+    /// An integer from 0 to `n − 1`. The bias is below n / 2³², which no figure shows.
     pub(crate) fn below(&mut self, n: usize) -> usize {
         (((self.next() >> 32) * n as u64) >> 32) as usize
     }
@@ -35,6 +35,11 @@ impl Random {
     /// Evenly from −1 to 1.
     pub(crate) fn symmetric(&mut self) -> f32 {
         ((self.next() >> 40) as f32 / (1u64 << 24) as f32) * 2.0 - 1.0
+    }
+
+    /// Normally distributed with mean 0 and variance 1, up to six standard deviations: a sum of twelve uniform numbers.
+    pub(crate) fn normal(&mut self) -> f32 {
+        (0..12).map(|_| self.symmetric()).sum::<f32>() / 2.0
     }
 }
 

@@ -1,36 +1,38 @@
-//! Whether embeddings tell who is who: identification by rank (CMC, mAP), verification of pairs (accuracy, true accept rate
-//! at a false accept rate), and identification among strangers (FNIR at FPIR).
+//! Accuracy of embeddings: identification by rank (CMC, mAP), verification of pairs (accuracy, true accept rate at a false
+//! accept rate), and open-set identification (FNIR at FPIR).
 
 mod calibration;
+mod strangers;
 
 pub use calibration::{Calibration, calibrate};
+pub use strangers::{GalleryCheck, GalleryTrial, made_up};
 
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
-use visavis_face::gallery::distance;
+use visavis_gallery::distance;
 use visavis_infer::manifest::Metric;
 
 use crate::bootstrap::{Bootstrap, Estimate};
 use crate::random::Random;
 
-/// Of so many identities one is of a stranger, whom the gallery does not know.
+/// One of this many identities is a stranger, who is not in the gallery.
 const STRANGERS: usize = 3;
-/// Of an identity's photos, one of so many asks and the others are in the gallery.
+/// One of this many photos of an identity is a query; the others are in the gallery.
 const QUERIES: usize = 3;
 
-/// One face: who it is and what the network made of it.
+/// One face: its identity and its embedding.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Embedded<'a> {
-    /// Its file, which decides on which side it stands.
+    /// Its file, which decides whether it is a query.
     pub file: &'a str,
-    /// Who it is.
+    /// The person.
     pub identity: &'a str,
     /// The embedding.
     pub vector: &'a [f32],
 }
 
-/// Identification by the protocol of re-identification: every query's gallery photos are put in order.
+/// Identification by the protocol of re-identification: the gallery's photos are ranked for every query.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Identification {
     /// Share of queries whose nearest photo shows the same person.
@@ -47,12 +49,12 @@ pub struct Identification {
     pub people: usize,
 }
 
-/// Identification where some who ask are not in the gallery (ISO/IEC 19795-1).
+/// Open-set identification: some queries are of people who are not in the gallery (ISO/IEC 19795-1).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OpenSet {
-    /// False positive identification rate that the threshold is set for: strangers who are taken for somebody.
+    /// False positive identification rate for which the threshold is set: strangers who are identified as a person.
     pub fpir: f64,
-    /// False negative identification rate: people of the gallery not named first, or not near enough.
+    /// False negative identification rate: people of the gallery who are not ranked first, or not near enough.
     pub fnir: Estimate,
     /// The threshold, a distance.
     pub threshold: f32,
@@ -63,28 +65,28 @@ pub struct OpenSet {
 /// Verification of pairs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Verification {
-    /// Share of pairs told right, each fold at the threshold that is best on the others (LFW's protocol).
+    /// Share of pairs classified correctly, each fold with the threshold that is best on the others (LFW's protocol).
     pub accuracy: Estimate,
     /// True accept rates at false accept rates of 1 % and 0.1 %, over all pairs.
     pub accepted: [(f64, Option<f64>); 2],
-    /// The threshold that is best over all pairs, a distance.
+    /// The best threshold over all pairs, a distance.
     pub threshold: f32,
 }
 
 /// A pair of faces.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pair {
-    /// How far apart they are.
+    /// Their distance.
     pub distance: f32,
     /// Whether they are of one person.
     pub same: bool,
-    /// Which fold it is in.
+    /// The fold.
     pub fold: u32,
 }
 
-/// Who asks and who is in the gallery, by places among the faces. People with one photo are in the gallery only.
+/// The indices of the queries and of the gallery. People with one photo are in the gallery only.
 ///
-/// The photos of a person stand in the order of a hash of their files; the first of every [`QUERIES`] ask.
+/// The photos of a person are ordered by a hash of their files. The first of them are queries: one of [`QUERIES`], rounded up.
 fn sides(faces: &[Embedded]) -> (Vec<usize>, Vec<usize>) {
     let mut people: HashMap<&str, Vec<(u64, usize)>> = HashMap::new();
     for (place, face) in faces.iter().enumerate() {
@@ -102,13 +104,13 @@ fn sides(faces: &[Embedded]) -> (Vec<usize>, Vec<usize>) {
     (queries, gallery)
 }
 
-/// Puts the gallery in order for every query; `None` without anybody who has two photos.
+/// Ranks the gallery for every query; `None` if no person has two photos.
 #[must_use]
 pub fn identification(metric: Metric, faces: &[Embedded], bootstrap: &Bootstrap) -> Option<Identification> {
     identification_of(metric, faces, |_| true, bootstrap)
 }
 
-/// The same of those queries alone whose place among the faces `asks`, with everybody's photos to choose from.
+/// The same for the queries whose index satisfies `asks`; the gallery has the photos of all people.
 #[must_use]
 pub fn identification_of(
     metric: Metric,
@@ -147,7 +149,7 @@ pub fn nearest(metric: Metric, faces: &[Embedded], query: usize, gallery: &[usiz
     order
 }
 
-/// Who asks, and for each of them the gallery's photos in order: for people who want to look.
+/// Queries, each with the gallery's photos ranked, for visual inspection.
 #[must_use]
 pub fn answers(metric: Metric, faces: &[Embedded], most: usize) -> Vec<(usize, Vec<(f32, usize)>)> {
     let (queries, gallery) = sides(faces);
@@ -159,7 +161,7 @@ pub fn answers(metric: Metric, faces: &[Embedded], most: usize) -> Vec<(usize, V
     queries.into_iter().map(cut).collect()
 }
 
-/// Mean of the precision at each hit.
+/// Mean of the precision at each correct photo.
 fn average_precision(right: &[bool]) -> f64 {
     let (mut hits, mut sum) = (0usize, 0.0);
     for (place, _) in right.iter().enumerate().filter(|(_, right)| **right) {
@@ -169,8 +171,8 @@ fn average_precision(right: &[bool]) -> f64 {
     if hits == 0 { 0.0 } else { sum / hits as f64 }
 }
 
-/// Leaves a third of the people out of the gallery and sets the threshold so that a share `fpir` of their queries is taken
-/// for somebody; `None` where nobody is left on either side.
+/// Leaves a third of the people out of the gallery and sets the threshold so that a share `fpir` of their queries is identified
+/// as some person; `None` if either part is empty.
 #[must_use]
 pub fn open_set(metric: Metric, faces: &[Embedded], fpir: f64, bootstrap: &Bootstrap) -> Option<OpenSet> {
     let (queries, gallery) = sides(faces);
@@ -197,14 +199,14 @@ pub fn open_set(metric: Metric, faces: &[Embedded], fpir: f64, bootstrap: &Boots
     Some(OpenSet { fpir, fnir: bootstrap.share(&missed)?, threshold, strangers: outside.len() })
 }
 
-/// The distance below which a share `rate` of the distances lies, at most.
+/// The distance below which at most a share `rate` of the distances lies.
 fn at_rate(distances: &mut [f32], rate: f64) -> f32 {
     distances.sort_unstable_by(f32::total_cmp);
     let allowed = (rate * distances.len() as f64).floor() as usize;
     distances.get(allowed).copied().unwrap_or(f32::INFINITY)
 }
 
-/// Tells pairs of one person from pairs of two; `None` without both kinds.
+/// Classifies pairs as one person or two; `None` without both kinds.
 #[must_use]
 pub fn verification(pairs: &[Pair], bootstrap: &Bootstrap) -> Option<Verification> {
     let mut others: Vec<f32> = pairs.iter().filter(|pair| !pair.same).map(|pair| pair.distance).collect();
@@ -215,16 +217,16 @@ pub fn verification(pairs: &[Pair], bootstrap: &Bootstrap) -> Option<Verificatio
     let mut folds: Vec<u32> = pairs.iter().map(|pair| pair.fold).collect();
     folds.sort_unstable();
     folds.dedup();
-    let told = |pair: &Pair, threshold: f32| (pair.distance <= threshold) == pair.same;
+    let correct = |pair: &Pair, threshold: f32| (pair.distance <= threshold) == pair.same;
     let mut right = Vec::with_capacity(pairs.len());
     for &fold in &folds {
-        // A single fold has no others: its own threshold would flatter, but there is nothing else.
+        // A single fold uses its own threshold, which is too favourable, because there is no other.
         let training = pairs.iter().filter(|pair| pair.fold != fold || folds.len() == 1);
         let threshold = best_threshold(training);
-        right.extend(pairs.iter().filter(|pair| pair.fold == fold).map(|pair| told(pair, threshold)));
+        right.extend(pairs.iter().filter(|pair| pair.fold == fold).map(|pair| correct(pair, threshold)));
     }
     let accepted = [0.01, 0.001].map(|rate| {
-        // With fewer pairs than one over the rate there is nothing to measure it by.
+        // With fewer pairs than 1 / rate, the rate cannot be measured.
         let threshold = (others.len() as f64 * rate >= 1.0).then(|| at_rate(&mut others, rate));
         let share = |threshold: f32| same.iter().filter(|d| **d < threshold).count() as f64 / same.len() as f64;
         (rate, threshold.map(share))
@@ -232,11 +234,11 @@ pub fn verification(pairs: &[Pair], bootstrap: &Bootstrap) -> Option<Verificatio
     Some(Verification { accuracy: bootstrap.share(&right)?, accepted, threshold: best_threshold(pairs.iter()) })
 }
 
-/// The distance that tells most pairs right, between two of those that occur.
+/// The distance that classifies most pairs correctly, midway between two that occur.
 fn best_threshold<'a>(pairs: impl Iterator<Item = &'a Pair>) -> f32 {
     let mut pairs: Vec<&Pair> = pairs.collect();
     pairs.sort_by(|a, b| a.distance.total_cmp(&b.distance));
-    // Right below the nearest pair: every pair of two people is told right, none of one.
+    // Below the nearest pair: every pair of two people is correct, none of one.
     let mut right = pairs.iter().filter(|pair| !pair.same).count();
     let (mut best, mut threshold) = (right, pairs.first().map_or(0.0, |pair| pair.distance) - 1e-6);
     for (place, pair) in pairs.iter().enumerate() {
@@ -260,7 +262,7 @@ mod tests {
 
     #[test]
     fn average_precision_by_hand() {
-        // Hits at places 1 and 4: (1/1 + 2/4) / 2.
+        // Correct photos at ranks 1 and 4: (1/1 + 2/4) / 2.
         assert!((average_precision(&[true, false, false, true]) - 0.75).abs() < 1e-12);
         assert_eq!(average_precision(&[false]), 0.0);
     }
@@ -269,7 +271,7 @@ mod tests {
     fn thresholds_part_the_pairs() {
         let pair = |distance, same| Pair { distance, same, fold: 1 };
         let pairs = [pair(0.1, true), pair(0.3, true), pair(0.5, false), pair(0.7, true), pair(0.9, false)];
-        // Between 0.3 and 0.5 four of five are right.
+        // Between 0.3 and 0.5 four of five are correct.
         assert!((best_threshold(pairs.iter()) - 0.4).abs() < 1e-6);
         let found = verification(&pairs, &Bootstrap::default()).unwrap();
         assert!((found.accuracy.value - 0.8).abs() < 1e-9);
@@ -280,7 +282,7 @@ mod tests {
     #[test]
     fn each_fold_is_judged_by_the_others() {
         let pair = |distance, same, fold| Pair { distance, same, fold };
-        // Fold 1 parts at 0.5, fold 2 at 5: at each other's thresholds half of either is wrong.
+        // The best threshold is 0.5 for fold 1 and 5 for fold 2: with each other's thresholds half of either is wrong.
         let pairs = [pair(0.4, true, 1), pair(0.6, false, 1), pair(4.0, true, 2), pair(6.0, false, 2)];
         let found = verification(&pairs, &Bootstrap::default()).unwrap();
         assert!((found.accuracy.value - 0.5).abs() < 1e-9, "{found:?}");
@@ -290,7 +292,7 @@ mod tests {
     fn accept_rates_count_strangers() {
         let mut pairs: Vec<Pair> =
             (0..200).map(|at| Pair { distance: 1.0 + at as f32 * 0.01, same: false, fold: 0 }).collect();
-        // Two of 200 strangers may pass: the third lies at 1.02.
+        // Two of 200 strangers may be accepted: the third is at 1.02.
         pairs.extend([1.015, 1.025, 0.5].map(|distance| Pair { distance, same: true, fold: 0 }));
         let found = verification(&pairs, &Bootstrap::default()).unwrap();
         let (rate, accepted) = found.accepted[0];
@@ -318,7 +320,7 @@ mod tests {
         assert_eq!((first.rank_1.n, first.gallery, first.people), (1, 8, 4));
         assert!(identification_of(Metric::Euclidean, &faces, |_| false, &Bootstrap::default()).is_none());
         assert!(answers(Metric::Euclidean, &faces, 2).iter().all(|(_, order)| order.len() == 2));
-        // Everybody looks the same: whoever comes first by place.
+        // All embeddings are equal: the order of the gallery decides.
         let same: Vec<Embedded> = faces.iter().map(|face| Embedded { vector: &[1.0, 0.0], ..face.clone() }).collect();
         let found = identification(Metric::Cosine, &same, &Bootstrap::default()).unwrap();
         assert!((found.rank_1.value - 0.25).abs() < 1e-9 && found.rank_10.value == 1.0, "{found:?}");
@@ -332,7 +334,7 @@ mod tests {
         let found = open_set(Metric::Euclidean, &faces, 0.01, &Bootstrap::default()).unwrap();
         assert!(found.strangers >= 1 && found.threshold > 1.0, "{found:?}");
         assert_eq!(found.fnir.value, 0.0);
-        // One person alone is either known to the gallery or a stranger: nothing to measure.
+        // A single person is either in the gallery or a stranger: nothing can be measured.
         assert!(open_set(Metric::Euclidean, &faces[..3], 0.01, &Bootstrap::default()).is_none());
     }
 }

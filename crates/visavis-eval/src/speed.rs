@@ -1,25 +1,25 @@
-//! How fast a network runs: one picture at a time, after a warm-up.
+//! Speed of a network: one picture at a time, after a warm-up.
 
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use visavis_face::{Detect, FaceError, Locate};
-use visavis_image::{Picture, Rect};
+use visavis_image::{Picture, Rect, Turn};
 use visavis_infer::{EngineOptions, InferError, Placement, Runtime, Tensor, registry::Entry};
 
 use crate::bootstrap::{Bootstrap, Estimate, quantile};
 use crate::random::Random;
 
-/// How long is measured.
+/// Duration of a measurement.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SpeedParams {
-    /// Runs before the clock starts: engines prepare memory in the first ones.
+    /// Runs before timing starts: engines allocate memory in the first ones.
     pub warm_up: usize,
-    /// Timed runs at least.
+    /// Least number of timed runs.
     pub runs: usize,
-    /// Timed for at least this long.
+    /// Least duration of timing.
     pub least: Duration,
-    /// No run is begun after this time, if there have been five.
+    /// No run is started after this time if there have been five.
     pub most: Duration,
 }
 
@@ -29,10 +29,10 @@ impl Default for SpeedParams {
     }
 }
 
-/// Least runs from which a median means anything.
+/// Least number of runs for a meaningful median.
 const LEAST_RUNS: usize = 5;
 
-/// How fast something runs.
+/// A measured speed.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Speed {
     /// Median time of a run in milliseconds.
@@ -77,7 +77,7 @@ pub fn time<E>(params: &SpeedParams, mut run: impl FnMut() -> Result<(), E>) -> 
     Ok(Speed::from_times(&times).expect("at least one run was timed"))
 }
 
-/// How fast one network runs on one engine.
+/// Speed of one network on one engine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NetworkSpeed {
     /// The network.
@@ -86,11 +86,11 @@ pub struct NetworkSpeed {
     pub input: [u32; 2],
     /// Engine and version.
     pub engine: String,
-    /// Where it ran.
+    /// The device.
     pub device: String,
     /// Threads of one run.
     pub threads: usize,
-    /// How fast.
+    /// The speed.
     #[serde(flatten)]
     pub speed: Speed,
 }
@@ -102,11 +102,11 @@ impl NetworkSpeed {
     }
 }
 
-/// Loads a network and times it: the network alone, one picture `[1, 3, H, W]` (in its own layout) a run, without the
-/// cutting of the face.
+/// Loads a network and times it: the network alone, one picture `[1, 3, H, W]` (in its own layout) per run, without
+/// cropping.
 ///
 /// # Errors
-/// What loading and running it give.
+/// Errors of loading and running it.
 pub fn network(
     entry: &Entry,
     runtime: &Runtime,
@@ -117,21 +117,21 @@ pub fn network(
     let input = &entry.manifest.input;
     let [width, height] = input.size;
     let mut tensor = Tensor::zeros(&input.shape(1, width, height));
-    // Noise of pixels: zeros would let some kernels off lightly, and tiny numbers would slow others down.
+    // Random pixels: some kernels are faster with zeros, and slower with denormal numbers.
     let mut random = Random::new(1);
     tensor.data.fill_with(|| (random.below(256) as f32 - input.mean[0]) / input.std[0]);
     let speed = time(params, || model.run(&tensor).map(drop))?;
     Ok(NetworkSpeed::new(&entry.manifest.name, input.size, model.placement(), speed))
 }
 
-/// Sides of the picture and of the face in it on which [`locator`] is timed, in pixels: a camera's.
+/// Width and height of the camera picture on which [`locator`] is timed, in pixels.
 const PICTURE: [u32; 2] = [640, 480];
 const FACE: f32 = 160.0;
 
-/// Times what finds keypoints: the cutting of the face and all, as live. `input` is the network's, for the record.
+/// Times a keypoint locator including cropping, as live. `input` is the network's input size, for the record.
 ///
 /// # Errors
-/// What running it gives.
+/// Errors of running it.
 pub fn locator(
     name: &str,
     input: [u32; 2],
@@ -142,15 +142,15 @@ pub fn locator(
     let mut random = Random::new(1);
     picture.pixels_mut().fill_with(|| random.below(256) as u8);
     let rect = Rect::new(200.0, 100.0, FACE, FACE * 1.2);
-    let speed = time(params, || locator.locate(&picture, &rect).map(drop))?;
+    let speed = time(params, || locator.locate(&picture, &rect, Turn::None).map(drop))?;
     Ok(NetworkSpeed::new(name, input, &locator.placement(), speed))
 }
 
-/// Times a detector on `pictures` in turn (on noise without any): what goes in, the network, decoding and suppression.
-/// `input` is the network's, for the record. Pictures of just that size leave the scaling out, which belongs to the camera.
+/// Times a detector on `pictures` in turn (on random pixels if there are none): input conversion, network, decoding and
+/// suppression. `input` is the network's input size, for the record. With pictures of this size there is no scaling.
 ///
 /// # Errors
-/// What running it gives.
+/// Errors of running it.
 pub fn detector(
     name: &str,
     input: [u32; 2],
@@ -190,7 +190,7 @@ mod tests {
         });
         assert_eq!((calls, speed.unwrap().median_ms.n), (10, 7));
         assert_eq!(time(&params, || Err("broken")), Err("broken"));
-        // Something slow is not run thirty times.
+        // A slow run is not repeated thirty times.
         let brief = SpeedParams { warm_up: 0, runs: 30, least: Duration::ZERO, most: Duration::ZERO };
         assert_eq!(time(&brief, || Ok::<(), ()>(())).unwrap().median_ms.n, 5);
     }

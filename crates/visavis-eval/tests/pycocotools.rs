@@ -1,7 +1,7 @@
-//! Agreement with pycocotools on random boxes: faces of all sizes, ignored boxes, crowds, WIDER FACE flags, doubled and
-//! false detections, tied scores.
+//! Compares with pycocotools on random boxes: faces of all sizes, ignored boxes, crowds, WIDER FACE flags, duplicate and
+//! false detections, equal scores.
 //!
-//! The boxes are those of `tools/reference/synthetic_boxes.py --seed 7 --images 40`, number for number; the figures were
+//! The boxes are exactly those of `tools/reference/synthetic_boxes.py --seed 7 --images 40`; the expected figures were
 //! printed for them by `tools/reference/coco_ap.py`.
 
 // clippy.toml lets tests unwrap, but not the functions that they call here.
@@ -51,7 +51,7 @@ impl Generator {
     }
 }
 
-/// The two files, read through the crate's own readers.
+/// The two files, parsed by the crate's own readers.
 fn synthetic(seed: u64, count: u32) -> (FaceBoxes, Vec<Detection>) {
     let mut random = Generator(seed);
     let (mut images, mut faces, mut detections) = (Vec::new(), Vec::new(), Vec::new());

@@ -1,41 +1,57 @@
-//! A photo into a gallery entry: the main face, its embedding and a thumbnail.
+//! Makes a gallery entry from a photo: the main face, its embedding and a thumbnail.
 
-use visavis_image::{Landmarks, Picture, Rect, Similarity, codec, warp_into};
+use visavis_image::{Landmarks, Picture, Rect, Similarity, Turn, codec, warp_into};
 
-use crate::{Detect, Face, FaceError, FaceView, Locate, Recognise};
+use crate::{Detect, Face, FaceError, FaceView, HeadPose, Locate, Quality, QualityParams, Recognise};
 
 /// Side of a thumbnail in pixels: sharp beside a face on a full-HD screen, about 8 KB.
 const THUMBNAIL: u32 = 192;
-/// The thumbnail shows this much more than the detector's box: hair and chin.
+/// The thumbnail is larger than the detector's box by this factor, to show hair and chin.
 const THUMBNAIL_EXPANSION: f32 = 1.5;
 const THUMBNAIL_QUALITY: u8 = 88;
-/// How much a face found in a thumbnail overlaps, at least, with where it would be in the middle: little where it was at the
-/// picture's edge. Of whoever stood beside it less is on the thumbnail.
+/// Least overlap (IoU) of a face found in a thumbnail with the thumbnail's middle. It is low because a face at the edge of its
+/// picture is not in the middle; other people in the thumbnail overlap less.
 const LEAST_OVERLAP: f32 = 0.15;
 
-/// Looks at photos for a gallery, or for a search in one.
+/// Finds and embeds the main face of a photo, for a gallery or for a search in one.
 pub struct Enroller {
     /// Finds the faces.
     pub detector: Box<dyn Detect>,
-    /// Finds keypoints, where those of the detector are not to be used.
+    /// Locates keypoints, if those of the detector are not to be used.
     pub locator: Option<Box<dyn Locate>>,
     /// Makes the embeddings.
     pub embedder: Box<dyn Recognise>,
 }
 
-/// The main face of a photo.
+/// The largest face of a photo.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Enrolled {
-    /// The face.
+    /// The face, with the keypoints by which it was aligned.
     pub face: Face,
-    /// How many faces the photo has.
+    /// Number of faces in the photo.
     pub faces: usize,
-    /// As the network made it.
+    /// How well the face can be seen.
+    pub quality: Quality,
+    /// The embedding, as the network gives it.
     pub vector: Vec<f32>,
-    /// The face and a little around it, as JPEG.
+    /// The face with a margin, as JPEG.
     pub thumbnail: Option<Vec<u8>>,
-    /// How good the picture is: detection score times the root of the face's width in hundreds of pixels.
+    /// Quality of the picture: detection score times the root of the face's width in hundreds of pixels.
     pub score: f32,
+}
+
+impl Enrolled {
+    /// What a person should check: why the face is poor, and which face was taken if the photo shows several.
+    #[must_use]
+    pub fn warnings(&self, params: &QualityParams) -> Vec<String> {
+        let mut warnings: Vec<String> = self.quality.flaws(params).iter().map(ToString::to_string).collect();
+        if self.faces > 1 {
+            let [x, y, width, height] = <[f32; 4]>::from(self.face.rect).map(f32::round);
+            let faces = self.faces;
+            warnings.push(format!("{faces} faces found; the largest was taken: {width}×{height} pixels at {x}, {y}"));
+        }
+        warnings
+    }
 }
 
 impl Enroller {
@@ -45,10 +61,14 @@ impl Enroller {
     /// [`FaceError`] if a network fails or makes no embedding.
     pub fn enrol(&mut self, picture: &Picture) -> Result<Option<Enrolled>, FaceError> {
         let faces = self.detector.detect(picture)?;
-        let Some(&face) = faces.iter().max_by(|a, b| a.rect.area().total_cmp(&b.rect.area())) else { return Ok(None) };
-        let vector = self.embed(picture, face.rect, face.landmarks)?;
+        let largest = faces.iter().copied().max_by(|a, b| a.rect.area().total_cmp(&b.rect.area()));
+        let Some(mut face) = largest else { return Ok(None) };
+        face.landmarks = self.landmarks(picture, &face.view())?;
+        let (vector, pose) = self.embed(picture, face.view())?;
+        let quality = Quality::measure(picture, &face.view(), pose);
         let score = face.score * (face.rect.width / 100.0).max(0.0).sqrt();
-        Ok(Some(Enrolled { face, faces: faces.len(), vector, thumbnail: thumbnail(picture, &face.rect), score }))
+        let thumbnail = thumbnail(picture, &face.rect, face.turn);
+        Ok(Some(Enrolled { face, faces: faces.len(), quality, vector, thumbnail, score }))
     }
 
     /// The embedding of a face that was enrolled before, from its [`thumbnail`].
@@ -56,41 +76,52 @@ impl Enroller {
     /// # Errors
     /// [`FaceError`] if a network fails or makes no embedding.
     pub fn embed_thumbnail(&mut self, picture: &Picture) -> Result<Vec<f32>, FaceError> {
-        let (width, height) = (picture.width() as f32, picture.height() as f32);
-        // The thumbnail was cut around it, so this is about where it is, whatever this detector finds beside it.
-        let rect = Rect::new(0.0, 0.0, width, height).expanded(1.0 / THUMBNAIL_EXPANSION);
+        let rect = thumbnail_rect(picture);
         let faces = self.detector.detect(picture)?;
         let found = faces.iter().max_by(|a, b| a.rect.iou(&rect).total_cmp(&b.rect.iou(&rect)));
-        match found.filter(|face| face.rect.iou(&rect) > LEAST_OVERLAP) {
-            Some(face) => self.embed(picture, face.rect, face.landmarks),
-            None => self.embed(picture, rect, None),
+        let found = found.filter(|face| face.rect.iou(&rect) > LEAST_OVERLAP);
+        let mut view = found.map_or_else(|| FaceView::upright(rect, None), Face::view);
+        view.landmarks = self.landmarks(picture, &view)?;
+        Ok(self.embed(picture, view)?.0)
+    }
+
+    /// The keypoints of a face: those of the locator, or those of the detector if there is no locator.
+    fn landmarks(&mut self, picture: &Picture, face: &FaceView) -> Result<Option<Landmarks>, FaceError> {
+        match &mut self.locator {
+            Some(locator) => locator.locate(picture, &face.rect, face.turn).map(Some),
+            None => Ok(face.landmarks),
         }
     }
 
-    fn embed(&mut self, picture: &Picture, rect: Rect, landmarks: Option<Landmarks>) -> Result<Vec<f32>, FaceError> {
-        let landmarks = match &mut self.locator {
-            Some(locator) => Some(locator.locate(picture, &rect)?),
-            None => landmarks,
-        };
-        let answer = self.embedder.recognise(picture, &[FaceView { rect, landmarks }])?.pop();
-        answer.and_then(|findings| findings.embedding).ok_or_else(|| FaceError::WrongTask {
+    /// The embedding of a face, and the head pose if the same network gives it.
+    fn embed(&mut self, picture: &Picture, face: FaceView) -> Result<(Vec<f32>, Option<HeadPose>), FaceError> {
+        let findings = self.embedder.recognise(picture, &[face])?.pop().unwrap_or_default();
+        let vector = findings.embedding.ok_or_else(|| FaceError::WrongTask {
             model: "the network chosen for similarity".into(),
             task: "similarity".into(),
-        })
+        })?;
+        Ok((vector, findings.pose))
     }
 }
 
-/// The face `rect` with a little around it, as a square JPEG for a gallery; none where it cannot be made.
+/// The face `rect` with a margin, upright, as a square JPEG for a gallery; `None` if it cannot be encoded.
 #[must_use]
-pub fn thumbnail(picture: &Picture, rect: &Rect) -> Option<Vec<u8>> {
+pub fn thumbnail(picture: &Picture, rect: &Rect, turn: Turn) -> Option<Vec<u8>> {
     let square = around(rect, picture);
     let mut out = Picture::new(THUMBNAIL, THUMBNAIL);
     let scale = square.width / THUMBNAIL as f32;
-    warp_into(picture, &Similarity::scale_then_shift(scale, square.x, square.y), &mut out);
+    let upright = turn.transform([THUMBNAIL as f32; 2]);
+    warp_into(picture, &Similarity::scale_then_shift(scale, square.x, square.y).after(&upright), &mut out);
     codec::encode_jpeg(&out, THUMBNAIL_QUALITY).ok()
 }
 
-/// The square around a face; at an edge of the picture it lies farther inside, so that there is no black in it.
+/// Where the face is in a [`thumbnail`], approximately: the thumbnail was cropped around it.
+#[must_use]
+pub fn thumbnail_rect(thumbnail: &Picture) -> Rect {
+    Rect::new(0.0, 0.0, thumbnail.width() as f32, thumbnail.height() as f32).expanded(1.0 / THUMBNAIL_EXPANSION)
+}
+
+/// The square around a face; moved inwards at an edge of the picture, so that it contains no black.
 fn around(rect: &Rect, picture: &Picture) -> Rect {
     // The outermost half pixel fades to black.
     const EDGE: f32 = 0.5;
@@ -124,7 +155,7 @@ mod tests {
         let mut picture = Picture::new(120, 90);
         picture.pixels_mut().fill(255);
         for (x, y) in [(0.0, 0.0), (85.0, 60.0), (-10.0, 40.0)] {
-            let jpeg = thumbnail(&picture, &Rect::new(x, y, 40.0, 40.0)).unwrap();
+            let jpeg = thumbnail(&picture, &Rect::new(x, y, 40.0, 40.0), Turn::Right).unwrap();
             let seen = codec::decode(&jpeg, codec::MAX_PIXELS).unwrap();
             assert!(seen.pixels().iter().all(|&value| value > 250), "{x}, {y}");
         }

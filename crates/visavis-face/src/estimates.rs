@@ -1,49 +1,95 @@
-//! What is believed of a tracked face: single looks, averaged over time.
+//! Estimates for a tracked face: recognition results averaged over time.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use visavis_infer::Task;
 
-use crate::Findings;
-use crate::gallery::Match;
-use crate::resemblance::Resemblance;
+use crate::findings::{Expression, Findings, HeadPose};
 
-/// How single looks become a steady answer. The defaults are those of the demo that came with the paper.
+/// How single results are averaged. The defaults are those of the demo that came with the paper.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EstimatesParams {
-    /// Weight of a new age, once the mean of the first looks has settled: age ← 0.95·age + 0.05·new.
+    /// Weight of a new age, once the mean of the first results has settled: age ← 0.95·age + 0.05·new.
     pub age_weight: f32,
     /// Weight of a new gender.
     pub gender_weight: f32,
     /// Weight of a new smile. High: people expect a quick response to their expression.
     pub smile_weight: f32,
-    /// Whom a face resembles is the majority of this many last looks.
+    /// Weight of a new expression.
+    pub expression_weight: f32,
+    /// Weight of a new head pose.
+    pub pose_weight: f32,
+    /// Weight of a result in age, gender and similarity, by the head pose.
+    pub pose: PoseWeights,
+    /// How many of the last comparisons with a gallery count together.
     pub resemblance_window: usize,
-    /// Looks after which age and gender count as steady.
+    /// Number of results after which age and gender count as steady.
     pub steady_after: u32,
 }
 
 impl Default for EstimatesParams {
     fn default() -> Self {
-        Self { age_weight: 0.05, gender_weight: 0.2, smile_weight: 0.6, resemblance_window: 15, steady_after: 20 }
+        Self {
+            age_weight: 0.05,
+            gender_weight: 0.2,
+            smile_weight: 0.6,
+            expression_weight: 0.6,
+            pose_weight: 0.6,
+            pose: PoseWeights::default(),
+            resemblance_window: 15,
+            steady_after: 20,
+        }
     }
 }
 
-/// A mean that forgets: plain at first, exponential with a fixed weight later.
+/// Weight of a result by the yaw of the head: networks estimate age, gender and identity worse from a profile than from a
+/// frontal face.
+///
+/// The weight is 1 up to a yaw of `frontal` degrees, `least` from `profile` degrees on, and linear in between.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PoseWeights {
+    /// Up to this yaw to either side, in degrees, a result has the full weight.
+    pub frontal: f32,
+    /// From this yaw on, in degrees, a result has the least weight.
+    pub profile: f32,
+    /// The least weight; above 0, so that a face seen only in profile gets estimates too.
+    pub least: f32,
+}
+
+impl Default for PoseWeights {
+    fn default() -> Self {
+        Self { frontal: 25.0, profile: 60.0, least: 0.1 }
+    }
+}
+
+impl PoseWeights {
+    /// The weight of a result, `least` to 1; 1 if the pose is not known.
+    #[must_use]
+    pub fn of(&self, pose: Option<HeadPose>) -> f32 {
+        let Some(yaw) = pose.map(|pose| pose.yaw.abs()).filter(|yaw| yaw.is_finite()) else { return 1.0 };
+        let turned = ((yaw - self.frontal) / (self.profile - self.frontal).max(1e-3)).clamp(0.0, 1.0);
+        1.0 - turned * (1.0 - self.least)
+    }
+}
+
+/// A running mean: arithmetic at first, later exponential with a fixed weight.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 struct Average {
     value: f32,
     looks: u32,
+    /// Sum of the weights so far.
+    total: f32,
 }
 
 impl Average {
-    fn absorb(&mut self, new: f32, weight: f32) {
+    /// Adds a value with the weight `counts`, 0 to 1.
+    fn absorb(&mut self, new: f32, weight: f32, counts: f32) {
         if !new.is_finite() {
             return;
         }
         self.looks = self.looks.saturating_add(1);
-        self.value += (new - self.value) * weight.max(1.0 / self.looks as f32);
+        self.total += counts;
+        self.value += (new - self.value) * (weight * counts).max(counts / self.total);
     }
 
     fn get(&self) -> Option<f32> {
@@ -58,49 +104,64 @@ pub struct Estimates {
     female: Average,
     smile: Average,
     smile_threshold: f32,
-    /// Of each look the nearest people of the gallery, nearest first.
-    looks: VecDeque<Vec<Match>>,
+    expression: Option<Expression>,
+    expression_looks: u32,
+    /// Yaw, pitch and roll.
+    pose: [Average; 3],
     similarity_looks: u32,
     distribution: Option<Arc<[f32]>>,
 }
 
 impl Estimates {
-    /// Takes in one look. `nearest` are the best matches in the gallery, best first, where the look had an embedding.
-    pub fn absorb(&mut self, findings: &Findings, nearest: Vec<Match>, params: &EstimatesParams) {
+    /// Takes in one look, and returns its weight, 0 to 1.
+    ///
+    /// The weight follows from the look's head pose, or from the average of the last poses where the look has none.
+    pub fn absorb(&mut self, findings: &Findings, params: &EstimatesParams) -> f32 {
+        if let Some(pose) = findings.pose {
+            self.absorb_pose(pose, params.pose_weight);
+        }
+        let counts = params.pose.of(findings.pose.or(self.pose()));
         if let Some(age) = &findings.age {
-            self.age.absorb(age.years, params.age_weight);
+            self.age.absorb(age.years, params.age_weight, counts);
             self.distribution = age.distribution.as_deref().map(Arc::from);
         }
         if let Some(female) = findings.female {
-            self.female.absorb(female, params.gender_weight);
+            self.female.absorb(female, params.gender_weight, counts);
         }
         if let Some(smile) = findings.smile {
-            self.smile.absorb(smile.share, params.smile_weight);
+            self.smile.absorb(smile.share, params.smile_weight, 1.0);
             self.smile_threshold = smile.threshold;
+        }
+        if let Some(expression) = &findings.expression {
+            self.absorb_expression(expression, params.expression_weight);
         }
         if findings.embedding.is_some() {
             self.similarity_looks = self.similarity_looks.saturating_add(1);
-            self.looks.push_back(nearest);
-            while self.looks.len() > params.resemblance_window.max(1) {
-                self.looks.pop_front();
+        }
+        counts
+    }
+
+    fn absorb_expression(&mut self, new: &Expression, weight: f32) {
+        if !new.shares.iter().all(|share| share.is_finite()) {
+            return;
+        }
+        self.expression_looks = self.expression_looks.saturating_add(1);
+        let weight = weight.max(1.0 / self.expression_looks as f32);
+        match &mut self.expression {
+            Some(known) if known.labels == new.labels => {
+                known.shares.iter_mut().zip(&new.shares).for_each(|(known, new)| *known += (new - *known) * weight);
             }
-            if self.is_newcomer_to_the_gallery() {
-                self.looks.drain(..self.looks.len() - 2);
-            }
+            known => *known = Some(new.clone()),
         }
     }
 
-    /// Whether the last two looks say that the face is somebody whom no look before had even among the nearest: then they were
-    /// added to the gallery since, and what was said before is of a gallery without them.
-    fn is_newcomer_to_the_gallery(&self) -> bool {
-        let mut latest = self.looks.iter().rev();
-        let first = |look: Option<&Vec<Match>>| {
-            look.and_then(|look| look.first()).filter(|found| found.same_person).map(|found| found.person)
-        };
-        let person = first(latest.next());
-        person.is_some()
-            && first(latest.next()) == person
-            && latest.all(|look| look.iter().all(|found| Some(found.person) != person))
+    /// The roll is averaged along the shorter way around the circle.
+    fn absorb_pose(&mut self, new: HeadPose, weight: f32) {
+        let [yaw, pitch, roll] = &mut self.pose;
+        yaw.absorb(new.yaw, weight, 1.0);
+        pitch.absorb(new.pitch, weight, 1.0);
+        let nearest = if roll.looks > 0 { ((new.roll - roll.value) / 360.0).round() * 360.0 } else { 0.0 };
+        roll.absorb(new.roll - nearest, weight, 1.0);
     }
 
     /// Years.
@@ -109,61 +170,41 @@ impl Estimates {
         self.age.get()
     }
 
-    /// The age classes of the last look, where the network tells them.
+    /// The probabilities of the ages in the last result, if the network gives them.
     #[must_use]
     pub fn age_distribution(&self) -> Option<&Arc<[f32]>> {
         self.distribution.as_ref()
     }
 
-    /// Share of "female".
+    /// Probability of "female".
     #[must_use]
     pub fn female(&self) -> Option<f32> {
         self.female.get()
     }
 
-    /// Share of "smiling".
+    /// Probability of "smiling".
     #[must_use]
     pub fn smile(&self) -> Option<f32> {
         self.smile.get()
     }
 
-    /// Whether the share of "smiling" reaches the network's threshold.
+    /// Whether the probability of "smiling" reaches the network's threshold.
     #[must_use]
     pub fn is_smiling(&self) -> Option<bool> {
         self.smile().map(|share| share >= self.smile_threshold)
     }
 
-    /// Whom the face resembles, best first: who came first in most of the last looks; of equals, the nearer one.
+    /// The probabilities of the expressions.
     #[must_use]
-    pub fn resemblances(&self) -> Vec<Resemblance> {
-        let mut people: Vec<(usize, Resemblance)> = Vec::new();
-        for candidate in self.looks.iter().flatten() {
-            if people.iter().any(|(_, known)| known.person == candidate.person) {
-                continue;
-            }
-            let (mut votes, mut seen, mut near, mut sum, mut photo) = (0, 0, 0, 0.0, candidate.photo);
-            for look in &self.looks {
-                let Some(place) = look.iter().position(|found| found.person == candidate.person) else { continue };
-                votes += usize::from(place == 0);
-                seen += 1;
-                near += usize::from(look[place].same_person);
-                sum += look[place].similarity;
-                // The latest look that found them.
-                photo = look[place].photo;
-            }
-            people.push((
-                votes,
-                Resemblance {
-                    name: Arc::clone(&candidate.name),
-                    person: candidate.person,
-                    photo,
-                    similarity: sum / seen as f32,
-                    same_person: near * 2 > seen,
-                },
-            ));
-        }
-        people.sort_by(|(a, first), (b, second)| b.cmp(a).then(second.similarity.total_cmp(&first.similarity)));
-        people.into_iter().map(|(_, resemblance)| resemblance).collect()
+    pub fn expression(&self) -> Option<&Expression> {
+        self.expression.as_ref()
+    }
+
+    /// The head pose.
+    #[must_use]
+    pub fn pose(&self) -> Option<HeadPose> {
+        let [yaw, pitch, roll] = self.pose.map(|angle| angle.get());
+        Some(HeadPose { yaw: yaw?, pitch: pitch?, roll: roll? }.rotated(0.0))
     }
 
     /// How often the face was looked at for `task`.
@@ -173,12 +214,14 @@ impl Estimates {
             Task::Age => self.age.looks,
             Task::Gender => self.female.looks,
             Task::Smile => self.smile.looks,
+            Task::Expression => self.expression_looks,
+            Task::HeadPose => self.pose[0].looks,
             Task::Similarity => self.similarity_looks,
             Task::Detection | Task::Keypoints => 0,
         }
     }
 
-    /// Forgets what `task` said, as after its network was switched: the new one starts with a clean slate.
+    /// Discards the estimates of `task`, for instance after its network was replaced.
     pub fn reset(&mut self, task: Task) {
         match task {
             Task::Age => {
@@ -187,10 +230,9 @@ impl Estimates {
             }
             Task::Gender => self.female = Average::default(),
             Task::Smile => self.smile = Average::default(),
-            Task::Similarity => {
-                self.looks.clear();
-                self.similarity_looks = 0;
-            }
+            Task::Expression => (self.expression, self.expression_looks) = (None, 0),
+            Task::HeadPose => self.pose = Default::default(),
+            Task::Similarity => self.similarity_looks = 0,
             Task::Detection | Task::Keypoints => {}
         }
     }
@@ -200,22 +242,9 @@ impl Estimates {
 mod tests {
     use super::*;
     use crate::findings::{Age, Smile};
-    use crate::gallery::{PersonId, PhotoId};
 
     fn look(years: f32) -> Findings {
         Findings { age: Some(Age { years, distribution: None }), ..Findings::default() }
-    }
-
-    fn found(person: i64, similarity: f32) -> Match {
-        Match {
-            person: PersonId(person),
-            name: format!("p{person}").into(),
-            photo: PhotoId(person * 10),
-            distance: 1.0 - similarity,
-            similarity,
-            same_person: similarity > 0.5,
-            watched: false,
-        }
     }
 
     #[test]
@@ -223,21 +252,21 @@ mod tests {
         let params = EstimatesParams::default();
         let mut estimates = Estimates::default();
         for years in [20.0, 30.0, 40.0] {
-            estimates.absorb(&look(years), Vec::new(), &params);
+            estimates.absorb(&look(years), &params);
         }
         assert!((estimates.age().unwrap() - 30.0).abs() < 1e-4);
         for _ in 0..17 {
-            estimates.absorb(&look(30.0), Vec::new(), &params);
+            estimates.absorb(&look(30.0), &params);
         }
         let before = estimates.age().unwrap();
-        estimates.absorb(&look(50.0), Vec::new(), &params);
+        estimates.absorb(&look(50.0), &params);
         assert!((estimates.age().unwrap() - (0.95 * before + 0.05 * 50.0)).abs() < 1e-4);
     }
 
     #[test]
     fn a_number_that_is_none_changes_nothing() {
         let mut estimates = Estimates::default();
-        estimates.absorb(&look(f32::NAN), Vec::new(), &EstimatesParams::default());
+        estimates.absorb(&look(f32::NAN), &EstimatesParams::default());
         assert_eq!(estimates.age(), None);
     }
 
@@ -247,59 +276,64 @@ mod tests {
         let mut estimates = Estimates::default();
         let smile = |share| Findings { smile: Some(Smile { share, threshold: 0.5 }), ..Findings::default() };
         for _ in 0..10 {
-            estimates.absorb(&smile(0.02), Vec::new(), &params);
+            estimates.absorb(&smile(0.02), &params);
         }
         assert_eq!(estimates.is_smiling(), Some(false));
-        estimates.absorb(&smile(0.98), Vec::new(), &params);
+        estimates.absorb(&smile(0.98), &params);
         assert_eq!(estimates.is_smiling(), Some(true));
     }
 
-    #[test]
-    fn who_was_just_added_to_the_gallery_is_told_at_once() {
-        let params = EstimatesParams::default();
-        let mut estimates = Estimates::default();
-        let seen = Findings { embedding: Some(vec![]), ..Findings::default() };
-        let first = |estimates: &Estimates| estimates.resemblances()[0].person.0;
-        for _ in 0..15 {
-            estimates.absorb(&seen, vec![found(1, 0.4), found(2, 0.3)], &params);
-        }
-        for look in 0..2 {
-            assert_eq!(first(&estimates), 1, "look {look}");
-            estimates.absorb(&seen, vec![found(9, 0.9), found(1, 0.4)], &params);
-        }
-        assert_eq!(first(&estimates), 9);
-        // Somebody who was near all the time needs the majority.
-        for _ in 0..2 {
-            estimates.absorb(&seen, vec![found(1, 0.95), found(9, 0.9)], &params);
-        }
-        estimates.absorb(&seen, vec![found(9, 0.9), found(1, 0.4)], &params);
-        assert_eq!(first(&estimates), 9);
+    fn posed(yaw: f32, findings: Findings) -> Findings {
+        Findings { pose: Some(HeadPose { yaw, pitch: 0.0, roll: 0.0 }), ..findings }
     }
 
     #[test]
-    fn resemblance_is_the_majority_and_ties_go_to_the_nearer() {
-        let params = EstimatesParams { resemblance_window: 5, ..EstimatesParams::default() };
+    fn a_profile_counts_less() {
+        let params = EstimatesParams::default();
+        for (yaw, counts) in [(0.0, 1.0), (25.0, 1.0), (42.5, 0.55), (-60.0, 0.1), (90.0, 0.1), (f32::NAN, 1.0)] {
+            let found = params.pose.of(Some(HeadPose { yaw, ..HeadPose::default() }));
+            assert!((found - counts).abs() < 1e-6, "{yaw}: {found}");
+        }
+        assert_eq!(params.pose.of(None), 1.0);
+        // One frontal result and ten in profile: each of the ten has a weight of a tenth.
         let mut estimates = Estimates::default();
-        let seen = Findings { embedding: Some(vec![]), ..Findings::default() };
-        for (person, similarity) in [(1, 0.4), (2, 0.7), (1, 0.5)] {
-            estimates.absorb(&seen, vec![found(person, similarity)], &params);
+        estimates.absorb(&posed(0.0, look(20.0)), &params);
+        for _ in 0..10 {
+            estimates.absorb(&posed(80.0, look(40.0)), &params);
         }
-        let resemblance = estimates.resemblances()[0].clone();
-        assert_eq!((resemblance.person, resemblance.same_person), (PersonId(1), false));
-        assert!((resemblance.similarity - 0.45).abs() < 1e-6);
-        estimates.absorb(&seen, vec![found(2, 0.8)], &params);
-        assert_eq!(estimates.resemblances()[0].clone().person, PersonId(2));
-        // Who never came first stands behind those who did, however near.
-        estimates.absorb(&seen, vec![found(2, 0.8), found(3, 0.79)], &params);
-        let people: Vec<i64> = estimates.resemblances().iter().map(|found| found.person.0).collect();
-        assert_eq!(people, [2, 1, 3]);
-        // The window moves on.
-        for _ in 0..5 {
-            estimates.absorb(&seen, Vec::new(), &params);
+        assert!((estimates.age().unwrap() - 30.0).abs() < 1e-3, "{:?}", estimates.age());
+        assert_eq!(estimates.looks(Task::Age), 11);
+        // A look without a pose counts as much as the average of the last poses says.
+        assert!((estimates.absorb(&look(30.0), &params) - 0.1).abs() < 1e-6);
+    }
+
+    #[test]
+    fn the_roll_is_averaged_around_the_circle() {
+        let params = EstimatesParams { pose_weight: 0.0, ..EstimatesParams::default() };
+        let mut estimates = Estimates::default();
+        for roll in [170.0, -170.0] {
+            let pose = Some(HeadPose { roll, ..HeadPose::default() });
+            estimates.absorb(&Findings { pose, ..Findings::default() }, &params);
         }
-        assert_eq!(estimates.resemblances(), []);
-        assert_eq!(estimates.looks(Task::Similarity), 10);
-        estimates.reset(Task::Similarity);
-        assert_eq!(estimates.looks(Task::Similarity), 0);
+        assert!((estimates.pose().unwrap().roll.abs() - 180.0).abs() < 1e-3, "{:?}", estimates.pose());
+    }
+
+    #[test]
+    fn expressions_are_averaged_class_by_class() {
+        let params = EstimatesParams::default();
+        let mut estimates = Estimates::default();
+        let labels: Arc<[String]> = ["neutral", "anger"].map(str::to_owned).into();
+        let mut see = |shares: [f32; 2]| {
+            let expression = Expression { labels: Arc::clone(&labels), shares: shares.to_vec() };
+            estimates.absorb(&Findings { expression: Some(expression), ..Findings::default() }, &params);
+            estimates.expression().unwrap().shares.clone()
+        };
+        assert_eq!(see([1.0, 0.0]), [1.0, 0.0]);
+        let second = see([0.0, 1.0]);
+        assert!((second[0] - 0.4).abs() < 1e-6 && (second[1] - 0.6).abs() < 1e-6, "{second:?}");
+        // A value that is not a number changes nothing.
+        assert_eq!(see([f32::NAN, 1.0]), second);
+        estimates.reset(Task::Expression);
+        assert_eq!((estimates.expression(), estimates.looks(Task::Expression)), (None, 0));
     }
 }

@@ -1,24 +1,48 @@
-//! What one look of one network says about one face.
+//! The result of one run of one network for one face.
 
-/// What was found. A network fills the fields of its tasks and leaves the rest empty.
+use std::sync::Arc;
+
+use visavis_infer::Task;
+
+/// The result. A network fills the fields of its tasks; the others are `None`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Findings {
     /// Age.
     pub age: Option<Age>,
-    /// Share of "female", 0 to 1; the rest is "male".
+    /// Probability of "female", 0 to 1; the rest is "male".
     pub female: Option<f32>,
     /// Smiling.
     pub smile: Option<Smile>,
-    /// Embedding, as long as the network makes it, not normalised.
+    /// Expression.
+    pub expression: Option<Expression>,
+    /// Head pose in the picture.
+    pub pose: Option<HeadPose>,
+    /// Embedding, with the network's own length, not normalised.
     pub embedding: Option<Vec<f32>>,
 }
 
 impl Findings {
-    /// Takes over what `other` knows.
+    /// The results of these tasks only.
+    #[must_use]
+    pub fn only(self, tasks: &[Task]) -> Self {
+        let wanted = |task: Task| tasks.contains(&task);
+        Self {
+            age: self.age.filter(|_| wanted(Task::Age)),
+            female: self.female.filter(|_| wanted(Task::Gender)),
+            smile: self.smile.filter(|_| wanted(Task::Smile)),
+            expression: self.expression.filter(|_| wanted(Task::Expression)),
+            pose: self.pose.filter(|_| wanted(Task::HeadPose)),
+            embedding: self.embedding.filter(|_| wanted(Task::Similarity)),
+        }
+    }
+
+    /// Copies the fields that `other` has.
     pub fn merge(&mut self, other: Findings) {
         self.age = other.age.or(self.age.take());
         self.female = other.female.or(self.female);
         self.smile = other.smile.or(self.smile);
+        self.expression = other.expression.or(self.expression.take());
+        self.pose = other.pose.or(self.pose);
         self.embedding = other.embedding.or(self.embedding.take());
     }
 }
@@ -28,7 +52,7 @@ impl Findings {
 pub struct Age {
     /// Years.
     pub years: f32,
-    /// Probability of each year from 0 on, where the network tells it.
+    /// Probability of each year from 0 on, if the network gives them.
     pub distribution: Option<Box<[f32]>>,
 }
 
@@ -45,15 +69,71 @@ impl Age {
 /// A smile estimate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Smile {
-    /// Share of "smiling", 0 to 1.
+    /// Probability of "smiling", 0 to 1.
     pub share: f32,
-    /// From here on it counts as a smile (the network's own threshold).
+    /// From this probability on it counts as a smile (the network's own threshold).
     pub threshold: f32,
+}
+
+/// An expression estimate.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Expression {
+    /// Names of the classes, as the network's manifest has them.
+    pub labels: Arc<[String]>,
+    /// The probability of each class, 0 to 1, in the order of `labels`; they sum to 1.
+    pub shares: Vec<f32>,
+}
+
+impl Expression {
+    /// The class with the highest probability, and that probability.
+    #[must_use]
+    pub fn likeliest(&self) -> Option<(&str, f32)> {
+        let pairs = self.labels.iter().map(String::as_str).zip(self.shares.iter().copied());
+        pairs.max_by(|(_, a), (_, b)| a.total_cmp(b))
+    }
+}
+
+/// The orientation of a head, in degrees, as seen in the picture.
+///
+/// All angles are 0 for an upright face that looks into the camera. The head is first turned by the yaw, then tilted by the
+/// pitch, then rotated in the picture by the roll, so that rotating the picture changes the roll alone.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct HeadPose {
+    /// Above 0 where the nose points to the right edge of the picture.
+    pub yaw: f32,
+    /// Above 0 where the face looks up.
+    pub pitch: f32,
+    /// Above 0 where the head is rotated clockwise: the right eye in the picture is lower than the left one. −180 to 180.
+    pub roll: f32,
+}
+
+impl HeadPose {
+    /// Converts a head pose in a crop into one in the picture. The crop's axes are rotated by `degrees` in the picture
+    /// (clockwise above 0).
+    #[must_use]
+    pub fn rotated(self, degrees: f32) -> Self {
+        let roll = (self.roll + degrees + 180.0).rem_euclid(360.0) - 180.0;
+        Self { roll, ..self }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_likeliest_expression_is_named() {
+        let labels: Arc<[String]> = ["neutral", "happiness"].map(str::to_owned).into();
+        let expression = Expression { labels, shares: vec![0.3, 0.7] };
+        assert_eq!(expression.likeliest(), Some(("happiness", 0.7)));
+    }
+
+    #[test]
+    fn a_rotated_crop_changes_the_roll_alone() {
+        let pose = HeadPose { yaw: 10.0, pitch: -5.0, roll: 170.0 };
+        assert_eq!(pose.rotated(20.0), HeadPose { roll: -170.0, ..pose });
+        assert_eq!(pose.rotated(-20.0), HeadPose { roll: 150.0, ..pose });
+    }
 
     #[test]
     fn expectation_by_hand() {

@@ -1,4 +1,4 @@
-//! Pictures into input tensors, as the manifest says.
+//! Writes pictures into input tensors, as the manifest describes.
 
 use visavis_image::Picture;
 use visavis_infer::Tensor;
@@ -14,8 +14,8 @@ pub(crate) fn shape(input: &Input, count: usize, width: u32, height: u32) -> [us
     }
 }
 
-/// Writes `picture` into place `index` of `tensor`, whose shape is [`shape`] for at least `index + 1` pictures of the
-/// same size: `(value − mean) / std` per channel.
+/// Writes `picture` at index `index` of `tensor` as `(value − mean) / std` per channel. The shape of `tensor` must be
+/// [`shape`] for at least `index + 1` pictures of the same size.
 pub(crate) fn write(input: &Input, picture: &Picture, tensor: &mut Tensor, index: usize) {
     let (width, height) = (picture.width() as usize, picture.height() as usize);
     let plane = width * height;

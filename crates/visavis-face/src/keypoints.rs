@@ -1,37 +1,22 @@
-//! The five keypoints of a face: what locates them, and networks that do nothing else (O-Net and its like).
+//! The five keypoints of a face: the trait of everything that locates them, and keypoint networks such as O-Net.
 
-use visavis_image::{Landmarks, Picture, Point, Rect};
-use visavis_infer::manifest::{Crop, FileKind, Head, HeadDecode, Input, PointOrder};
-use visavis_infer::{EngineOptions, Entry, Manifest, Model, Placement, Runtime, Task, Tensor};
+use visavis_image::{Landmarks, Picture, Point, Rect, Turn};
+use visavis_infer::manifest::{Crop, Head, HeadDecode, Input, PointOrder};
+use visavis_infer::{Manifest, Model, Placement, Task, Tensor};
 
-use crate::forest::{Forest, ForestLocator};
-use crate::{FaceError, align, input};
+use crate::{FaceError, FaceView, align, input};
 
-/// Finds the keypoints of a face whose box is known.
+/// Locates the keypoints of a face whose box is known.
 pub trait Locate: Send {
-    /// The landmarks in source pixels.
+    /// The landmarks, in pixels of `picture`, of the face in `rect`, which is rotated by `turn` in the picture. Left and
+    /// right are as seen when the face is upright.
     ///
     /// # Errors
     /// [`FaceError`] if the network fails.
-    fn locate(&mut self, picture: &Picture, rect: &Rect) -> Result<Landmarks, FaceError>;
+    fn locate(&mut self, picture: &Picture, rect: &Rect, turn: Turn) -> Result<Landmarks, FaceError>;
 
     /// Where it runs.
     fn placement(&self) -> Placement;
-}
-
-/// Loads what locates keypoints: a network, or a regression forest, which needs neither `runtime` nor `options`.
-///
-/// # Errors
-/// [`FaceError::Infer`] if the weights are not those of the manifest or do not load; [`FaceError::WrongTask`] if the
-/// entry locates no keypoints; [`FaceError::Forest`] for a forest's file that makes no sense.
-pub fn load_locator(entry: &Entry, runtime: &Runtime, options: &EngineOptions) -> Result<Box<dyn Locate>, FaceError> {
-    Ok(match entry.manifest.file_kind() {
-        FileKind::Onnx => Box::new(KeypointNetwork::new(&entry.manifest, entry.load(runtime, options)?)?),
-        FileKind::Forest => {
-            let wrong = |error| FaceError::Forest { model: entry.manifest.name.clone(), error };
-            Box::new(ForestLocator::new(Forest::read(&entry.read()?).map_err(wrong)?))
-        }
-    })
 }
 
 /// A keypoint network that the manifest describes.
@@ -48,21 +33,21 @@ pub struct KeypointNetwork {
 }
 
 impl KeypointNetwork {
-    /// A locator from its manifest and its loaded network.
+    /// Makes a locator from a manifest and the loaded network.
     ///
     /// # Errors
     /// [`FaceError::WrongTask`] if the manifest describes no keypoint head or no crop.
     pub fn new(manifest: &Manifest, model: Box<dyn Model>) -> Result<Self, FaceError> {
         let wrong = || FaceError::WrongTask { model: manifest.name.clone(), task: "keypoints".into() };
-        let (position, head, order) = manifest
+        let (head, order) = manifest
             .heads
             .iter()
-            .enumerate()
-            .find_map(|(at, head)| match head.decode {
-                HeadDecode::Points { order } if head.task == Task::Keypoints => Some((at, head.clone(), order)),
+            .find_map(|head| match head.decode {
+                HeadDecode::Points { order } if head.task == Task::Keypoints => Some((head.clone(), order)),
                 _ => None,
             })
             .ok_or_else(wrong)?;
+        let position = manifest.output_tensors().iter().position(|tensor| *tensor == head.tensor).ok_or_else(wrong)?;
         let [width, height] = manifest.input.size;
         Ok(Self {
             name: manifest.name.clone(),
@@ -79,8 +64,9 @@ impl KeypointNetwork {
 }
 
 impl Locate for KeypointNetwork {
-    fn locate(&mut self, picture: &Picture, rect: &Rect) -> Result<Landmarks, FaceError> {
-        align::cut(picture, &self.crop, rect, None, &mut self.cut);
+    fn locate(&mut self, picture: &Picture, rect: &Rect, turn: Turn) -> Result<Landmarks, FaceError> {
+        let face = FaceView { rect: *rect, landmarks: None, turn };
+        align::cut(picture, &self.crop, &face, &mut self.cut);
         input::write(&self.input, &self.cut, &mut self.tensor, 0);
         let outputs = self.model.run(&self.tensor)?;
         let numbers = match outputs.get(self.position) {
@@ -95,7 +81,7 @@ impl Locate for KeypointNetwork {
             }
         };
         let (width, height) = (self.cut.width() as f32, self.cut.height() as f32);
-        let to_source = align::crop_to_source(&self.crop, self.input.size, rect, None);
+        let to_source = align::crop_to_source(&self.crop, self.input.size, &face);
         let point = |i: usize| {
             let (x, y) = match self.order {
                 PointOrder::Pairs => (numbers[2 * i], numbers[2 * i + 1]),

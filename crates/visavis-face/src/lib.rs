@@ -1,39 +1,43 @@
-//! Faces: detection, keypoints, alignment, attributes, embedding, tracking, gallery.
+//! Faces: detection, keypoints, alignment, attributes, embedding, tracking.
 //!
 //! Pure logic over [`visavis_infer::Model`]s. No threads, no clocks (time is an argument), no network.
 
 pub mod align;
+mod analyzer;
 pub mod detect;
 mod enrol;
 mod estimates;
+mod face_view;
 mod findings;
 pub mod forest;
-pub mod gallery;
 mod input;
 mod keypoints;
+mod locator;
+mod quality;
 mod recognise;
-mod resemblance;
 mod track;
-pub mod visitors;
 
+pub use analyzer::{AnalyzedFace, FaceAnalyzer, FaceCrops};
 pub use detect::{Detect, Face, FaceDetector};
-pub use enrol::{Enrolled, Enroller, thumbnail};
-pub use estimates::{Estimates, EstimatesParams};
-pub use findings::{Age, Findings, Smile};
-pub use keypoints::{KeypointNetwork, Locate, load_locator};
-pub use recognise::{FaceNetwork, FaceView, Recognise};
-pub use resemblance::{Resemblance, tell_apart};
+pub use enrol::{Enrolled, Enroller, thumbnail, thumbnail_rect};
+pub use estimates::{Estimates, EstimatesParams, PoseWeights};
+pub use face_view::FaceView;
+pub use findings::{Age, Expression, Findings, HeadPose, Smile};
+pub use keypoints::{KeypointNetwork, Locate};
+pub use locator::load_locator;
+pub use quality::{Flaw, Quality, QualityParams};
+pub use recognise::{CutFace, FaceNetwork, Recognise};
 pub use track::{Track, TrackId, Tracker, TrackerParams};
 
 use visavis_infer::InferError;
 
-/// What can go wrong between a picture and what is said about its faces.
+/// What can fail between a picture and the results for its faces.
 #[derive(Debug, thiserror::Error)]
 pub enum FaceError {
-    /// The network did not run.
+    /// An error of the network.
     #[error(transparent)]
     Infer(#[from] InferError),
-    /// The file of a regression forest makes no sense.
+    /// The file of a regression forest is invalid.
     #[error("{model}: {error}")]
     Forest {
         /// The forest.
@@ -48,29 +52,29 @@ pub enum FaceError {
         model: String,
         /// The output.
         tensor: String,
-        /// What came.
+        /// Its shape.
         found: Vec<usize>,
-        /// What was needed, in words.
+        /// The shape that is needed, as text.
         expected: String,
     },
-    /// The network cannot do what it was asked to.
+    /// The network does not have the task.
     #[error("{model} does not do {task}: choose another one (`visavis models list --task {task}`)")]
     WrongTask {
         /// The network.
         model: String,
-        /// What it was wanted for.
+        /// The task.
         task: String,
     },
-    /// A size that the detector does not take.
+    /// The detector does not accept this size.
     #[error("{model} takes {allowed}, not {width}x{height}")]
     InputSize {
         /// The network.
         model: String,
-        /// What it takes.
+        /// The sizes that it accepts.
         allowed: String,
-        /// Asked for, pixels across.
+        /// Requested width in pixels.
         width: u32,
-        /// Asked for, pixels down.
+        /// Requested height in pixels.
         height: u32,
     },
 }

@@ -1,32 +1,37 @@
-//! Which face of this frame is which face of the last ones: centroid tracking.
+//! Centroid tracking: which detections in successive frames are the same face.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use visavis_image::{Landmarks, Point, Rect};
+use visavis_image::{Landmarks, Point, Rect, Turn};
 
 use crate::Face;
 
-/// Names one face for as long as it is in view. Counts up from 1 and is never used again.
+/// Identifies one face while it is in view. Counts up from 1; never reused.
 pub type TrackId = u64;
 
-/// How faces are tied over time.
+/// How detections are associated over time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrackerParams {
-    /// How far a face may be from where it is expected, in face sizes (square root of the box's area). A gate in pixels
+    /// Largest distance of a face from its predicted place, in face sizes (square root of the box's area). A limit in pixels
     /// would be too wide for a far face and too narrow for a near one.
     pub gate: f32,
-    /// How many times larger or smaller a face may get between two detections.
+    /// Largest factor by which a face's size may change between two detections.
     pub most_growth: f32,
-    /// A face is shown once it has been detected more often than this.
-    pub shown_after: u32,
-    /// A face unseen for longer is forgotten.
+    /// A face is shown once it has been seen for this time. Each detection counts for the time to the next one: at 25
+    /// detections a second the third one shows a face, at 10 a second the first.
+    pub shown_after: Duration,
+    /// A face is forgotten if it was not seen for this time, …
     pub forgotten_after: Duration,
+    /// … but only after this many missed detections in a row, since detections may be slow, …
+    pub forgotten_misses: u32,
+    /// … unless it was not seen for this time.
+    pub longest_memory: Duration,
     /// Boxes are averaged over this many detections.
     pub box_window: usize,
     /// Landmarks are averaged over this many detections.
     pub landmark_window: usize,
-    /// … but never over more than this time: over longer, a face does not move along a line.
+    /// … but never over a longer time than this: the motion of a face is linear only for a short time.
     pub longest_window: Duration,
 }
 
@@ -35,8 +40,10 @@ impl Default for TrackerParams {
         Self {
             gate: 0.8,
             most_growth: 2.0,
-            shown_after: 2,
+            shown_after: Duration::from_millis(90),
             forgotten_after: Duration::from_millis(500),
+            forgotten_misses: 2,
+            longest_memory: Duration::from_secs(10),
             box_window: 7,
             landmark_window: 10,
             longest_window: Duration::from_millis(400),
@@ -44,7 +51,7 @@ impl Default for TrackerParams {
     }
 }
 
-/// One detection of a track.
+/// One detection in a track.
 #[derive(Debug, Clone, Copy)]
 struct Sight {
     at: Duration,
@@ -55,7 +62,7 @@ struct Sight {
 /// A face over time.
 #[derive(Debug, Clone)]
 pub struct Track {
-    /// Its name.
+    /// Its identifier.
     pub id: TrackId,
     /// Time of the first detection.
     pub first_seen: Duration,
@@ -65,21 +72,27 @@ pub struct Track {
     pub detections: u32,
     /// Score of the last detection.
     pub score: f32,
+    /// How the face was turned in the last detection.
+    pub turn: Turn,
+    /// Number of missed detections in a row.
+    misses: u32,
+    /// Whether it has been seen for long enough to be shown.
+    shown: bool,
     sights: VecDeque<Sight>,
 }
 
 impl Track {
     /// The box at time `at`, smoothed over the last detections.
     ///
-    /// A straight line through the window, read at `at`: as steady as a mean, yet it does not lag behind a face that
-    /// moves. Read no further ahead than the last detection plus 100 ms.
+    /// The value at `at` of a straight line fitted to the window: as steady as a mean, but without its lag when the face
+    /// moves. Extrapolates to at most 100 ms after the last detection.
     #[must_use]
     pub fn rect_at(&self, at: Duration, params: &TrackerParams) -> Rect {
         let Some(last) = self.sights.back() else { return Rect::default() };
         let window = || self.window(params.box_window, params);
         let read = |pick: fn(&Rect) -> f32| line_at(window().map(|s| (s.at, pick(&s.rect))), at, last.at);
         let centre = Point::new(read(|r| r.centre().x), read(|r| r.centre().y));
-        // Sizes extrapolate badly and change slowly: they stay within what was seen.
+        // Sizes extrapolate badly and change slowly: they stay within the observed range.
         let side = |value: f32, pick: fn(&Rect) -> f32| {
             let (low, high) =
                 window().map(|s| pick(&s.rect)).fold((f32::MAX, 0f32), |(low, high), v| (low.min(v), high.max(v)));
@@ -88,7 +101,7 @@ impl Track {
         Rect::around(centre, side(read(|r| r.width), |r| r.width), side(read(|r| r.height), |r| r.height))
     }
 
-    /// The landmarks at time `at`, smoothed as the box is; `None` where the last detection had none.
+    /// The landmarks at time `at`, smoothed like the box; `None` if the last detection had none.
     #[must_use]
     pub fn landmarks_at(&self, at: Duration, params: &TrackerParams) -> Option<Landmarks> {
         let last = self.sights.back()?;
@@ -102,10 +115,10 @@ impl Track {
         Some(Landmarks::from(std::array::from_fn(|i| Point::new(read(i, |p| p.x), read(i, |p| p.y)))))
     }
 
-    /// Whether it has been detected often enough to be shown.
+    /// Whether it has been seen for long enough to be shown.
     #[must_use]
-    pub fn is_shown(&self, params: &TrackerParams) -> bool {
-        self.detections > params.shown_after
+    pub fn is_shown(&self) -> bool {
+        self.shown
     }
 
     fn window(&self, most: usize, params: &TrackerParams) -> impl Iterator<Item = &Sight> + Clone {
@@ -114,7 +127,7 @@ impl Track {
     }
 }
 
-/// Least-squares line through (time, value), read at `at`; the mean where there are fewer than three samples.
+/// Least-squares line through (time, value), evaluated at `at`; the mean if there are fewer than three samples.
 fn line_at(samples: impl Iterator<Item = (Duration, f32)> + Clone, at: Duration, last: Duration) -> f32 {
     const FURTHEST: f64 = 0.1;
     let seconds = |t: Duration| t.as_secs_f64() - last.as_secs_f64();
@@ -139,19 +152,26 @@ fn line_at(samples: impl Iterator<Item = (Duration, f32)> + Clone, at: Duration,
     (v_mean + tv / tt * (seconds(at).min(FURTHEST) - t_mean)) as f32
 }
 
-/// Ties detections into tracks. Time comes with the detections.
+/// Associates detections with tracks. The caller gives the time of each detection.
 #[derive(Debug, Clone)]
 pub struct Tracker {
     params: TrackerParams,
     tracks: Vec<Track>,
     next: TrackId,
+    /// Time of the last detection.
+    last: Option<Duration>,
+    /// The last times between two detections.
+    gaps: VecDeque<Duration>,
 }
 
+/// The usual time between two detections is the median of so many.
+const GAPS: usize = 5;
+
 impl Tracker {
-    /// A tracker that has seen nothing yet.
+    /// A tracker without tracks.
     #[must_use]
     pub fn new(params: TrackerParams) -> Self {
-        Self { params, tracks: Vec::new(), next: 1 }
+        Self { params, tracks: Vec::new(), next: 1, last: None, gaps: VecDeque::with_capacity(GAPS) }
     }
 
     /// The parameters.
@@ -166,18 +186,24 @@ impl Tracker {
         &self.tracks
     }
 
-    /// The track of this name, while it lives.
+    /// The track with this identifier, while it exists.
     #[must_use]
     pub fn track(&self, id: TrackId) -> Option<&Track> {
         self.tracks.iter().find(|track| track.id == id)
     }
 
-    /// Takes the detections of a frame captured at `at` and says which track each belongs to, in order.
+    /// Takes the detections of a frame captured at `at` and returns the track of each, in order.
     ///
-    /// Pairs of track and face are tied greedily, nearest first (distance from the expected place in face sizes); no
-    /// track gets two faces and no face two tracks. A face that is left over starts a track.
+    /// Pairs of track and face are matched greedily, nearest first (distance from the predicted place in face sizes); each
+    /// track gets at most one face and each face one track. A face without a track starts a new one.
     pub fn update(&mut self, at: Duration, faces: &[Face]) -> Vec<TrackId> {
         self.forget(at);
+        if let Some(last) = self.last.replace(at) {
+            if self.gaps.len() == GAPS {
+                self.gaps.pop_front();
+            }
+            self.gaps.push_back(at.saturating_sub(last));
+        }
         let mut pairs: Vec<(f32, usize, usize)> = Vec::new();
         for (t, track) in self.tracks.iter().enumerate() {
             let expected = track.rect_at(at, &self.params);
@@ -196,32 +222,62 @@ impl Tracker {
                 taken[track] = true;
             }
         }
-        faces.iter().zip(owner).map(|(face, owner)| self.note(at, face, owner)).collect()
+        for (track, taken) in self.tracks.iter_mut().zip(&taken) {
+            track.misses = if *taken { 0 } else { track.misses + 1 };
+        }
+        let gap = self.usual_gap();
+        faces.iter().zip(owner).map(|(face, owner)| self.note(at, gap, face, owner)).collect()
+    }
+
+    /// The usual time between two detections; `None` before the second.
+    fn usual_gap(&self) -> Option<Duration> {
+        let mut gaps: Vec<Duration> = self.gaps.iter().copied().collect();
+        gaps.sort_unstable();
+        gaps.get(gaps.len() / 2).copied()
     }
 
     /// Drops the tracks that have not been seen for too long at `now`.
     pub fn forget(&mut self, now: Duration) {
-        let limit = self.params.forgotten_after;
-        self.tracks.retain(|track| now.saturating_sub(track.last_seen) <= limit);
+        let params = &self.params;
+        self.tracks.retain(|track| {
+            let unseen = now.saturating_sub(track.last_seen);
+            unseen <= params.forgotten_after
+                || track.misses < params.forgotten_misses && unseen <= params.longest_memory
+        });
     }
 
-    /// Forgets everyone, as at a cut from one picture to an unrelated one.
+    /// Drops all tracks, for instance at a cut to an unrelated picture.
     pub fn clear(&mut self) {
         self.tracks.clear();
     }
 
-    fn note(&mut self, at: Duration, face: &Face, owner: Option<usize>) -> TrackId {
+    /// Adds a detection to its track, or starts one. `gap`: the usual time between two detections, if known. At the very first
+    /// detection it is not known, and every face is shown.
+    fn note(&mut self, at: Duration, gap: Option<Duration>, face: &Face, owner: Option<usize>) -> TrackId {
         let index = owner.unwrap_or_else(|| {
             let id = self.next;
             self.next += 1;
             let sights = VecDeque::with_capacity(self.params.landmark_window.max(self.params.box_window) + 1);
-            self.tracks.push(Track { id, first_seen: at, last_seen: at, detections: 0, score: 0.0, sights });
+            let (first_seen, last_seen) = (at, at);
+            self.tracks.push(Track {
+                id,
+                first_seen,
+                last_seen,
+                detections: 0,
+                score: 0.0,
+                turn: Turn::None,
+                misses: 0,
+                shown: false,
+                sights,
+            });
             self.tracks.len() - 1
         });
         let track = &mut self.tracks[index];
         track.last_seen = at;
         track.detections += 1;
-        track.score = face.score;
+        let seen = gap.map(|gap| at.saturating_sub(track.first_seen).saturating_add(gap));
+        track.shown |= seen.is_none_or(|seen| seen >= self.params.shown_after);
+        (track.score, track.turn) = (face.score, face.turn);
         track.sights.push_back(Sight { at, rect: face.rect, landmarks: face.landmarks });
         while track.sights.len() > self.params.landmark_window.max(self.params.box_window).max(1) {
             track.sights.pop_front();
@@ -230,7 +286,7 @@ impl Tracker {
     }
 }
 
-/// Distance of the centres in face sizes, `None` beyond the gate.
+/// Distance of the centres in face sizes, `None` beyond the limit.
 fn gated_distance(expected: &Rect, found: &Rect, params: &TrackerParams) -> Option<f32> {
     let (a, b) = (expected.area().sqrt(), found.area().sqrt());
     let growth = a.max(b) / a.min(b);
@@ -244,7 +300,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn face(x: f32, y: f32, side: f32) -> Face {
-        Face { rect: Rect::around(Point::new(x, y), side, side), score: 0.9, landmarks: None }
+        Face { rect: Rect::around(Point::new(x, y), side, side), score: 0.9, landmarks: None, turn: Turn::None }
     }
 
     fn ms(value: u64) -> Duration {
@@ -268,29 +324,68 @@ mod tests {
         let mut tracker = Tracker::new(TrackerParams::default());
         let first = tracker.update(ms(0), &[face(100.0, 100.0, 50.0)]);
         let both = tracker.update(ms(40), &[face(110.0, 100.0, 50.0), face(98.0, 100.0, 50.0)]);
-        assert_eq!(both[1], first[0], "the nearer one inherits the name");
+        assert_eq!(both[1], first[0], "the nearer one keeps the identifier");
         assert_ne!(both[0], first[0]);
     }
 
+    /// A tracker after empty pictures at this rate, and the time of the last one.
+    fn running(gap: u64) -> (Tracker, u64) {
+        let mut tracker = Tracker::new(TrackerParams::default());
+        (0..6).for_each(|step| drop(tracker.update(ms(step * gap), &[])));
+        (tracker, 5 * gap)
+    }
+
     #[test]
-    fn shown_after_more_than_two_and_forgotten_after_half_a_second() {
-        let params = TrackerParams::default();
-        let mut tracker = Tracker::new(params.clone());
-        for (step, shown) in [(0, false), (1, false), (2, true)] {
-            tracker.update(ms(step * 40), &[face(100.0, 100.0, 50.0)]);
-            assert_eq!(tracker.tracks()[0].is_shown(&params), shown, "detection {step}");
+    fn how_many_detections_show_a_face_follows_from_their_rate() {
+        for (gap, needed) in [(33, 3), (40, 3), (50, 2), (67, 2), (100, 1), (1000, 1)] {
+            let (mut tracker, last) = running(gap);
+            for number in 1..=needed {
+                tracker.update(ms(last + number * gap), &[face(100.0, 100.0, 50.0)]);
+                assert_eq!(tracker.tracks()[0].is_shown(), number == needed, "detection {number} every {gap} ms");
+            }
         }
-        tracker.forget(ms(80 + 500));
+        let mut first = Tracker::new(TrackerParams::default());
+        first.update(ms(0), &[face(100.0, 100.0, 50.0)]);
+        first.update(ms(40), &[face(100.0, 100.0, 50.0)]);
+        assert!(first.tracks()[0].is_shown(), "a face on the very first picture, and it stays");
+    }
+
+    #[test]
+    fn a_face_is_forgotten_after_half_a_second_and_two_misses() {
+        let (mut tracker, last) = running(40);
+        tracker.update(ms(last + 40), &[face(100.0, 100.0, 50.0)]);
+        (2..13).for_each(|step| drop(tracker.update(ms(last + step * 40), &[])));
+        tracker.forget(ms(last + 40 + 500));
         assert_eq!(tracker.tracks().len(), 1);
-        tracker.forget(ms(80 + 501));
+        tracker.forget(ms(last + 40 + 501));
         assert!(tracker.tracks().is_empty());
+    }
+
+    #[test]
+    fn at_one_detection_a_second_a_face_keeps_its_name() {
+        let mut tracker = Tracker::new(TrackerParams::default());
+        let id = tracker.update(ms(0), &[face(100.0, 100.0, 50.0)])[0];
+        for second in 1..5 {
+            assert_eq!(tracker.update(ms(second * 1000), &[face(100.0, 100.0, 50.0)])[0], id);
+        }
+        // Missed once, the face is still tracked; missed twice, it is gone.
+        tracker.update(ms(5000), &[]);
+        assert_eq!(tracker.update(ms(6000), &[face(100.0, 100.0, 50.0)])[0], id);
+        tracker.update(ms(7000), &[]);
+        tracker.update(ms(8000), &[]);
+        assert_ne!(tracker.update(ms(9000), &[face(100.0, 100.0, 50.0)])[0], id);
+        // After a long pause no face is matched to a track from before.
+        let last = tracker.tracks()[0].id;
+        assert_ne!(tracker.update(ms(30_000), &[face(100.0, 100.0, 50.0)])[0], last);
     }
 
     #[test]
     fn a_vanished_face_comes_back_under_its_name_only_in_time() {
         let mut tracker = Tracker::new(TrackerParams::default());
         let id = tracker.update(ms(0), &[face(100.0, 100.0, 50.0)])[0];
+        (1..10).for_each(|step| drop(tracker.update(ms(step * 40), &[])));
         assert_eq!(tracker.update(ms(400), &[face(102.0, 100.0, 50.0)])[0], id);
+        (1..15).for_each(|step| drop(tracker.update(ms(400 + step * 40), &[])));
         assert_ne!(tracker.update(ms(1000), &[face(102.0, 100.0, 50.0)])[0], id);
     }
 
@@ -326,7 +421,7 @@ mod tests {
     }
 
     proptest! {
-        /// Fifty faces wander on a grid wide enough that the gate separates them; names stay whatever the order.
+        /// Fifty faces move on a grid wide enough for the limit to separate them; identifiers stay, whatever the order.
         #[test]
         fn fifty_faces_keep_their_names(seed in 0u64..1000, steps in 3usize..12) {
             let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
@@ -361,7 +456,7 @@ mod tests {
         #[test]
         fn any_boxes_are_safe(boxes in prop::collection::vec((prop::num::f32::ANY, prop::num::f32::ANY, prop::num::f32::ANY, prop::num::f32::ANY), 0..8), times in prop::collection::vec(0u64..10_000, 1..6)) {
             let mut tracker = Tracker::new(TrackerParams::default());
-            let faces: Vec<Face> = boxes.iter().map(|&(x, y, w, h)| Face { rect: Rect::new(x, y, w, h), score: 0.5, landmarks: None }).collect();
+            let faces: Vec<Face> = boxes.iter().map(|&(x, y, w, h)| Face { rect: Rect::new(x, y, w, h), score: 0.5, landmarks: None, turn: Turn::None }).collect();
             for time in times {
                 let ids = tracker.update(ms(time), &faces);
                 prop_assert_eq!(ids.len(), faces.len());

@@ -1,4 +1,4 @@
-//! What the pictures cost on the road of a frame: `cargo bench -p visavis-image`.
+//! Time of the picture operations in the pipeline: `cargo bench -p visavis-image`.
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;

@@ -9,18 +9,20 @@ use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageRe
 
 use crate::Picture;
 
-/// Largest picture accepted where the caller has no better idea, in pixels. Fifty million hold any camera's still
+mod jpeg;
+
+/// Default limit for the size of a picture, in pixels. Fifty million are enough for the photos of any camera
 /// (8688×5792) and decode into 150 MB.
 pub const MAX_PIXELS: u64 = 50_000_000;
 
-/// Bytes that do not become a picture, or a picture that does not become bytes.
+/// A picture cannot be decoded or encoded.
 #[derive(Debug, thiserror::Error)]
 pub enum CodecError {
-    /// No bytes at all.
+    /// There are no bytes.
     #[error("the picture is empty (0 bytes)")]
     Empty,
-    /// The header promises more pixels than allowed.
-    #[error("the picture has {width}x{height} pixels, more than the {most} allowed: scale it down first")]
+    /// The header gives more pixels than allowed.
+    #[error("the picture has {width}x{height} pixels, more than the {most} that are read: scale it down first")]
     TooLarge {
         /// Pixels across.
         width: u32,
@@ -29,7 +31,10 @@ pub enum CodecError {
         /// The limit.
         most: u64,
     },
-    /// Not a format that we know, or damaged.
+    /// The data end before the picture is complete.
+    #[error("the picture is truncated: its data end too early")]
+    Truncated,
+    /// The format is unknown, or the data are damaged.
     #[error("the picture cannot be decoded: {0}")]
     Decode(String),
     /// The encoder failed.
@@ -55,7 +60,7 @@ pub fn size(mut encoded: impl BufRead + Seek) -> Result<(u32, u32), CodecError> 
     Ok(if turned { (height, width) } else { (width, height) })
 }
 
-/// What reads the format that the first bytes show.
+/// The decoder for the format that the first bytes show.
 fn decoder<'a>(encoded: impl BufRead + Seek + 'a) -> Result<impl ImageDecoder + 'a, CodecError> {
     let reader =
         ImageReader::new(encoded).with_guessed_format().map_err(|error| CodecError::Decode(error.to_string()))?;
@@ -65,28 +70,75 @@ fn decoder<'a>(encoded: impl BufRead + Seek + 'a) -> Result<impl ImageDecoder + 
     reader.into_decoder().map_err(|error| CodecError::Decode(error.to_string()))
 }
 
-/// Decodes a still picture, turned upright as its EXIF orientation says; transparency is laid over black.
+/// A decoded photo, possibly shrunk.
+#[derive(Debug, Clone)]
+pub struct Decoded {
+    /// The pixels, upright.
+    pub picture: Picture,
+    /// Factor by which it was shrunk: 1, 2, 4 or 8 (approximately, if a side is no multiple).
+    pub shrunk: f32,
+}
+
+/// Decodes a still picture and applies its EXIF orientation; transparency is blended over black.
 ///
 /// The size in the header is checked against `max_pixels` before anything is decoded.
 ///
 /// # Errors
-/// [`CodecError`] for no bytes, too many pixels, an unknown format or damaged data.
+/// [`CodecError`] for no bytes, too many pixels, an unknown format, or data that are damaged or end too early.
 pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, CodecError> {
     if bytes.is_empty() {
         return Err(CodecError::Empty);
     }
+    if jpeg::is_jpeg(bytes) {
+        let header = jpeg::header(bytes)?;
+        fits(header.size, max_pixels)?;
+        return upright(jpeg::decode(bytes)?, header.orientation);
+    }
     let failed = |error: image::ImageError| CodecError::Decode(error.to_string());
     let mut decoder = decoder(Cursor::new(bytes))?;
-    let (width, height) = decoder.dimensions();
-    if u64::from(width) * u64::from(height) > max_pixels {
-        return Err(CodecError::TooLarge { width, height, most: max_pixels });
-    }
+    fits(decoder.dimensions(), max_pixels)?;
     let orientation = decoder.orientation().map_err(failed)?;
     let mut decoded = DynamicImage::from_decoder(decoder).map_err(failed)?;
     decoded.apply_orientation(orientation);
     let (width, height) = (decoded.width(), decoded.height());
     let pixels = if decoded.color().has_alpha() { over_black(&decoded) } else { decoded.into_rgb8().into_raw() };
     Picture::from_rgb(width, height, pixels).map_err(|error| CodecError::Decode(error.to_string()))
+}
+
+/// The same, but a JPEG photo of up to four times `max_pixels` (progressive: twice) is shrunk while it is decoded.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_photo(bytes: &[u8], max_pixels: u64) -> Result<Decoded, CodecError> {
+    if jpeg::is_jpeg(bytes) {
+        let header = jpeg::header(bytes)?;
+        if fits(header.size, max_pixels).is_err() {
+            let small = jpeg::decode_shrunk(bytes, header.size, max_pixels)?;
+            let shrunk = header.size.0 as f32 / small.width() as f32;
+            return Ok(Decoded { picture: upright(small, header.orientation)?, shrunk });
+        }
+    }
+    Ok(Decoded { picture: decode(bytes, max_pixels)?, shrunk: 1.0 })
+}
+
+fn fits((width, height): (u32, u32), most: u64) -> Result<(), CodecError> {
+    if u64::from(width) * u64::from(height) > most {
+        return Err(CodecError::TooLarge { width, height, most });
+    }
+    Ok(())
+}
+
+fn upright(picture: Picture, orientation: Orientation) -> Result<Picture, CodecError> {
+    if orientation == Orientation::NoTransforms {
+        return Ok(picture);
+    }
+    let failed = || CodecError::Decode("the picture cannot be turned".into());
+    let (width, height) = (picture.width(), picture.height());
+    let image = image::RgbImage::from_raw(width, height, picture.into_pixels()).ok_or_else(failed)?;
+    let mut image = DynamicImage::ImageRgb8(image);
+    image.apply_orientation(orientation);
+    let (width, height) = (image.width(), image.height());
+    Picture::from_rgb(width, height, image.into_rgb8().into_raw()).map_err(|_| failed())
 }
 
 fn over_black(decoded: &DynamicImage) -> Vec<u8> {
@@ -146,7 +198,7 @@ mod tests {
     #[test]
     fn the_header_tells_the_size_of_the_upright_picture() {
         let jpeg = encode_jpeg(&gradient(), 90).unwrap();
-        // As cameras write it: an EXIF segment behind the first two bytes, its one entry the orientation.
+        // As cameras write it: an EXIF segment after the first two bytes, with the orientation as its only entry.
         let exif = |orientation: u8| {
             let tiff =
                 [&b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0"[..], &[orientation, 0, 0, 0, 0, 0, 0, 0]].concat();
@@ -172,7 +224,7 @@ mod tests {
 
     #[test]
     fn pixel_limit_is_checked_before_decoding() {
-        // A PNG header that promises 60,000 × 60,000 pixels, and nothing behind it.
+        // A PNG header that gives 60,000 × 60,000 pixels, without data.
         let mut bytes = encode_png(&gradient()).unwrap();
         bytes[16..20].copy_from_slice(&60_000u32.to_be_bytes());
         bytes[20..24].copy_from_slice(&60_000u32.to_be_bytes());
@@ -180,6 +232,25 @@ mod tests {
         bytes.splice(29..33, crc.drain(..));
         let error = decode(&bytes, MAX_PIXELS).unwrap_err();
         assert!(matches!(error, CodecError::TooLarge { width: 60_000, height: 60_000, .. }), "{error}");
+    }
+
+    #[test]
+    fn photos_above_the_limit_are_shrunk_and_turned() {
+        let mut picture = Picture::filled(80, 40, [20; 3]);
+        (0..20).for_each(|y| (0..80).for_each(|x| picture.set_pixel(x, y, [230; 3])));
+        let jpeg = encode_jpeg(&picture, 95).unwrap();
+        // Orientation 6: the top of the picture is its stored left side.
+        let tiff = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+        let length = (2 + 6 + tiff.len() as u16).to_be_bytes();
+        let turned = [&jpeg[..2], &[0xff, 0xe1], &length, b"Exif\0\0", tiff, &jpeg[2..]].concat();
+        let photo = decode_photo(&turned, 1000).unwrap();
+        assert_eq!((photo.picture.width(), photo.picture.height(), photo.shrunk), (20, 40, 2.0));
+        assert!(photo.picture.pixel(2, 20)[0] < 40 && photo.picture.pixel(17, 20)[0] > 210);
+        let whole = decode_photo(&turned, 3200).unwrap();
+        assert_eq!((whole.picture.width(), whole.shrunk), (40, 1.0));
+        assert!(matches!(decode(&turned, 1000), Err(CodecError::TooLarge { .. })));
+        assert!(matches!(decode_photo(&turned, 799), Err(CodecError::TooLarge { .. })));
+        assert!(matches!(decode_photo(&encode_png(&picture).unwrap(), 1000), Err(CodecError::TooLarge { .. })));
     }
 
     fn flate_crc(bytes: &[u8]) -> u32 {

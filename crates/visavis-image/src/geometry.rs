@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(from = "[f32; 2]", into = "[f32; 2]")]
 pub struct Point {
-    /// Right.
+    /// To the right.
     pub x: f32,
-    /// Down.
+    /// Downwards.
     pub y: f32,
 }
 
@@ -25,7 +25,7 @@ impl Point {
         (self.x - other.x).hypot(self.y - other.y)
     }
 
-    /// The point `t` of the way to `other` (0 = here, 1 = there).
+    /// Linear interpolation to `other` (`t` = 0: this point, 1: `other`).
     #[must_use]
     pub fn lerp(self, other: Point, t: f32) -> Point {
         Point::new(self.x + (other.x - self.x) * t, self.y + (other.y - self.y) * t)
@@ -101,7 +101,7 @@ impl Rect {
         self.width.max(0.0) * self.height.max(0.0)
     }
 
-    /// The overlap of two boxes, `None` where they share no area.
+    /// The overlap of two boxes, `None` if they share no area.
     #[must_use]
     pub fn intersection(&self, other: &Rect) -> Option<Rect> {
         let (left, top) = (self.x.max(other.x), self.y.max(other.y));
@@ -117,20 +117,20 @@ impl Rect {
         if union > 0.0 { shared / union } else { 0.0 }
     }
 
-    /// The same middle, both sides times `factor`.
+    /// The same centre, both sides multiplied by `factor`.
     #[must_use]
     pub fn expanded(&self, factor: f32) -> Rect {
         Rect::around(self.centre(), self.width * factor, self.height * factor)
     }
 
-    /// The square around this box: same middle, side = the longer side.
+    /// The square around this box: same centre, side = the longer side.
     #[must_use]
     pub fn square(&self) -> Rect {
         let side = self.width.max(self.height);
         Rect::around(self.centre(), side, side)
     }
 
-    /// All coordinates times (`sx`, `sy`).
+    /// All coordinates multiplied by (`sx`, `sy`).
     #[must_use]
     pub fn scaled(&self, sx: f32, sy: f32) -> Rect {
         Rect::new(self.x * sx, self.y * sy, self.width * sx, self.height * sy)
@@ -186,13 +186,13 @@ impl Landmarks {
         [self.left_eye, self.right_eye, self.nose, self.left_mouth, self.right_mouth]
     }
 
-    /// Each point through `f`.
+    /// Applies `f` to each point.
     #[must_use]
     pub fn map(self, f: impl FnMut(Point) -> Point) -> Self {
         self.to_array().map(f).into()
     }
 
-    /// As seen when a picture `width` across is mirrored: left and right change places.
+    /// The landmarks after mirroring a picture of this width: left and right are swapped.
     #[must_use]
     pub fn mirrored(&self, width: f32) -> Self {
         let flip = |point: Point| Point::new(width - point.x, point.y);

@@ -5,19 +5,19 @@ use std::sync::{Arc, Mutex, Weak};
 
 /// An RGB8 picture, row-major, three bytes a pixel, no padding between rows.
 ///
-/// A picture that came from a [`PicturePool`] returns its memory there when dropped.
+/// A picture from a [`PicturePool`] returns its memory to the pool when dropped.
 pub struct Picture {
     width: u32,
     height: u32,
     pixels: Vec<u8>,
-    home: Weak<Shelf>,
+    pool: Weak<FreeList>,
 }
 
 impl Picture {
     /// A black picture.
     #[must_use]
     pub fn new(width: u32, height: u32) -> Self {
-        Self { width, height, pixels: vec![0; byte_len(width, height)], home: Weak::new() }
+        Self { width, height, pixels: vec![0; byte_len(width, height)], pool: Weak::new() }
     }
 
     /// Takes over `pixels` as a picture.
@@ -26,7 +26,7 @@ impl Picture {
     /// [`PixelCountError`] if `pixels` does not hold exactly `width * height * 3` bytes.
     pub fn from_rgb(width: u32, height: u32, pixels: Vec<u8>) -> Result<Self, PixelCountError> {
         if pixels.len() == byte_len(width, height) {
-            Ok(Self { width, height, pixels, home: Weak::new() })
+            Ok(Self { width, height, pixels, pool: Weak::new() })
         } else {
             Err(PixelCountError { width, height, bytes: pixels.len() })
         }
@@ -60,7 +60,7 @@ impl Picture {
         &self.pixels
     }
 
-    /// All pixels, to be written to.
+    /// All pixels, mutable.
     pub fn pixels_mut(&mut self) -> &mut [u8] {
         &mut self.pixels
     }
@@ -96,7 +96,7 @@ impl Picture {
         self.pixels[at..at + 3].copy_from_slice(&colour);
     }
 
-    /// Makes this a copy of `other`, reusing the memory at hand.
+    /// Makes this a copy of `other`, reusing its own memory.
     pub fn copy_from(&mut self, other: &Picture) {
         self.width = other.width;
         self.height = other.height;
@@ -104,7 +104,7 @@ impl Picture {
         self.pixels.extend_from_slice(&other.pixels);
     }
 
-    /// Changes the size; the contents are unspecified afterwards. Keeps the memory where it suffices.
+    /// Changes the size; the contents are unspecified afterwards. Reuses the memory if it suffices.
     pub fn reshape(&mut self, width: u32, height: u32) {
         self.width = width;
         self.height = height;
@@ -129,10 +129,10 @@ impl Picture {
         }
     }
 
-    /// The pixels, given away.
+    /// Converts the picture into its pixels.
     #[must_use]
     pub fn into_pixels(mut self) -> Vec<u8> {
-        self.home = Weak::new();
+        self.pool = Weak::new();
         std::mem::take(&mut self.pixels)
     }
 }
@@ -143,7 +143,7 @@ fn byte_len(width: u32, height: u32) -> usize {
 
 impl Clone for Picture {
     fn clone(&self) -> Self {
-        Self { width: self.width, height: self.height, pixels: self.pixels.clone(), home: Weak::new() }
+        Self { width: self.width, height: self.height, pixels: self.pixels.clone(), pool: Weak::new() }
     }
 }
 
@@ -163,13 +163,13 @@ impl fmt::Debug for Picture {
 
 impl Drop for Picture {
     fn drop(&mut self) {
-        if let Some(shelf) = self.home.upgrade() {
-            shelf.put(std::mem::take(&mut self.pixels));
+        if let Some(pool) = self.pool.upgrade() {
+            pool.put(std::mem::take(&mut self.pixels));
         }
     }
 }
 
-/// The pixel buffer does not fit the stated size.
+/// The pixel buffer does not have the stated size.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a {width}x{height} RGB picture needs {} bytes, got {bytes}", byte_len(*.width, *.height))]
 pub struct PixelCountError {
@@ -181,22 +181,22 @@ pub struct PixelCountError {
     pub bytes: usize,
 }
 
-/// Memory kept for the next pictures of a stream, so that a running camera allocates nothing.
+/// Recycles the memory of the pictures in a stream, so that a running camera allocates nothing.
 ///
-/// A 1280×720 frame is 2.8 MB, which the system allocator maps and unmaps anew each time; recycling saves the page faults.
+/// The system allocator maps and unmaps a 1280×720 frame (2.8 MB) each time; recycling avoids the page faults.
 #[derive(Clone)]
 pub struct PicturePool {
-    shelf: Arc<Shelf>,
+    free: Arc<FreeList>,
 }
 
-struct Shelf {
+struct FreeList {
     spare: Mutex<Vec<Vec<u8>>>,
     most: usize,
 }
 
-impl Shelf {
+impl FreeList {
     fn put(&self, pixels: Vec<u8>) {
-        // A poisoned lock only means that some thread died while holding spare memory: still good memory.
+        // A poisoned lock only means that a thread panicked while it held the lock: the spare memory is still valid.
         let mut spare = self.spare.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if spare.len() < self.most {
             spare.push(pixels);
@@ -208,22 +208,22 @@ impl PicturePool {
     /// A pool that keeps at most `most` spare buffers.
     #[must_use]
     pub fn new(most: usize) -> Self {
-        Self { shelf: Arc::new(Shelf { spare: Mutex::new(Vec::with_capacity(most)), most }) }
+        Self { free: Arc::new(FreeList { spare: Mutex::new(Vec::with_capacity(most)), most }) }
     }
 
-    /// A picture with unspecified contents, in recycled memory where there is some.
+    /// A picture with unspecified contents, in recycled memory if there is any.
     #[must_use]
     pub fn take(&self, width: u32, height: u32) -> Picture {
-        let spare = self.shelf.spare.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).pop();
+        let spare = self.free.spare.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).pop();
         let mut pixels = spare.unwrap_or_default();
         pixels.resize(byte_len(width, height), 0);
-        Picture { width, height, pixels, home: Arc::downgrade(&self.shelf) }
+        Picture { width, height, pixels, pool: Arc::downgrade(&self.free) }
     }
 
-    /// How many buffers wait to be used again.
+    /// Number of spare buffers.
     #[must_use]
     pub fn spare(&self) -> usize {
-        self.shelf.spare.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).len()
+        self.free.spare.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).len()
     }
 }
 

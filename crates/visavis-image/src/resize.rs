@@ -5,7 +5,7 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions};
 
 use crate::{Picture, Point, Rect};
 
-/// Scales pictures with an antialiased bilinear filter. Keep one per thread: it reuses its memory.
+/// Scales pictures with an antialiased bilinear filter. Reuses its memory; each thread needs its own.
 #[derive(Default)]
 pub struct Resizer {
     engine: fast_image_resize::Resizer,
@@ -18,7 +18,7 @@ impl std::fmt::Debug for Resizer {
     }
 }
 
-/// How a picture was fitted into another: `target = source · scale`, from the top left corner.
+/// The scaling of a picture that was fitted into another: `target = source · scale`, from the top left corner.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Fitted {
     /// Target pixels per source pixel, across and down (they differ by rounding to whole pixels only).
@@ -26,20 +26,20 @@ pub struct Fitted {
 }
 
 impl Fitted {
-    /// Brings a box from the target back into the source.
+    /// Maps a box in the target to the source.
     #[must_use]
     pub fn to_source(&self, rect: Rect) -> Rect {
         rect.scaled(1.0 / self.scale[0], 1.0 / self.scale[1])
     }
 
-    /// Brings a point from the target back into the source.
+    /// Maps a point in the target to the source.
     #[must_use]
     pub fn point_to_source(&self, point: Point) -> Point {
         Point::new(point.x / self.scale[0], point.y / self.scale[1])
     }
 }
 
-/// How many times a picture of the size `source` is enlarged so that it just fits into `target`, aspect kept.
+/// The factor by which a picture of the size `source` is scaled to fit into `target` with its aspect ratio kept.
 #[must_use]
 pub fn fit_factor(source: [u32; 2], target: [u32; 2]) -> f32 {
     let [across, down] = std::array::from_fn(|side| target[side] as f32 / source[side].max(1) as f32);
@@ -53,7 +53,7 @@ impl Resizer {
         Self::default()
     }
 
-    /// Fills all of `out` with all of `source`, whatever that does to the aspect.
+    /// Scales all of `source` to all of `out`, without keeping the aspect ratio.
     pub fn stretch(&mut self, source: &Picture, out: &mut Picture) {
         if (source.width(), source.height()) == (out.width(), out.height()) {
             out.pixels_mut().copy_from_slice(source.pixels());
@@ -62,9 +62,9 @@ impl Resizer {
         scale(&mut self.engine, source, out.width(), out.height(), out.pixels_mut());
     }
 
-    /// Fits `source` into `out`, aspect kept, at the top left; the rest is black. Never enlarges beyond `most` times.
+    /// Fits `source` into `out`, with its aspect ratio kept, at the top left; the rest is black. Enlarges by `most` at most.
     ///
-    /// Networks that pad right and bottom (YuNet) take this as it is.
+    /// Networks that pad right and bottom (YuNet) take the result as it is.
     pub fn fit(&mut self, source: &Picture, out: &mut Picture, most: f32) -> Fitted {
         let (sw, sh) = (source.width().max(1) as f32, source.height().max(1) as f32);
         let factor = fit_factor([source.width(), source.height()], [out.width(), out.height()]).min(most);

@@ -2,7 +2,7 @@
 
 use crate::Point;
 
-/// `v = s·R(θ)·u + t`, kept as `a = s·cos θ`, `b = s·sin θ`, `tx`, `ty` (paper, equation 1).
+/// `v = s·R(θ)·u + t`, stored as `a = s·cos θ`, `b = s·sin θ`, `tx`, `ty` (paper, equation 1).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Similarity {
     /// s·cos θ.
@@ -16,7 +16,7 @@ pub struct Similarity {
 }
 
 impl Similarity {
-    /// Changes nothing.
+    /// The identity.
     pub const IDENTITY: Self = Self { a: 1.0, b: 0.0, tx: 0.0, ty: 0.0 };
 
     /// Scale and shift without rotation.
@@ -25,13 +25,13 @@ impl Similarity {
         Self { a: scale, b: 0.0, tx, ty }
     }
 
-    /// The transform that brings `from` nearest to `to`, in the least-squares sense of the paper's equation 3.
+    /// The transform that maps `from` to `to` best, in the least-squares sense of the paper's equation 3.
     ///
     /// The four unknowns of that overdetermined linear system have a closed form once both sets are moved to their
     /// means: a = Σ⟨u, v⟩ / Σ|u|², b = Σ(u × v) / Σ|u|².
     ///
-    /// `None` for fewer than two pairs, sets of unequal length, coordinates that are not finite, or where all of
-    /// `from` (or of the result) is one point.
+    /// `None` for fewer than two pairs, sets of unequal length, coordinates that are not finite, or if all of `from` (or
+    /// of the result) is one point.
     #[must_use]
     pub fn least_squares(from: &[Point], to: &[Point]) -> Option<Self> {
         if from.len() != to.len() || from.len() < 2 {
@@ -54,13 +54,13 @@ impl Similarity {
         (usable && found.scale() > 1e-6).then_some(found)
     }
 
-    /// Where `point` goes.
+    /// Maps a point.
     #[must_use]
     pub fn apply(&self, point: Point) -> Point {
         Point::new(self.a * point.x - self.b * point.y + self.tx, self.b * point.x + self.a * point.y + self.ty)
     }
 
-    /// The way back.
+    /// The inverse transform.
     #[must_use]
     pub fn inverse(&self) -> Self {
         let square = self.a * self.a + self.b * self.b;
@@ -68,7 +68,7 @@ impl Similarity {
         Self { a, b, tx: -(a * self.tx - b * self.ty), ty: -(b * self.tx + a * self.ty) }
     }
 
-    /// `self` after `first`.
+    /// The composition: first `first`, then `self`.
     #[must_use]
     pub fn after(&self, first: &Self) -> Self {
         let shift = self.apply(Point::new(first.tx, first.ty));
@@ -80,7 +80,7 @@ impl Similarity {
         }
     }
 
-    /// s: how many times longer lengths become.
+    /// s: the factor by which lengths grow.
     #[must_use]
     pub fn scale(&self) -> f32 {
         self.a.hypot(self.b)
@@ -93,11 +93,11 @@ impl Similarity {
     }
 }
 
-/// How far the best *affine* map from `from` to `to` departs from a similarity: the ratio of its larger to its smaller
+/// How far the best *affine* map from `from` to `to` differs from a similarity: the ratio of its larger to its smaller
 /// singular value, 1 for a pure similarity.
 ///
-/// A face seen from the side or a keypoint gone astray needs shear and unequal scales to meet the template; a large
-/// ratio says that a similarity fitted to the same points means little. `None` where the points span no area.
+/// A face in profile or a wrong keypoint needs shear and unequal scales to match the template; with a large ratio, a
+/// similarity fitted to the same points means little. `None` if the points span no area.
 #[must_use]
 pub fn distortion(from: &[Point], to: &[Point]) -> Option<f32> {
     if from.len() != to.len() || from.len() < 3 {

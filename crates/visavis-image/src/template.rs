@@ -1,20 +1,20 @@
-//! The symmetric keypoint template that aligned faces meet (paper, section III-B).
+//! The symmetric keypoint template to which faces are aligned (paper, section III-B).
 
 use crate::{Landmarks, Point};
 
-/// Margin left under the keypoints, as a share of the template's side.
+/// Margin below the keypoints, as a share of the template's side.
 pub const BOTTOM_MARGIN: f32 = 0.10;
-/// Margin left over and beside them.
+/// Margin above and beside them.
 pub const OTHER_MARGIN: f32 = 0.20;
 
 /// Makes a set of keypoints symmetric and fits it into a square of `side` pixels.
 ///
 /// The two points of every pair of `mirror_pairs` get the mean of their heights and of their distances from the
-/// vertical centre line; points in no pair move onto it. The line stands midway between the pairs. The set is then
-/// scaled (both axes alike) and shifted as large as the margins allow: [`BOTTOM_MARGIN`] below, [`OTHER_MARGIN`]
-/// elsewhere, resting on the bottom margin and centred across.
+/// vertical centre line; points in no pair move onto it. The line is midway between the pairs. The set is then
+/// scaled (both axes alike) and shifted to be as large as the margins allow: [`BOTTOM_MARGIN`] below, [`OTHER_MARGIN`]
+/// elsewhere, at the bottom margin and centred horizontally.
 ///
-/// `None` if the points span no area or a pair names a point that is not there.
+/// `None` if the points span no area or a pair has an index out of range.
 #[must_use]
 pub fn symmetric_template(points: &[Point], mirror_pairs: &[(usize, usize)], side: f32) -> Option<Vec<Point>> {
     if mirror_pairs.is_empty() || mirror_pairs.iter().any(|&(l, r)| l >= points.len() || r >= points.len()) {
@@ -53,8 +53,8 @@ pub fn symmetric_template(points: &[Point], mirror_pairs: &[(usize, usize)], sid
 /// the left and right brow and the chin.
 ///
 /// Unit: the distance between the eyes; origin midway between them. The first five are the mean over the 7,445 frontal
-/// faces of MTFL, each turned and scaled so that its eyes meet (±½, 0). Brows and chin, which MTFL does not mark, stand
-/// at the usual proportions of an adult face and only decide how much of the head the template shows.
+/// faces of MTFL, each rotated and scaled so that its eyes are at (±½, 0). Brows and chin, which MTFL does not label, have
+/// the usual proportions of an adult face; they only determine how much of the head the template shows.
 const FACE: [Point; 8] = [
     Point::new(-0.5, 0.0),
     Point::new(0.5, 0.0),
@@ -66,7 +66,7 @@ const FACE: [Point; 8] = [
     Point::new(0.0, 1.85),
 ];
 
-/// Which points of [`FACE`] mirror each other.
+/// Pairs of points of [`FACE`] that mirror each other.
 const FACE_PAIRS: [(usize, usize); 3] = [(0, 1), (3, 4), (5, 6)];
 
 /// Where the five landmarks of an aligned face lie in a square picture of `side` pixels (224 in the paper).
@@ -83,14 +83,14 @@ mod tests {
 
     #[test]
     fn margins_are_as_the_paper_says() {
-        // A square set of points: the width (60 %) binds, not the height (70 %).
+        // A square set of points: the width (60 %) is the limit, not the height (70 %).
         let square = [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0)].map(|(x, y)| Point::new(x, y));
         let template = symmetric_template(&square, &[(0, 1), (2, 3)], 100.0).unwrap();
         let expected = [(20.0, 30.0), (80.0, 30.0), (20.0, 90.0), (80.0, 90.0)];
         for (point, (x, y)) in template.iter().zip(expected) {
             assert!(point.distance(Point::new(x, y)) < 1e-4, "{point:?}");
         }
-        // A tall one: the height binds and both vertical margins are met.
+        // A tall set: the height is the limit and both vertical margins are reached.
         let tall = [(0.0, 0.0), (1.0, 0.0), (0.5, 7.0)].map(|(x, y)| Point::new(x, y));
         let template = symmetric_template(&tall, &[(0, 1)], 100.0).unwrap();
         assert!((template[0].y - 20.0).abs() < 1e-4 && (template[2].y - 90.0).abs() < 1e-4, "{template:?}");

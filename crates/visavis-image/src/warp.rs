@@ -2,7 +2,7 @@
 
 use crate::{Picture, Similarity};
 
-/// Most samples per output pixel and axis when shrinking. Beyond 4 × the difference is no longer visible, the cost is.
+/// Most samples per output pixel and axis when shrinking. More than 4 × make no visible difference, but cost time.
 const MOST_TAPS: u32 = 4;
 
 /// Fills `out` from `source`: the output pixel at p shows the source at `to_source.apply(p)`, interpolated bilinearly;
@@ -42,7 +42,7 @@ pub fn warp_into(source: &Picture, to_source: &Similarity, out: &mut Picture) {
             let (mut sx, mut sy) = start(y as f64 + (f64::from(j) + 0.5) * pitch);
             for sum in &mut sums {
                 for _ in 0..taps {
-                    // Sixteen samples of 8 + 10 bits stay well within 32.
+                    // The sum of sixteen samples of 8 + 10 bits fits into 32 bits.
                     let sample = sampler.sample(sx, sy);
                     for (sum, value) in sum.iter_mut().zip(sample) {
                         *sum += value as u32 >> 12;
@@ -58,24 +58,24 @@ pub fn warp_into(source: &Picture, to_source: &Similarity, out: &mut Picture) {
     }
 }
 
-/// Positions in the source are fixed-point numbers with this many binary places: at 16,384 output pixels the rounding of
-/// the step adds up to a hundredth of a pixel.
+/// Fractional bits of positions in the source: at 16,384 output pixels the rounding error of the step adds up to a
+/// hundredth of a pixel.
 const PLACES: u32 = 20;
 
-/// As a fixed-point number. Beyond ±2²⁴ pixels, where there is no picture, it stays there, so that sums cannot overflow.
+/// As a fixed-point number, clamped to ±2²⁴ pixels, beyond any picture, so that sums cannot overflow.
 fn fixed(value: f64) -> i64 {
     const FURTHEST: f64 = (1 << 24) as f64;
     (value.clamp(-FURTHEST, FURTHEST) * f64::from(1 << PLACES)).round() as i64
 }
 
-/// Reads a picture between its pixels.
+/// Reads a picture at fractional positions.
 struct Sampler<'a> {
     pixels: &'a [u8],
     width: usize,
     height: usize,
 }
 
-/// Weights are 11-bit: 2¹¹ · 2¹¹ · 255 stays within 31 bits and the rounding error is below half a grey level.
+/// Weights have 11 bits: 2¹¹ · 2¹¹ · 255 fits into 31 bits and the rounding error is below half a grey level.
 const WEIGHT_BITS: u32 = 11;
 const ONE: i32 = 1 << WEIGHT_BITS;
 
@@ -91,7 +91,7 @@ impl<'a> Sampler<'a> {
         let (wx, wy) = (weight(x), weight(y));
         let weights = [(ONE - wx) * (ONE - wy), wx * (ONE - wy), (ONE - wx) * wy, wx * wy];
         let (left, top) = ((x >> PLACES) as isize, (y >> PLACES) as isize);
-        // A negative number becomes a huge one and fails the comparison.
+        // The cast turns a negative number into a huge one, which fails the comparison.
         if (left as usize) < self.width - 1 && (top as usize) < self.height - 1 {
             let at = (top as usize * self.width + left as usize) * 3;
             let upper = &self.pixels[at..at + 6];
@@ -106,7 +106,7 @@ impl<'a> Sampler<'a> {
         self.sample_at_edge(left, top, weights)
     }
 
-    /// The outermost half pixel fades to black; beyond is black.
+    /// The outermost half pixel fades to black; outside is black.
     #[cold]
     fn sample_at_edge(&self, left: isize, top: isize, weights: [i32; 4]) -> [i32; 3] {
         let mut sum = [0; 3];

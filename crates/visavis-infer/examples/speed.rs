@@ -1,4 +1,4 @@
-//! How long every network in a folder takes for one picture, in every engine that this machine has.
+//! How long every network in a folder takes for one picture, in every engine of this computer.
 //!
 //! `cargo run --release -p visavis-infer --example speed -- FOLDER [THREADS]`
 

@@ -1,9 +1,9 @@
-//! What a manifest promises about tensors, checked the same way for every engine.
+//! Checks of tensor shapes against a manifest, the same for every engine.
 
 use crate::manifest::{Detector, DetectorDecode, HeadDecode, Layout};
 use crate::{InferError, Manifest, Tensor};
 
-/// A shape of which some extents may be unknown until the network runs.
+/// A shape; an extent may be unknown until the network runs.
 pub(crate) type Extents = [Option<usize>];
 
 /// Checks the input tensor's shape as the file declares it.
@@ -15,10 +15,10 @@ pub(crate) fn check_declared_input(manifest: &Manifest, declared: &Extents) -> R
     let agrees = declared.len() == 4
         && declared.iter().enumerate().all(|(axis, extent)| match extent {
             None => true,
-            // A batch of one is a promise that more than one will not do.
+            // A fixed batch of one means that the network takes no larger batch.
             Some(n) if axis == 0 => *n == 1 && !manifest.input.batch,
             Some(n) if axis == channel || fixed => *n == want[axis],
-            // A network that takes one size only must not promise others.
+            // A network with a fixed size must have a manifest with this size only.
             Some(_) => false,
         });
     if agrees {
@@ -92,7 +92,7 @@ enum Want {
     MoreThan(usize),
 }
 
-/// What the last axis of an output must have for its decoding to work.
+/// The size that the last axis of an output must have to be decoded.
 fn last_extent(manifest: &Manifest, index: usize) -> Option<Want> {
     if let Some(Detector { decode, .. }) = &manifest.detector {
         return Some(match decode {
@@ -104,12 +104,15 @@ fn last_extent(manifest: &Manifest, index: usize) -> Option<Want> {
             },
         });
     }
-    match &manifest.heads.get(index)?.decode {
-        HeadDecode::Years => Some(Want::Exactly(1)),
-        HeadDecode::Expectation { .. } | HeadDecode::Embedding { .. } => Some(Want::MoreThan(1)),
-        HeadDecode::Label { labels, .. } => Some(Want::Exactly(labels.len())),
-        HeadDecode::Points { .. } => Some(Want::Exactly(10)),
-    }
+    let name = manifest.output_tensors().into_iter().nth(index)?;
+    let head = manifest.heads.iter().find(|head| head.tensors().any(|tensor| tensor == name))?;
+    Some(match &head.decode {
+        HeadDecode::Years | HeadDecode::Angles { pitch: Some(_), .. } => Want::Exactly(1),
+        HeadDecode::Angles { pitch: None, .. } => Want::Exactly(3),
+        HeadDecode::Expectation { .. } | HeadDecode::Embedding { .. } => Want::MoreThan(1),
+        HeadDecode::Label { labels, .. } | HeadDecode::Classes { labels, .. } => Want::Exactly(labels.len()),
+        HeadDecode::Points { .. } => Want::Exactly(10),
+    })
 }
 
 fn channel_axis(layout: Layout) -> usize {
@@ -119,7 +122,7 @@ fn channel_axis(layout: Layout) -> usize {
     }
 }
 
-/// The input shape in words, such as `[N, 3, 112, 112]`.
+/// The input shape as text, such as `[N, 3, 112, 112]`.
 fn promise(manifest: &Manifest) -> String {
     let input = &manifest.input;
     let batch = if input.batch { "N" } else { "1" };

@@ -1,5 +1,6 @@
 //! Which engine runs a network, on which device, with how many threads.
 
+pub(crate) mod library;
 pub(crate) mod onnxruntime;
 pub(crate) mod tract;
 
@@ -9,37 +10,19 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::InferError;
+use crate::device::Device;
+use crate::error::InferError;
 
-/// An engine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum EngineKind {
-    /// Pure Rust, always compiled in, CPU, one thread.
-    Tract,
-    /// Microsoft's library, loaded at run time where there is one.
-    OnnxRuntime,
-}
-
-impl fmt::Display for EngineKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Tract => "tract",
-            Self::OnnxRuntime => "ONNX Runtime",
-        })
-    }
-}
-
-/// Which engine the user wants: `auto`, `tract` or `onnxruntime`.
+/// Which engine the user selects: `auto`, `tract` or `onnxruntime`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineChoice {
-    /// ONNX Runtime where its library is found, else tract.
+    /// ONNX Runtime if its library is found, else tract.
     #[default]
     Auto,
     /// tract.
     Tract,
-    /// ONNX Runtime; an error where there is none.
+    /// ONNX Runtime; an error if none is found.
     OnnxRuntime,
 }
 
@@ -53,7 +36,7 @@ impl FromStr for EngineChoice {
             "onnxruntime" | "ort" => Ok(Self::OnnxRuntime),
             _ => Err(InferError::Option {
                 option: "engine",
-                reason: format!("`{text}` is none of auto, tract, onnxruntime"),
+                reason: format!("`{text}` is not one of auto, tract, onnxruntime"),
             }),
         }
     }
@@ -67,27 +50,6 @@ impl fmt::Display for EngineChoice {
             Self::OnnxRuntime => "onnxruntime",
         })
     }
-}
-
-/// Where the arithmetic is done: `cpu`, `cuda`, `cuda:1`, `tensorrt`, `openvino`, `coreml`, `directml`.
-///
-/// All but the CPU need an ONNX Runtime that was built for them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub enum Device {
-    /// The processor.
-    #[default]
-    Cpu,
-    /// An NVIDIA card by its number.
-    Cuda(u32),
-    /// An NVIDIA card by its number, through TensorRT; what TensorRT cannot run goes to CUDA.
-    TensorRt(u32),
-    /// Intel's OpenVINO on the device that it chooses itself.
-    OpenVino,
-    /// Apple's Core ML.
-    CoreMl,
-    /// A card by its number, through DirectX 12.
-    DirectMl(u32),
 }
 
 impl FromStr for Device {
@@ -109,29 +71,16 @@ impl FromStr for Device {
             "openvino" => Self::OpenVino,
             "coreml" => Self::CoreMl,
             "directml" => Self::DirectMl(number.unwrap_or(0)),
-            _ => return Err(refuse("is none of cpu, cuda[:N], tensorrt[:N], openvino, coreml, directml[:N]")),
+            _ => return Err(refuse("is not one of cpu, cuda[:N], tensorrt[:N], openvino, coreml, directml[:N]")),
         };
         if number.is_some() && matches!(device, Self::Cpu | Self::OpenVino | Self::CoreMl) {
             return Err(refuse("takes no number"));
         }
-        // ONNX Runtime keeps device numbers in an i32.
+        // ONNX Runtime stores device numbers in an i32.
         if number.is_some_and(|n| i32::try_from(n).is_err()) {
             return Err(refuse("has a number beyond all devices"));
         }
         Ok(device)
-    }
-}
-
-impl fmt::Display for Device {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Cpu => f.write_str("cpu"),
-            Self::Cuda(n) => write!(f, "cuda:{n}"),
-            Self::TensorRt(n) => write!(f, "tensorrt:{n}"),
-            Self::OpenVino => f.write_str("openvino"),
-            Self::CoreMl => f.write_str("coreml"),
-            Self::DirectMl(n) => write!(f, "directml:{n}"),
-        }
     }
 }
 
@@ -143,52 +92,18 @@ impl TryFrom<String> for Device {
     }
 }
 
-impl From<Device> for String {
-    fn from(device: Device) -> Self {
-        device.to_string()
-    }
-}
-
-impl Device {
-    /// For people: `CPU`, `CUDA 0`.
-    #[must_use]
-    pub fn label(self) -> String {
-        match self {
-            Self::Cpu => "CPU".into(),
-            Self::Cuda(n) => format!("CUDA {n}"),
-            Self::TensorRt(n) => format!("TensorRT {n}"),
-            Self::OpenVino => "OpenVINO".into(),
-            Self::CoreMl => "Core ML".into(),
-            Self::DirectMl(n) => format!("DirectML {n}"),
-        }
-    }
-
-    /// ONNX Runtime's name of the execution provider.
-    #[must_use]
-    pub fn provider(self) -> &'static str {
-        match self {
-            Self::Cpu => "CPUExecutionProvider",
-            Self::Cuda(_) => "CUDAExecutionProvider",
-            Self::TensorRt(_) => "TensorrtExecutionProvider",
-            Self::OpenVino => "OpenVINOExecutionProvider",
-            Self::CoreMl => "CoreMLExecutionProvider",
-            Self::DirectMl(_) => "DmlExecutionProvider",
-        }
-    }
-}
-
-/// How networks are to run.
+/// How networks run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EngineOptions {
-    /// Which engine.
+    /// The engine.
     pub engine: EngineChoice,
-    /// On which device.
+    /// The device.
     pub device: Device,
-    /// Threads of one run, at least 1. One by default: several workers share the cores better than several threads
-    /// share one small network.
+    /// Threads per run, at least 1. Default 1: several workers use the cores better than several threads in one small
+    /// network.
     pub threads: usize,
-    /// An ONNX Runtime by its path, or the folder that has it. To be given to [`crate::Runtime::discover`].
+    /// The path of an ONNX Runtime library, or of the folder that contains it. Pass it to [`crate::Runtime::discover`].
     pub library: Option<PathBuf>,
 }
 
@@ -199,11 +114,11 @@ impl Default for EngineOptions {
 }
 
 impl EngineOptions {
-    /// Checks what can be checked without loading anything.
+    /// Checks the options without loading anything.
     ///
     /// # Errors
-    /// [`InferError::Option`] for a number of threads outside 1 to 1024; [`InferError::Device`] for tract on anything
-    /// but the CPU.
+    /// [`InferError::Option`] for a number of threads outside 1 to 1024; [`InferError::Device`] for tract with a device
+    /// other than the CPU.
     pub fn validate(&self) -> Result<(), InferError> {
         if !(1..=1024).contains(&self.threads) {
             return Err(InferError::Option {

@@ -1,12 +1,12 @@
-//! What can go wrong, always with the thing's name and what to do about it.
+//! The errors: each names the thing concerned and what to do.
 
 use std::path::PathBuf;
 
-use crate::engine::{Device, EngineKind};
+use crate::device::{Device, EngineKind};
 
-/// What can go wrong between a file of weights and an answer.
+/// What can fail between a file of weights and a result.
 ///
-/// Cloneable, because a broken manifest is kept by the registry and told to everyone who asks for its name.
+/// `Clone`, because the registry stores the error of a broken manifest and returns it for each request of that name.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum InferError {
@@ -15,10 +15,10 @@ pub enum InferError {
     ManifestSyntax {
         /// The file.
         origin: String,
-        /// The parser's words, with line and column.
+        /// The parser's message, with line and column.
         reason: String,
     },
-    /// A manifest's field has a value that makes no sense.
+    /// A field of a manifest has a wrong value.
     #[error("{origin}: {field}: {reason}")]
     ManifestField {
         /// The file.
@@ -33,7 +33,7 @@ pub enum InferError {
     File {
         /// Which one.
         path: PathBuf,
-        /// The system's words.
+        /// The system's message.
         reason: String,
     },
     /// Weights without a manifest.
@@ -45,7 +45,7 @@ pub enum InferError {
         /// The file of the weights.
         path: PathBuf,
     },
-    /// Weights are not the ones that the manifest describes.
+    /// The weights are not those that the manifest describes.
     #[error(
         "{model}: refused, {location} is not the file that its manifest describes: \
          SHA-256 expected {expected}, found {found}; get the right file or correct `sha256` in the manifest"
@@ -53,47 +53,56 @@ pub enum InferError {
     Hash {
         /// The network.
         model: String,
-        /// Where the weights lie.
+        /// Where the weights are.
         location: String,
         /// What the manifest says.
         expected: String,
         /// What the file has.
         found: String,
     },
-    /// Nobody knows this name.
+    /// No network has this name.
     #[error("no model is called `{name}`; {hint}")]
     UnknownModel {
-        /// What was asked for.
+        /// The name that was asked for.
         name: String,
-        /// Names that are near, or all of them.
+        /// Similar names, or all names.
         hint: String,
     },
-    /// A network whose manifest ships with the program, but not its weights.
+    /// A network that an earlier version of the program contained.
     #[error(
-        "{name}: known, but its weights are not here; put {file} (from {source_text}) into a folder given with --models"
+        "{name} is no longer part of the program; {successor} replaces it: name that one, \
+         or give a folder that contains {name} with --models"
     )]
+    Retired {
+        /// The network that was asked for.
+        name: String,
+        /// The network that replaces it.
+        successor: &'static str,
+    },
+    /// The program contains the manifest of this network, but not its weights.
+    #[error("{name}: its weights are missing; put {file} (from {source_text}) into a folder given with --models")]
     NoWeights {
         /// The network.
         name: String,
-        /// The file that is wanted.
+        /// The file that is missing.
         file: String,
         /// Where the network comes from.
         source_text: String,
     },
-    /// A regression forest where a network is needed.
-    #[error("{model}: a regression forest, which no engine runs: it is there for `--keypoints {model}`")]
+    /// A regression forest was given where a network is needed.
+    #[error("{model} is a regression forest, not a network: it can only be used as `--keypoints {model}`")]
     NotANetwork {
         /// The forest.
         model: String,
     },
-    /// The engine cannot make sense of the file.
+    /// The engine cannot load the file.
     #[error("{model}: {engine} cannot load it: {reason}")]
     Load {
         /// The network.
         model: String,
         /// The engine.
         engine: EngineKind,
-        /// The engine's own words.
+        /// The engine's message.
         reason: String,
     },
     /// A manifest names a tensor that the file does not have.
@@ -105,10 +114,10 @@ pub enum InferError {
         side: &'static str,
         /// The name that is missing.
         tensor: String,
-        /// The names that are there.
+        /// The names that the file has.
         available: String,
     },
-    /// A tensor has a shape that does not go with the manifest.
+    /// A tensor's shape does not match the manifest.
     #[error("{model}: tensor `{tensor}`: expected {expected}, found {found}")]
     Shape {
         /// The network.
@@ -117,7 +126,7 @@ pub enum InferError {
         tensor: String,
         /// What the manifest says.
         expected: String,
-        /// What there is.
+        /// What was found.
         found: String,
     },
     /// The engine failed while running.
@@ -125,11 +134,11 @@ pub enum InferError {
     Run {
         /// The network.
         model: String,
-        /// The engine's own words.
+        /// The engine's message.
         reason: String,
     },
-    /// An ONNX Runtime that was asked for by name is not usable.
-    #[error("ONNX Runtime {}, asked for by {asked_by}, is not usable: {reason}", .path.display())]
+    /// An explicitly named ONNX Runtime is not usable.
+    #[error("ONNX Runtime {}, given by {asked_by}, is not usable: {reason}", .path.display())]
     Library {
         /// The library.
         path: PathBuf,
@@ -138,35 +147,35 @@ pub enum InferError {
         /// Why not.
         reason: String,
     },
-    /// A process can hold one ONNX Runtime only.
+    /// A process can load only one ONNX Runtime.
     #[error(
         "ONNX Runtime {} is loaded already and a process can hold only one: {} needs a process of its own",
         .loaded.display(), .asked.display()
     )]
     SecondLibrary {
-        /// The one that is there.
+        /// The one that is loaded.
         loaded: PathBuf,
-        /// The one that was wanted too.
+        /// The one that was requested.
         asked: PathBuf,
     },
-    /// ONNX Runtime is needed and there is none.
+    /// ONNX Runtime is needed, but was not found.
     #[error(
         "{wanted} needs ONNX Runtime, and none was found; install one, name one with VISAVIS_ONNXRUNTIME, \
-         or see `visavis runtime status` for where it was looked for"
+         or run `visavis runtime status` to see where it was searched for"
     )]
     NoOnnxRuntime {
         /// What needs it.
         wanted: String,
     },
-    /// A device that this engine or this library does not have.
+    /// This engine or this library does not support the device.
     #[error("device {device}: {reason}")]
     Device {
         /// The device.
         device: Device,
-        /// Why not, and what there is.
+        /// The reason, and what is supported.
         reason: String,
     },
-    /// An option that makes no sense.
+    /// An option has a wrong value.
     #[error("{option}: {reason}")]
     Option {
         /// The option.
@@ -174,7 +183,7 @@ pub enum InferError {
         /// The value and what would be right.
         reason: String,
     },
-    /// Fetching ONNX Runtime failed.
+    /// Installing ONNX Runtime failed.
     #[error("installing ONNX Runtime: {reason}")]
     Install {
         /// What failed and what to do.

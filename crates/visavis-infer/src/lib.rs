@@ -1,7 +1,7 @@
 //! Networks: manifests, the registry, and the engines that run them.
 //!
-//! A [`Manifest`] says everything about a network but its weights; the [`Registry`] finds the two on three shelves;
-//! a [`Runtime`] knows which engines this machine has; loading gives a [`Model`], one per worker.
+//! A [`Manifest`] describes a network except for its weights; the [`Registry`] finds both, in the program, in the user's
+//! folder and in folders given; a [`Runtime`] knows the engines of this computer; loading gives a [`Model`], one per worker.
 //!
 //! ```no_run
 //! use visavis_infer::{EngineOptions, Registry, Runtime, Task};
@@ -20,6 +20,7 @@
 //! ```
 
 mod contract;
+mod device;
 pub mod engine;
 mod error;
 pub mod manifest;
@@ -27,9 +28,10 @@ mod model;
 pub mod registry;
 pub mod runtime;
 
-pub use engine::{Device, EngineChoice, EngineKind, EngineOptions};
+pub use device::{Device, EngineKind};
+pub use engine::{EngineChoice, EngineOptions};
 pub use error::InferError;
 pub use manifest::{Manifest, Task, fingerprint};
 pub use model::{Model, Placement, Tensor};
-pub use registry::{EmbeddedModel, Entry, Problem, Registry, Shelf, WeightsLocation};
+pub use registry::{EmbeddedModel, Entry, ModelSource, Problem, Registry, WeightsLocation};
 pub use runtime::{Runtime, RuntimeReport};

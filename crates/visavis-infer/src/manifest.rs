@@ -1,9 +1,11 @@
-//! Everything about a network that is not its weights: a TOML file beside the file of the weights.
+//! The description of a network except for its weights: a TOML file beside the file of the weights.
 
 pub(crate) mod identity;
+mod likeness;
 mod validate;
 
 pub use identity::{fingerprint, sha256};
+pub use likeness::{Likeness, STRANGERS_SHARE, Strangers};
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,28 +17,40 @@ use crate::InferError;
 /// The manifest format that this program writes and reads.
 pub const FORMAT: u32 = 1;
 
-/// What a network can tell.
+/// What a network can determine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Task {
     /// Where the faces are.
     Detection,
-    /// Where in a face the five keypoints are.
+    /// The five keypoints of a face.
     Keypoints,
-    /// Smiling or not.
+    /// Smiling or not smiling.
     Smile,
+    /// The expression of the face: one of several classes, such as neutral, happiness, sadness.
+    Expression,
     /// Years, 0 to 100.
     Age,
     /// Female or male.
     Gender,
-    /// A vector that is near for two pictures of one person.
+    /// Yaw, pitch and roll of the head.
+    HeadPose,
+    /// An embedding: a vector; those of two pictures of one person are near each other.
     Similarity,
 }
 
 impl Task {
     /// All tasks.
-    pub const ALL: [Self; 6] =
-        [Self::Detection, Self::Keypoints, Self::Smile, Self::Age, Self::Gender, Self::Similarity];
+    pub const ALL: [Self; 8] = [
+        Self::Detection,
+        Self::Keypoints,
+        Self::Smile,
+        Self::Expression,
+        Self::Age,
+        Self::Gender,
+        Self::HeadPose,
+        Self::Similarity,
+    ];
 }
 
 impl fmt::Display for Task {
@@ -45,8 +59,10 @@ impl fmt::Display for Task {
             Self::Detection => "detection",
             Self::Keypoints => "keypoints",
             Self::Smile => "smile",
+            Self::Expression => "expression",
             Self::Age => "age",
             Self::Gender => "gender",
+            Self::HeadPose => "head_pose",
             Self::Similarity => "similarity",
         })
     }
@@ -63,7 +79,7 @@ impl FromStr for Task {
     }
 }
 
-/// What kind of file the weights are, told by the end of its name.
+/// The kind of a file of weights, given by its extension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FileKind {
     /// `.onnx`: a network, which an engine runs.
@@ -73,14 +89,14 @@ pub enum FileKind {
 }
 
 impl FileKind {
-    /// The kind of a file of this name; `None` if it is no file of weights.
+    /// The kind of a file with this name; `None` if it is no file of weights.
     #[must_use]
     pub fn of(file: &str) -> Option<Self> {
         let extension = std::path::Path::new(file).extension()?;
         [Self::Onnx, Self::Forest].into_iter().find(|kind| extension.eq_ignore_ascii_case(kind.extension()))
     }
 
-    /// The end of the file's name, without the dot.
+    /// The file's extension, without the dot.
     #[must_use]
     pub fn extension(self) -> &'static str {
         match self {
@@ -90,7 +106,7 @@ impl FileKind {
     }
 }
 
-/// A network's description, or that of a regression forest. Field by field in `docs/manifest.md`.
+/// The description of a network or of a regression forest. `docs/manifest.md` explains each field.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
@@ -98,9 +114,9 @@ pub struct Manifest {
     pub format: u32,
     /// Unique short name, used on the command line.
     pub name: String,
-    /// One line for people.
+    /// A title of one line.
     pub title: String,
-    /// All that the network tells.
+    /// All tasks of the network.
     pub tasks: Vec<Task>,
     /// Weights: a file name in the manifest's folder.
     pub file: String,
@@ -113,16 +129,16 @@ pub struct Manifest {
     /// What it was trained on.
     #[serde(default)]
     pub training_data: Option<String>,
-    /// The picture that it takes; empty for a forest, which looks at the picture itself.
+    /// The picture that it takes; empty for a forest, which reads the picture itself.
     #[serde(default, skip_serializing_if = "Input::is_empty")]
     pub input: Input,
-    /// How a face is cut out for it; absent for detectors and forests.
+    /// How a face is cropped for it; absent for detectors and forests.
     #[serde(default)]
     pub crop: Option<Crop>,
     /// How the outputs of a detector become boxes.
     #[serde(default)]
     pub detector: Option<Detector>,
-    /// How the outputs of a face network become answers.
+    /// How the outputs of a face network become results.
     #[serde(default, rename = "head")]
     pub heads: Vec<Head>,
     /// Measured figures.
@@ -133,11 +149,10 @@ pub struct Manifest {
 impl Manifest {
     /// Reads and checks a manifest.
     ///
-    /// `origin` is named in every error: the file's path, or whatever says where the text comes from.
+    /// `origin` is named in every error: the file's path, or another description of the text's origin.
     ///
     /// # Errors
-    /// [`InferError::ManifestSyntax`] with the line for text that is no manifest, and what
-    /// [`Manifest::validate`] gives.
+    /// [`InferError::ManifestSyntax`] with the line for text that is no manifest; the errors of [`Manifest::validate`].
     pub fn parse(text: &str, origin: &str) -> Result<Self, InferError> {
         let manifest: Self = toml::from_str(text)
             .map_err(|error| InferError::ManifestSyntax { origin: origin.into(), reason: error.to_string() })?;
@@ -151,14 +166,21 @@ impl Manifest {
         FileKind::of(&self.file).unwrap_or(FileKind::Onnx)
     }
 
-    /// Names of the output tensors in the order in which [`crate::Model::run`] gives them.
+    /// Names of the output tensors in the order in which [`crate::Model::run`] returns them.
     ///
-    /// For detectors by their decoding: `yunet`: for each stride `cls`, `obj`, `bbox`, `kps`; `corners`: scores,
-    /// boxes; `anchors`: scores, boxes and, where named, keypoints. For face networks the heads in their order.
+    /// For detectors by the kind of decoding: `yunet`: for each stride `cls`, `obj`, `bbox`, `kps`; `corners`: scores,
+    /// boxes; `anchors`: scores, boxes and, if named, keypoints. For face networks the tensors of the heads in the order
+    /// of the heads, each tensor once.
     #[must_use]
     pub fn output_tensors(&self) -> Vec<String> {
         let Some(detector) = &self.detector else {
-            return self.heads.iter().map(|head| head.tensor.clone()).collect();
+            let mut names: Vec<String> = Vec::new();
+            for name in self.heads.iter().flat_map(Head::tensors) {
+                if !names.iter().any(|known| known == name) {
+                    names.push(name.to_owned());
+                }
+            }
+            return names;
         };
         match &detector.decode {
             DetectorDecode::Yunet { strides } => strides
@@ -172,10 +194,10 @@ impl Manifest {
         }
     }
 
-    /// The head for a task; its place among the heads is the place of its tensor in what a run gives.
+    /// The head for a task.
     #[must_use]
-    pub fn head(&self, task: Task) -> Option<(usize, &Head)> {
-        self.heads.iter().enumerate().find(|(_, head)| head.task == task)
+    pub fn head(&self, task: Task) -> Option<&Head> {
+        self.heads.iter().find(|head| head.task == task)
     }
 }
 
@@ -191,24 +213,24 @@ pub struct Input {
     /// Order of the channels.
     #[serde(default)]
     pub colour: Colour,
-    /// Width and height; where `multiple_of` is given, a default.
+    /// Width and height; if `multiple_of` is given, only the default.
     pub size: [u32; 2],
-    /// Given where the network takes any width and height that are multiples of this.
+    /// Given if the network takes any width and height that are multiples of this number.
     #[serde(default)]
     pub multiple_of: Option<u32>,
-    /// Subtracted from pixel values 0 to 255, per channel in the order of `colour`.
+    /// Subtracted from the pixel values, 0 to 255, per channel in the order of `colour`.
     #[serde(default)]
     pub mean: [f32; 3],
     /// Divides the difference.
     #[serde(default = "ones")]
     pub std: [f32; 3],
-    /// Whether the first axis takes any number of pictures at once.
+    /// Whether the first axis may have any length, for several pictures at once.
     #[serde(default)]
     pub batch: bool,
 }
 
 impl Default for Input {
-    /// No input at all.
+    /// No input.
     fn default() -> Self {
         Self {
             tensor: String::new(),
@@ -224,7 +246,7 @@ impl Default for Input {
 }
 
 impl Input {
-    /// Whether nothing is said of an input.
+    /// Whether there is no description of an input.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -255,7 +277,7 @@ pub enum Layout {
     Nchw,
     /// `[N, H, W, 3]`.
     Nhwc,
-    /// `[N, W, H, 3]`, as networks converted from MATLAB have it.
+    /// `[N, W, H, 3]`, the order of networks converted from MATLAB.
     Nwhc,
 }
 
@@ -276,18 +298,18 @@ pub enum Colour {
 pub enum Crop {
     /// The detector's box.
     Box {
-        /// How a box that is not square meets a square input.
+        /// How a box that is not square is fitted to a square input.
         fit: Fit,
-        /// Both sides of the box times this, first.
+        /// Before that, both sides of the box are multiplied by this.
         #[serde(default = "one")]
         expand: f32,
     },
-    /// Landmarks (or weighted means of them) meet given places by a similarity transform.
+    /// A similarity transform maps landmarks (or weighted means of them) to given points.
     Points {
         /// At least two.
         points: Vec<Anchor>,
     },
-    /// The five landmarks meet the symmetric template of the house at the input's size.
+    /// A similarity transform maps the five landmarks to this program's symmetric template at the input's size.
     Aligned,
 }
 
@@ -295,13 +317,13 @@ fn one() -> f32 {
     1.0
 }
 
-/// How a box meets the input's shape.
+/// How a box is fitted to the input's shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fit {
-    /// The shorter side grows until the box is square.
+    /// The shorter side is enlarged until the box is square.
     Square,
-    /// Aspect kept, the rest is zero.
+    /// The aspect ratio is kept; the rest is zero.
     Pad,
 }
 
@@ -319,24 +341,24 @@ pub struct Anchor {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Detector {
-    /// Boxes below this score are dropped unless the user asks otherwise.
+    /// Boxes below this score are dropped unless the user sets another score.
     pub score: f32,
-    /// Of two boxes that overlap by more than this, the weaker is dropped.
+    /// Of two boxes whose intersection over union is above this, the one with the lower score is dropped.
     pub nms_iou: f32,
-    /// The arithmetic.
+    /// How the outputs are decoded.
     pub decode: DetectorDecode,
 }
 
-/// The arithmetic of a detector's outputs.
+/// How a detector's outputs are decoded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub enum DetectorDecode {
     /// YuNet: per stride s tensors `cls_s`, `obj_s` `[1, n, 1]`, `bbox_s` `[1, n, 4]`, `kps_s` `[1, n, 10]`.
     Yunet {
-        /// Cell sizes in input pixels.
+        /// Strides: cell sizes in input pixels.
         strides: Vec<u32>,
     },
-    /// Scores `[1, n, classes]` and finished boxes `[1, n, 4]` as x1 y1 x2 y2, 0 to 1.
+    /// Scores `[1, n, classes]` and boxes `[1, n, 4]` as x1 y1 x2 y2, 0 to 1.
     Corners {
         /// Tensor of scores.
         scores: String,
@@ -351,12 +373,12 @@ pub enum DetectorDecode {
         scores: String,
         /// Tensor of centre-size offsets.
         boxes: String,
-        /// Tensor of keypoint offsets `[1, n, 10]`, where there is one.
+        /// Tensor of keypoint offsets `[1, n, 10]`, if there is one.
         #[serde(default)]
         keypoints: Option<String>,
         /// Column of the face class.
         face_class: usize,
-        /// What the scores still need.
+        /// The activation function that the scores still need.
         activation: Activation,
         /// Variances of centre and size.
         variances: [f32; 2],
@@ -373,36 +395,48 @@ pub struct AnchorLevel {
     pub stride: u32,
     /// Side of the square anchor, in input pixels.
     pub sizes: Vec<f32>,
-    /// Width over height; area is kept.
+    /// Width over height; the area does not change.
     pub ratios: Vec<f32>,
 }
 
-/// What turns raw numbers into probabilities.
+/// The function that turns raw numbers into probabilities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Activation {
-    /// They are probabilities.
+    /// None: they are probabilities already.
     #[default]
     None,
     /// Softmax over the classes.
     Softmax,
-    /// Each on its own.
+    /// Sigmoid of each number.
     Sigmoid,
 }
 
-/// One answer of a face network.
+/// One output of a face network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Head {
-    /// What it answers.
+    /// The task that it serves.
     pub task: Task,
     /// Output name in the ONNX graph.
     pub tensor: String,
-    /// How numbers become the answer.
+    /// How the numbers become the result.
     pub decode: HeadDecode,
 }
 
-/// The arithmetic of one answer.
+impl Head {
+    /// The names of all output tensors that this head reads, in the order in which its decoding needs them: one, or three for
+    /// a head pose whose angles are in separate tensors.
+    pub fn tensors(&self) -> impl Iterator<Item = &str> {
+        let (second, third) = match &self.decode {
+            HeadDecode::Angles { pitch, roll, .. } => (pitch.as_deref(), roll.as_deref()),
+            _ => (None, None),
+        };
+        std::iter::once(self.tensor.as_str()).chain(second).chain(third)
+    }
+}
+
+/// How one output is decoded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub enum HeadDecode {
@@ -410,22 +444,47 @@ pub enum HeadDecode {
     Years,
     /// `[N, n]`: one class per year from 0; the age is Σ p·i.
     Expectation {
-        /// What the scores still need.
+        /// The activation function that the scores still need.
         #[serde(default)]
         activation: Activation,
     },
-    /// `[N, labels]`: the share of one label against the rest.
+    /// `[N, labels]`: the probability of one label.
     Label {
         /// Names of the classes.
         labels: Vec<String>,
         /// The label asked for: `female` for gender, the smiling one for smile.
         positive: String,
-        /// What the scores still need.
+        /// The activation function that the scores still need.
         #[serde(default)]
         activation: Activation,
-        /// From this share on the answer is yes.
+        /// From this probability on the result is yes.
         #[serde(default = "half")]
         threshold: f32,
+    },
+    /// `[N, labels]`: the probabilities of all labels, which sum to 1.
+    Classes {
+        /// Names of the classes, in the order of the columns.
+        labels: Vec<String>,
+        /// The activation function that the scores still need.
+        #[serde(default)]
+        activation: Activation,
+    },
+    /// Yaw, pitch and roll of the head in degrees: `[N, 3]` in this order, or three tensors `[N, 1]`, of which the head's own
+    /// is the yaw.
+    ///
+    /// After `signs`, as seen in the picture: yaw is above 0 if the nose points to the right edge of the picture, pitch if it
+    /// points up, roll if the head leans to the right (clockwise). All are 0 for an upright face that looks into the camera.
+    /// The angles are those in the crop: the decoder adds the crop's own rotation in the picture to the roll.
+    Angles {
+        /// The tensor of the pitch, if it has its own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pitch: Option<String>,
+        /// The tensor of the roll, if it has its own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        roll: Option<String>,
+        /// Yaw, pitch and roll are multiplied by these, each 1 or −1, for a network with opposite directions.
+        #[serde(default = "ones")]
+        signs: [f32; 3],
     },
     /// `[N, 10]`: five landmarks as shares of the input's width and height.
     Points {
@@ -436,10 +495,10 @@ pub enum HeadDecode {
     Embedding {
         /// How two embeddings compare.
         metric: Metric,
-        /// Same person at or nearer than this (distance for euclidean, 1 − cosine for cosine).
+        /// Same person at or below this distance (Euclidean, or 1 − cosine).
         same_person: f32,
-        /// How likely two embeddings are of one person, by their distance; fitted to labelled faces.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        /// What a distance means, measured on labelled faces.
+        #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "likeness::read")]
         likeness: Option<Likeness>,
     },
 }
@@ -448,7 +507,7 @@ fn half() -> f32 {
     0.5
 }
 
-/// How ten numbers make five points.
+/// How ten numbers form five points.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PointOrder {
@@ -462,40 +521,10 @@ pub enum PointOrder {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Metric {
-    /// Distance of the raw vectors.
+    /// Euclidean distance of the vectors as they are.
     Euclidean,
     /// 1 − cosine of the angle.
     Cosine,
-}
-
-/// A logistic curve: 1 / (1 + exp((distance − middle) / width)).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Likeness {
-    /// The distance of an even chance.
-    pub middle: f32,
-    /// How fast it falls there; above 0.
-    pub width: f32,
-    /// The distances that one of 1,000, of 10,000 and of 100,000 pairs of two people is within, where they were measured.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub strangers: Option<[f32; 3]>,
-}
-
-impl Likeness {
-    /// The likelihood at a distance, 0 to 1.
-    #[must_use]
-    pub fn of(&self, distance: f32) -> f32 {
-        1.0 / (1.0 + ((distance - self.middle) / self.width).exp())
-    }
-
-    /// The share of pairs of two people that are within a distance, where it was measured; between the measured distances and
-    /// beyond them its logarithm is taken for straight.
-    #[must_use]
-    pub fn strangers_within(&self, distance: f32) -> Option<f32> {
-        let [thousandth, middle, least] = self.strangers?;
-        let (from, to, power) = if distance >= middle { (middle, thousandth, -4.0) } else { (least, middle, -5.0) };
-        Some(10f32.powf(power + (distance - from) / (to - from)))
-    }
 }
 
 /// A measured figure.
@@ -506,6 +535,6 @@ pub struct Figure {
     pub what: String,
     /// The value with its unit.
     pub value: String,
-    /// The command that printed it, or who published it.
+    /// The command that printed it, or its publisher.
     pub by: String,
 }

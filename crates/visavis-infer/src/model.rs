@@ -1,4 +1,4 @@
-//! The one thing that every engine does: run a network.
+//! The interface of every engine: run a network.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use crate::InferError;
 /// A dense tensor of `f32`, row-major.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Tensor {
-    /// Extent of each axis.
+    /// Size of each axis.
     pub shape: Vec<usize>,
     /// All values; as many as the product of `shape`.
     pub data: Vec<f32>,
@@ -20,7 +20,7 @@ impl Tensor {
         Self { shape: shape.to_vec(), data: vec![0.0; shape.iter().product()] }
     }
 
-    /// Changes the shape; the values are unspecified afterwards. Keeps the memory where it suffices.
+    /// Changes the shape; the values are unspecified afterwards. Reuses the memory if it suffices.
     pub fn reshape(&mut self, shape: &[usize]) {
         self.shape.clear();
         self.shape.extend_from_slice(shape);
@@ -28,20 +28,19 @@ impl Tensor {
     }
 }
 
-/// A loaded network. One value per worker: running needs `&mut`, so no lock ever stands around a session.
+/// A loaded network. Each worker has its own: running needs `&mut`, so no lock is needed around a session.
 pub trait Model: Send {
-    /// Runs the network on one input tensor and gives the outputs in the order of
-    /// [`crate::Manifest::output_tensors`].
+    /// Runs the network on one input tensor. Returns the outputs in the order of [`crate::Manifest::output_tensors`].
     ///
     /// # Errors
-    /// [`InferError::Shape`] if the input is not what the manifest says; [`InferError::Run`] if the engine fails.
+    /// [`InferError::Shape`] if the input does not match the manifest; [`InferError::Run`] if the engine fails.
     fn run(&mut self, input: &Tensor) -> Result<Vec<Tensor>, InferError>;
 
     /// Where it runs.
     fn placement(&self) -> &Placement;
 }
 
-/// Where a model runs, for the screen and the log.
+/// Where a model runs, for display and the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placement {
     /// Name and version, such as `ONNX Runtime 1.32.0`.

@@ -1,8 +1,9 @@
-//! Which networks there are: three shelves, joined by name.
+//! Which networks there are: those of three sources, by name.
 
 mod embedded;
 mod folder;
 mod known;
+mod retired;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,9 +18,9 @@ pub use embedded::{EMBEDDED, EmbeddedModel};
 use crate::manifest::identity::hex;
 use crate::{EngineOptions, InferError, Manifest, Model, Runtime, Task};
 
-/// Where a network comes from.
+/// Where a network was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Shelf {
+pub enum ModelSource {
     /// Compiled into the program.
     Embedded,
     /// The user's model folder.
@@ -28,7 +29,7 @@ pub enum Shelf {
     Folder(PathBuf),
 }
 
-impl fmt::Display for Shelf {
+impl fmt::Display for ModelSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Embedded => f.write_str("the program itself"),
@@ -37,7 +38,7 @@ impl fmt::Display for Shelf {
     }
 }
 
-/// Where the weights of a network lie.
+/// Where the weights of a network are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WeightsLocation {
     /// Compiled into the program.
@@ -63,11 +64,11 @@ pub struct Entry {
     /// Its weights.
     pub weights: WeightsLocation,
     /// Where it was found.
-    pub shelf: Shelf,
+    pub found_in: ModelSource,
 }
 
 impl Entry {
-    /// Reads the weights and compares their SHA-256 with the manifest's.
+    /// Reads the weights and compares their SHA-256 with that of the manifest.
     ///
     /// # Errors
     /// [`InferError::Hash`] if they differ; [`InferError::File`] if the file cannot be read.
@@ -75,7 +76,7 @@ impl Entry {
         self.read().map(|_| ())
     }
 
-    /// The weights, read once and checked: what is given back is what was hashed.
+    /// Reads and checks the weights once, and returns exactly the bytes that were hashed.
     ///
     /// # Errors
     /// As [`Entry::verify`].
@@ -99,29 +100,29 @@ impl Entry {
     /// Checks the weights and loads the network.
     ///
     /// # Errors
-    /// What [`Entry::verify`] and [`Runtime::load`] give.
+    /// The errors of [`Entry::verify`] and [`Runtime::load`].
     pub fn load(&self, runtime: &Runtime, options: &EngineOptions) -> Result<Box<dyn Model>, InferError> {
         runtime.load(&self.manifest, &self.read()?, options)
     }
 }
 
-/// Something on a shelf that is not as it should be; the other networks are not touched by it.
+/// A network with a fault; the other networks are not affected.
 #[derive(Debug, Clone)]
 pub enum Problem {
     /// A network that cannot be used.
     Broken {
-        /// The name under which it would be asked for.
+        /// The name of the network.
         name: String,
         /// What is wrong.
         error: InferError,
     },
-    /// Two different networks of one name.
+    /// Two different networks with the same name.
     Conflict {
         /// The name.
         name: String,
-        /// Where the one lies that counts.
+        /// Where the network that is used was found.
         used: String,
-        /// Where the one lies that does not.
+        /// Where the network that is not used was found.
         hidden: String,
     },
 }
@@ -137,21 +138,22 @@ impl fmt::Display for Problem {
     }
 }
 
-/// What a shelf holds under a name.
+/// What a source has under a name.
 enum Slot {
     Good(Box<Entry>),
     Broken(InferError),
 }
 
-/// A network, or what is left of one, on its shelf.
+/// A network, or a broken one, that was found in a source.
 struct Find {
     name: String,
-    /// For people: the manifest's path.
+    /// For messages: the manifest's path.
     origin: String,
     slot: Slot,
 }
 
-/// All networks: those given with `--models` before the user's before the program's own, by name.
+/// All networks by name. Of two with one name, the one from `--models` is used before the user's, and the user's before the
+/// program's own.
 pub struct Registry {
     slots: BTreeMap<String, (String, Slot)>,
     known: Vec<Manifest>,
@@ -159,17 +161,17 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Joins the program's own networks, those of the user's model folder and those in `folders`, of which a later one
-    /// goes before an earlier one.
+    /// Joins the program's own networks, those of the user's model folder and those in `folders`. A later folder takes
+    /// precedence over an earlier one.
     ///
     /// # Errors
-    /// [`InferError::File`] for a folder that cannot be read. A broken network is no error; it is among
+    /// [`InferError::File`] for a folder that cannot be read. A broken network is no error; it is listed in
     /// [`Registry::problems`].
     pub fn open(folders: &[PathBuf]) -> Result<Self, InferError> {
         Self::join(EMBEDDED, user_folder().as_deref(), folders)
     }
 
-    /// As [`Registry::open`], with the first two shelves named too. A user's folder that does not exist is empty.
+    /// As [`Registry::open`], with the first two sources given too. A user's folder that does not exist counts as empty.
     ///
     /// # Errors
     /// As [`Registry::open`].
@@ -177,18 +179,18 @@ impl Registry {
         let known = known::manifests()?;
         let mut registry = Self { slots: BTreeMap::new(), known, problems: Vec::new() };
         for folder in folders.iter().rev() {
-            let finds = folder::scan(folder, &Shelf::Folder(folder.clone()), &registry.known)?;
+            let finds = folder::scan(folder, &ModelSource::Folder(folder.clone()), &registry.known)?;
             registry.add(finds);
         }
         if let Some(folder) = user.filter(|folder| folder.exists()) {
-            let finds = folder::scan(folder, &Shelf::User(folder.to_owned()), &registry.known)?;
+            let finds = folder::scan(folder, &ModelSource::User(folder.to_owned()), &registry.known)?;
             registry.add(finds);
         }
         registry.add(embedded.iter().map(EmbeddedModel::find).collect());
         Ok(registry)
     }
 
-    /// Adds finds that yield to those already there.
+    /// Adds networks; those already present take precedence.
     fn add(&mut self, finds: Vec<Find>) {
         for Find { name, origin, slot } in finds {
             if let Slot::Broken(error) = &slot {
@@ -206,7 +208,7 @@ impl Registry {
         }
     }
 
-    /// All networks that can be asked for, by name.
+    /// All usable networks, by name.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.slots.values().filter_map(|(_, slot)| match slot {
             Slot::Good(entry) => Some(&**entry),
@@ -214,19 +216,19 @@ impl Registry {
         })
     }
 
-    /// The networks that tell `task`, by name. A detector that gives keypoints too is among those for keypoints: look
-    /// at [`Manifest::detector`] where only face networks will do.
+    /// The networks for `task`, by name. For keypoints this includes detectors that give keypoints; check
+    /// [`Manifest::detector`] if only face networks are wanted.
     pub fn for_task(&self, task: Task) -> impl Iterator<Item = &Entry> {
         self.entries().filter(move |entry| entry.manifest.tasks.contains(&task))
     }
 
-    /// What is not as it should be, in the order of the shelves.
+    /// The faults, in the order of the sources.
     #[must_use]
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
 
-    /// The networks that the program knows, but whose weights are on no shelf.
+    /// The networks whose manifests the program contains, but whose weights were not found.
     pub fn known_without_weights(&self) -> impl Iterator<Item = &Manifest> {
         self.known.iter().filter(|manifest| !self.slots.contains_key(&manifest.name))
     }
@@ -234,8 +236,9 @@ impl Registry {
     /// The network of this name.
     ///
     /// # Errors
-    /// What is wrong with it, if it is broken; [`InferError::NoWeights`] for one that is known without its weights;
-    /// [`InferError::UnknownModel`] with the names that are near.
+    /// The fault of a broken network; [`InferError::NoWeights`] for one that is known without its weights;
+    /// [`InferError::Retired`] for one of an earlier version of the program; [`InferError::UnknownModel`] with similar
+    /// names.
     pub fn get(&self, name: &str) -> Result<&Entry, InferError> {
         match self.slots.get(name) {
             Some((_, Slot::Good(entry))) => Ok(entry),
@@ -252,6 +255,9 @@ impl Registry {
                 source_text: manifest.source.clone(),
             };
         }
+        if let Some(successor) = retired::successor(name) {
+            return InferError::Retired { name: name.into(), successor };
+        }
         let names: Vec<&str> = self.entries().map(|entry| entry.manifest.name.as_str()).collect();
         let mut near: Vec<(usize, &str)> = names
             .iter()
@@ -261,7 +267,7 @@ impl Registry {
         near.sort_unstable();
         let near: Vec<&str> = near.into_iter().take(3).map(|(_, other)| other).collect();
         let hint = match (near.as_slice(), names.as_slice()) {
-            ([], []) => "there are no models; give a folder that has some with --models".into(),
+            ([], []) => "there are no models; give a folder of models with --models".into(),
             ([], all) => format!("there are {}", all.join(", ")),
             (near, _) => format!("did you mean {}?", near.join(" or ")),
         };
@@ -271,19 +277,19 @@ impl Registry {
     /// Checks the weights of the network of this name and loads it.
     ///
     /// # Errors
-    /// What [`Registry::get`] and [`Entry::load`] give.
+    /// The errors of [`Registry::get`] and [`Entry::load`].
     pub fn load(&self, name: &str, runtime: &Runtime, options: &EngineOptions) -> Result<Box<dyn Model>, InferError> {
         self.get(name)?.load(runtime, options)
     }
 }
 
-/// The folder in which a user keeps models of their own; none where the system has no place for data.
+/// The folder for the user's own models; `None` if the system has no folder for user data.
 #[must_use]
 pub fn user_folder() -> Option<PathBuf> {
     Some(dirs::data_dir()?.join("visavis").join("models"))
 }
 
-/// How many letters must be added, dropped or changed to make one name of the other.
+/// Edit distance: how many letters must be added, dropped or changed to turn one name into the other.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

@@ -1,11 +1,10 @@
-//! Which engines this machine has: the search for ONNX Runtime.
+//! Which engines this computer has: the search for ONNX Runtime.
 
 mod install;
-mod library;
 mod search;
 
+pub use crate::engine::library::Library;
 pub use install::{VERSION as INSTALLED_VERSION, install};
-pub use library::Library;
 pub use search::{Candidate, Finding, Place, Search};
 
 use std::path::{Path, PathBuf};
@@ -17,23 +16,23 @@ use crate::engine::tract::TractModel;
 use crate::manifest::FileKind;
 use crate::{Device, EngineChoice, EngineKind, EngineOptions, InferError, Manifest, Model};
 
-/// The environment variable that names an ONNX Runtime, a library or the folder that has it.
+/// The environment variable that names an ONNX Runtime: a library, or the folder that contains it.
 pub const VARIABLE: &str = "VISAVIS_ONNXRUNTIME";
 
-/// The variable that other programs use for the same, looked at second.
+/// The variable that other programs use for the same; read second.
 pub const COMMON_VARIABLE: &str = "ORT_DYLIB_PATH";
 
-/// The folder in which [`install`] puts libraries and discovery looks for them, each in a folder named by its version;
-/// none where the user has no cache folder.
+/// The folder into which [`install`] puts libraries, each in a folder named by its version, and in which discovery looks
+/// for them. `None` if the user has no cache folder.
 #[must_use]
 pub fn cache() -> Option<PathBuf> {
     Some(dirs::cache_dir()?.join("visavis").join("onnxruntime"))
 }
 
-/// Where ONNX Runtime was looked for, what was found, and what follows. For `visavis runtime status --json`.
+/// Where ONNX Runtime was searched, what was found, and which engine follows from it. For `visavis runtime status --json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RuntimeReport {
-    /// What `auto` runs networks with; none where an ONNX Runtime that was asked for is not usable.
+    /// The engine that `auto` chooses; `None` if an explicitly named ONNX Runtime is not usable.
     pub engine: Option<EngineKind>,
     /// Why.
     pub reason: String,
@@ -43,7 +42,7 @@ pub struct RuntimeReport {
     pub candidates: Vec<Candidate>,
 }
 
-/// The engines of this machine. Cheap to keep, to be made once and handed round.
+/// The engines of this computer. Made once and shared; a clone is cheap.
 #[derive(Debug, Clone)]
 pub struct Runtime {
     report: RuntimeReport,
@@ -52,11 +51,11 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// Looks for ONNX Runtime: `library` (a file, or a folder that has it), the variables [`VARIABLE`] and
-    /// [`COMMON_VARIABLE`], beside the executable, in [`cache`], in the system. The first that is usable is taken.
+    /// Looks for ONNX Runtime: `library` (a file, or a folder that contains it), the variables [`VARIABLE`] and
+    /// [`COMMON_VARIABLE`], beside the executable, in [`cache`], in the system. The first usable one is taken.
     ///
-    /// One that is asked for, by `library` or a variable, ends the search: if it is not usable, [`Runtime::choose`]
-    /// gives the error instead of anything else.
+    /// A library named by `library` or a variable ends the search: if it is not usable, [`Runtime::choose`] returns the
+    /// error.
     #[must_use]
     pub fn discover(library: Option<&Path>) -> Self {
         Self::from_search(&Search::of_this_machine(library))
@@ -83,17 +82,17 @@ impl Runtime {
         }
     }
 
-    /// Where it was looked and what was found.
+    /// Where the search looked and what it found.
     #[must_use]
     pub fn report(&self) -> &RuntimeReport {
         &self.report
     }
 
-    /// The engine that `options` mean on this machine.
+    /// The engine that `options` select on this computer.
     ///
     /// # Errors
-    /// [`InferError::Library`] if an ONNX Runtime that was asked for is not usable; [`InferError::NoOnnxRuntime`] if
-    /// the engine or the device needs one and there is none; what [`EngineOptions::validate`] gives.
+    /// [`InferError::Library`] if an explicitly named ONNX Runtime is not usable; [`InferError::NoOnnxRuntime`] if the
+    /// engine or the device needs one and none was found; the errors of [`EngineOptions::validate`].
     pub fn choose(&self, options: &EngineOptions) -> Result<EngineKind, InferError> {
         options.validate()?;
         if let Some(library) = &options.library
@@ -101,7 +100,7 @@ impl Runtime {
         {
             return Err(InferError::Option {
                 option: "library",
-                reason: format!("{} was not given to the search for ONNX Runtime", library.display()),
+                reason: format!("{} was not part of the search for ONNX Runtime", library.display()),
             });
         }
         if options.engine == EngineChoice::Tract {
@@ -121,13 +120,12 @@ impl Runtime {
         Err(InferError::NoOnnxRuntime { wanted })
     }
 
-    /// Loads a network from the bytes of its ONNX file. The hash is the caller's business; see
-    /// [`crate::Registry::load`].
+    /// Loads a network from the bytes of its ONNX file. The caller checks the hash; see [`crate::Registry::load`].
     ///
     /// # Errors
-    /// What [`Runtime::choose`] gives; [`InferError::NotANetwork`] for a regression forest; [`InferError::Load`] for a
-    /// file that the engine cannot read; [`InferError::MissingTensor`] and [`InferError::Shape`] where the file is not
-    /// what the manifest says; [`InferError::Device`] for a device that the library does not have or that does not start.
+    /// The errors of [`Runtime::choose`]; [`InferError::NotANetwork`] for a regression forest; [`InferError::Load`] for a
+    /// file that the engine cannot read; [`InferError::MissingTensor`] and [`InferError::Shape`] if the file does not match
+    /// the manifest; [`InferError::Device`] for a device that the library does not support or that does not start.
     pub fn load(
         &self,
         manifest: &Manifest,

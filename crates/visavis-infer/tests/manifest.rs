@@ -1,12 +1,12 @@
-//! What a manifest may say.
+//! What a manifest may contain.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
 use support::{detector_manifest, face_manifest, forest_manifest};
-use visavis_infer::manifest::{Crop, DetectorDecode};
-use visavis_infer::{Manifest, Task};
+use visavis_infer::manifest::{Crop, DetectorDecode, HeadDecode};
+use visavis_infer::{Manifest, Task, fingerprint};
 
 const POINTS: &str = r#"kind = "points"
 [[crop.points]]
@@ -29,7 +29,7 @@ fn good_manifests_survive_being_written_and_read() {
     assert!(matches!(&manifest.crop, Some(Crop::Points { points }) if points.len() == 2));
 }
 
-/// What the book tells people to write must be right.
+/// The example in the documentation must be valid.
 #[test]
 fn the_documented_example_is_a_manifest() {
     let book = include_str!("../../../docs/manifest.md");
@@ -48,7 +48,7 @@ fn whole_numbers_do_for_fractions() {
 fn output_order() {
     let manifest = Manifest::parse(&face_manifest("face", b""), "a.toml").unwrap();
     assert_eq!(manifest.output_tensors(), ["gender", "age"]);
-    assert_eq!(manifest.head(Task::Age).unwrap().0, 1);
+    assert_eq!(manifest.head(Task::Age).unwrap().tensor, "age");
     assert!(manifest.head(Task::Smile).is_none());
     let mut manifest = Manifest::parse(&detector_manifest("d", b""), "a.toml").unwrap();
     assert_eq!(manifest.output_tensors(), ["scores", "boxes"]);
@@ -59,7 +59,74 @@ fn output_order() {
     );
 }
 
-/// Each line: what is changed in a good manifest, into what, and words that the error must have.
+const EXPRESSION: &str = r#"
+[[head]]
+task = "expression"
+tensor = "emotion"
+decode = { kind = "classes", labels = ["neutral", "happiness", "anger"], activation = "softmax" }
+
+[[head]]
+task = "smile"
+tensor = "emotion"
+decode = { kind = "label", labels = ["neutral", "happiness", "anger"], positive = "happiness", activation = "softmax" }
+
+[[head]]
+task = "head_pose"
+tensor = "yaw"
+decode = { kind = "angles", pitch = "pitch", roll = "roll", signs = [1, -1, 1] }
+"#;
+
+/// A manifest with an expression, a smile read from the same tensor, and a head pose in three tensors.
+fn expression_manifest() -> String {
+    let tasks = "[\"age\", \"gender\", \"smile\", \"expression\", \"head_pose\"]";
+    face_manifest("face", b"").replace("[\"age\", \"gender\"]", tasks) + EXPRESSION
+}
+
+#[test]
+fn expression_and_head_pose() {
+    let manifest = Manifest::parse(&expression_manifest(), "a.toml").unwrap();
+    // A tensor that two heads read is listed once.
+    assert_eq!(manifest.output_tensors(), ["gender", "age", "emotion", "yaw", "pitch", "roll"]);
+    assert_eq!("head_pose".parse::<Task>().unwrap(), Task::HeadPose);
+    assert_eq!(Manifest::parse(&toml::to_string(&manifest).unwrap(), "b.toml").unwrap(), manifest);
+    // All three angles in one tensor.
+    let one = expression_manifest().replace(", pitch = \"pitch\", roll = \"roll\", signs = [1, -1, 1]", "");
+    assert_eq!(Manifest::parse(&one, "a.toml").unwrap().output_tensors().len(), 4);
+}
+
+/// A manifest with an embedding whose distances were measured.
+fn embedding_manifest(likeness: &str) -> String {
+    let head = format!(
+        "\n[[head]]\ntask = \"similarity\"\ntensor = \"vector\"\n\
+         decode = {{ kind = \"embedding\", metric = \"cosine\", same_person = 0.6, likeness = {likeness} }}\n"
+    );
+    let tasks = "[\"age\", \"gender\", \"similarity\"]";
+    face_manifest("face", b"").replace("[\"age\", \"gender\"]", tasks) + &head
+}
+
+const LIKENESS: &str = "{ median = 0.46, spread = 0.36, strangers = { within = 0.76, scale = 0.045, shape = -0.07 } }";
+
+#[test]
+fn measured_distances_are_read_and_those_of_older_manifests_passed_over() {
+    let likeness = |text: &str| {
+        let manifest = Manifest::parse(&embedding_manifest(text), "a.toml").unwrap();
+        let written = toml::to_string(&manifest).unwrap();
+        assert_eq!(Manifest::parse(&written, "b.toml").unwrap(), manifest);
+        match &manifest.head(Task::Similarity).unwrap().decode {
+            HeadDecode::Embedding { likeness, .. } => *likeness,
+            other => panic!("{other:?}"),
+        }
+    };
+    let found = likeness(LIKENESS).unwrap();
+    assert_eq!((found.median, found.strangers.shape), (0.46, -0.07));
+    assert_eq!(likeness("{ middle = 0.66, width = 0.034 }"), None);
+    assert_eq!(likeness("{ middle = 0.66, width = 0.034, strangers = [0.54, 0.48, 0.43] }"), None);
+    // `likeness` interprets vectors and does not change them: the fingerprint stays.
+    let print = |text: &str| fingerprint(&Manifest::parse(&embedding_manifest(text), "a.toml").unwrap());
+    assert_eq!(print(LIKENESS), print("{ middle = 0.66, width = 0.034 }"));
+}
+
+/// Each line: a text in a valid manifest, its replacement, and words that the error must contain.
 #[test]
 fn mistakes_are_named() {
     let face = face_manifest("face", b"");
@@ -77,6 +144,9 @@ fn mistakes_are_named() {
          levels = [{ stride = 8, sizes = [16.0], ratios = [1.0] }]",
     );
     Manifest::parse(&anchors, "a.toml").unwrap();
+    let expression = expression_manifest();
+    let embedding = embedding_manifest(LIKENESS);
+    Manifest::parse(&embedding, "a.toml").unwrap();
     let cases: &[(&str, &str, &str, &[&str])] = &[
         (&face, "format = 1", "format = 2", &["format: 2"]),
         (&face, "name = \"face\"", "name = \"Fa ce\"", &["name: `Fa ce`", "a-z"]),
@@ -108,6 +178,26 @@ fn mistakes_are_named() {
         (&face, "[\"male\", \"female\"]", "[\"female\"]", &["head[0].decode.labels"]),
         (&face, "positive = \"female\"", "positive = \"female\", threshold = 1.5", &["threshold: 1.5"]),
         (&face, "tensor = \"age\"", "tensor = \"gender\"", &["head[1].tensor", "second head"]),
+        (
+            &expression,
+            "[\"neutral\", \"happiness\", \"anger\"], positive",
+            "[\"neutral\", \"happiness\"], positive",
+            &["head[3].tensor: a second head on `emotion`"],
+        ),
+        (
+            &expression,
+            "task = \"expression\"\ntensor",
+            "task = \"age\"\ntensor",
+            &["head[2].task", "second head for `age`"],
+        ),
+        (&expression, "pitch = \"pitch\", ", "", &["head[4].decode", "`pitch` and `roll`"]),
+        (&expression, "roll = \"roll\"", "roll = \"yaw\"", &["head[4].decode: `yaw`", "its own"]),
+        (&expression, "roll = \"roll\"", "roll = \"age\"", &["head[4].tensor: a second head on `age`"]),
+        (&embedding, "spread = 0.36", "spread = 0.0", &["head[2].decode.likeness", "spread 0"]),
+        (&embedding, "shape = -0.07", "shape = 7.0", &["likeness: strangers.shape 7", "-1 and 1"]),
+        (&embedding, "median = 0.46", "median = 1.46", &["likeness: median 1.46"]),
+        (&embedding, "scale = 0.045", "scale = \"x\"", &["`median`, `spread` and `strangers"]),
+        (&expression, "[1, -1, 1]", "[1, -2, 1]", &["head[4].decode.signs", "1 or -1"]),
         (
             &face,
             "kind = \"years\"",

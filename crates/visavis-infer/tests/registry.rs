@@ -1,4 +1,4 @@
-//! Three shelves, and what may lie on them.
+//! The sources of networks, and what may be in them.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -9,7 +9,7 @@ use std::path::Path;
 
 use support::{detector_manifest, face_manifest, forest_manifest, onnx, sha256};
 use visavis_infer::{
-    EmbeddedModel, EngineChoice, EngineOptions, InferError, Problem, Registry, Runtime, Shelf, Task, Tensor,
+    EmbeddedModel, EngineChoice, EngineOptions, InferError, ModelSource, Problem, Registry, Runtime, Task, Tensor,
     WeightsLocation, fingerprint, runtime::Search,
 };
 
@@ -18,7 +18,7 @@ fn put(folder: &Path, name: &str, weights: &[u8]) {
     fs::write(folder.join(format!("{name}.onnx")), weights).unwrap();
 }
 
-/// An embedded network lives as long as the program.
+/// An embedded network is static.
 fn embedded(name: &str, weights: Vec<u8>) -> EmbeddedModel {
     EmbeddedModel { manifest: face_manifest(name, &weights).leak(), weights: weights.leak() }
 }
@@ -31,7 +31,7 @@ fn tract() -> (Runtime, EngineOptions) {
 }
 
 #[test]
-fn three_shelves_join() {
+fn three_sources_join() {
     let (user, extra) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     put(user.path(), "mine", &onnx::face_network(1));
     put(extra.path(), "given", &onnx::face_network(2));
@@ -44,14 +44,14 @@ fn three_shelves_join() {
     let names: Vec<_> = registry.entries().map(|entry| entry.manifest.name.as_str()).collect();
     assert_eq!(names, ["finder", "given", "mine", "ours"]);
     assert!(registry.problems().is_empty(), "{:?}", registry.problems());
-    assert_eq!(registry.get("ours").unwrap().shelf, Shelf::Embedded);
-    assert_eq!(registry.get("mine").unwrap().shelf, Shelf::User(user.path().to_owned()));
-    assert_eq!(registry.get("given").unwrap().shelf, Shelf::Folder(extra.path().to_owned()));
+    assert_eq!(registry.get("ours").unwrap().found_in, ModelSource::Embedded);
+    assert_eq!(registry.get("mine").unwrap().found_in, ModelSource::User(user.path().to_owned()));
+    assert_eq!(registry.get("given").unwrap().found_in, ModelSource::Folder(extra.path().to_owned()));
     let of_age: Vec<_> = registry.for_task(Task::Age).map(|entry| entry.manifest.name.as_str()).collect();
     assert_eq!(of_age, ["given", "mine", "ours"]);
     assert_eq!(registry.for_task(Task::Detection).count(), 1);
-    assert_eq!(registry.known_without_weights().count(), 6);
-    // Each shelf's network runs.
+    assert_eq!(registry.known_without_weights().count(), 8);
+    // The network of each source runs.
     let (runtime, options) = tract();
     for name in ["given", "mine", "ours"] {
         let mut model = registry.load(name, &runtime, &options).unwrap();
@@ -60,14 +60,14 @@ fn three_shelves_join() {
 }
 
 #[test]
-fn later_shelves_go_first_and_say_so() {
+fn later_folders_take_precedence_with_a_warning() {
     let (user, first, last) =
         (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let inside = [embedded("face", onnx::face_network(1)), embedded("same", onnx::face_network(9))];
     put(user.path(), "face", &onnx::face_network(2));
     put(user.path(), "same", &onnx::face_network(9));
     let registry = Registry::join(&inside, Some(user.path()), &[]).unwrap();
-    assert_eq!(registry.get("face").unwrap().shelf, Shelf::User(user.path().to_owned()));
+    assert_eq!(registry.get("face").unwrap().found_in, ModelSource::User(user.path().to_owned()));
     // The same network twice is no conflict.
     let [Problem::Conflict { name, used, hidden }] = registry.problems() else {
         panic!("{:?}", registry.problems());
@@ -79,7 +79,7 @@ fn later_shelves_go_first_and_say_so() {
     put(last.path(), "face", &onnx::face_network(4));
     let folders = [first.path().to_owned(), last.path().to_owned()];
     let registry = Registry::join(&inside, Some(user.path()), &folders).unwrap();
-    assert_eq!(registry.get("face").unwrap().shelf, Shelf::Folder(last.path().to_owned()));
+    assert_eq!(registry.get("face").unwrap().found_in, ModelSource::Folder(last.path().to_owned()));
     assert_eq!(registry.problems().len(), 3);
 }
 
@@ -103,7 +103,7 @@ fn wrong_hash_is_refused_by_name() {
 }
 
 #[test]
-fn a_forest_stands_on_a_shelf_but_is_no_network() {
+fn a_forest_is_registered_but_is_no_network() {
     let folder = tempfile::tempdir().unwrap();
     let weights = b"as far as the registry goes, any bytes are a forest";
     fs::write(folder.path().join("wood.toml"), forest_manifest("wood", weights)).unwrap();
@@ -141,7 +141,7 @@ fn a_broken_manifest_hides_no_other() {
     put(folder.path(), "good", &weights);
     let write = |name: &str, text: String| fs::write(folder.path().join(name), text).unwrap();
     write("a.toml", "this is not toml".into());
-    // Its name is not its file's.
+    // The manifest's name differs from the file's.
     write("b.toml", face_manifest("unknown_task", &weights).replace("\"age\", \"gender\"", "\"age\", \"smell\""));
     write("c.toml", face_manifest("no_weights", &weights));
     fs::write(folder.path().join("stray.onnx"), &weights).unwrap();
@@ -179,7 +179,7 @@ fn known_networks_need_no_manifest() {
     let entry = registry.get("yunet_n").unwrap();
     assert_eq!(entry.weights, WeightsLocation::File(folder.path().join("yunet_n.onnx")));
     assert!(matches!(entry.verify(), Err(InferError::Hash { .. })));
-    assert_eq!(registry.known_without_weights().count(), 5);
+    assert_eq!(registry.known_without_weights().count(), 7);
     let error = registry.get("mtcnn_onet").unwrap_err().to_string();
     assert!(error.contains("mtcnn_onet.onnx") && error.contains("--models"), "{error}");
 }
@@ -206,10 +206,21 @@ fn a_folder_that_is_not_there_is_an_error() {
 }
 
 #[test]
+fn a_network_of_an_earlier_version_names_its_successor() {
+    let name = "multitask_mobilenetv1";
+    let error = Registry::join(&[], None, &[]).unwrap().get(name).map(|_| ()).unwrap_err();
+    assert!(matches!(&error, InferError::Retired { successor: "multitask_efficientnet_lite0", .. }), "{error}");
+    // A known network whose weights are in a folder is used as any other.
+    let folder = tempfile::tempdir().unwrap();
+    put(folder.path(), name, b"weights");
+    Registry::join(&[], None, &[folder.path().to_owned()]).unwrap().get(name).unwrap();
+}
+
+#[test]
 fn fingerprints_follow_what_changes_the_numbers() {
     let registry = Registry::join(&[], None, &[]).unwrap();
     let dlib = registry.known_without_weights().find(|manifest| manifest.name == "dlib_face_recognition").unwrap();
-    // Galleries on disk bear this: it must not change.
+    // Galleries on disk store this: it must not change.
     assert_eq!(fingerprint(dlib), "74a9050a76cfe563");
     let mut same = dlib.clone();
     same.title = "another".into();

@@ -1,26 +1,30 @@
-//! When an alarm rings: the decisions, from looks at tracked faces.
+//! Alarms, and the decision when one is raised. Pure logic; time is an argument.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use serde::Serialize;
 use visavis_face::TrackId;
-use visavis_face::gallery::{Match, PersonId};
+use visavis_gallery::{AlarmId, Match, PersonId};
+use visavis_image::Rect;
 
-/// When an alarm rings, and what it carries.
+/// When alarms are raised, and what they contain.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AlarmParams {
-    /// Looks in a row that must agree.
+    /// Number of recognition results in a row that must agree on a face.
     pub confirm: usize,
-    /// Silence after the last look at somebody who rang: who stays in view rings once, and who was away for so long rings
-    /// again.
+    /// An alarm about the same person is raised again only after no result has shown the person for this time. A person who stays
+    /// in view raises one alarm.
     pub cool_down: Duration,
-    /// Share of the looks at strangers that may be taken for somebody who is watched; the distance that counts follows from
-    /// it, see [`visavis_face::gallery::Gallery::strangers_within`]. `None`: the network's same-person distance.
+    /// The wanted false match rate: share of the results of people outside the gallery that may match a watched person, 0 to 1.
+    /// The distance threshold follows from it and from the number of photos of watched people, by the network's measured
+    /// distances ([`visavis_gallery::distance_at`]) and by the distances between the people of the gallery
+    /// ([`visavis_gallery::Gallery::strangers_within`]); the smaller threshold is used. `None`: the network's same-person
+    /// distance.
     pub false_alarms: Option<f64>,
-    /// Ring for faces of nobody in the gallery too.
+    /// Whether a face that matches no person of the gallery raises an alarm.
     pub unknown: bool,
-    /// Put the face into the alarm, as JPEG.
+    /// Whether an alarm contains the face as JPEG.
     pub crops: bool,
 }
 
@@ -30,23 +34,55 @@ impl Default for AlarmParams {
     }
 }
 
-/// Whom an alarm is about.
+/// An alarm that was raised.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Alarm {
+    /// Number of the alarm in this run, from 1.
+    pub number: u64,
+    /// Number of the alarm in the gallery's list; `None` if it could not be recorded.
+    #[serde(skip)]
+    pub id: Option<AlarmId>,
+    /// Seconds since 1970.
+    pub time: i64,
+    /// Number of the frame.
+    pub frame: u64,
+    /// The tracked face.
+    pub track: TrackId,
+    /// Box of the face in that frame: x, y, width, height in pixels.
+    #[serde(serialize_with = "numbers")]
+    pub rect: Rect,
+    /// Why the alarm was raised.
+    #[serde(flatten)]
+    pub cause: Cause,
+    /// The face as JPEG, with [`AlarmParams::crops`].
+    #[serde(skip)]
+    pub crop: Option<Vec<u8>>,
+}
+
+fn numbers<S: serde::Serializer>(rect: &Rect, serializer: S) -> Result<S::Ok, S::Error> {
+    <[f32; 4]>::from(*rect).serialize(serializer)
+}
+
+/// Why an alarm was raised.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "cause", rename_all = "snake_case")]
 pub enum Cause {
-    /// Somebody on the watch list.
+    /// The face matches a watched person.
     Watched {
-        /// Number in the gallery.
+        /// Number of the person in the gallery.
         #[serde(serialize_with = "number")]
         person: PersonId,
         /// The name.
         name: String,
-        /// Of the last look, 0 to 1.
-        similarity: f32,
-        /// Of the last look.
+        /// Chance that the face is this person, 0 to 1, from the last result. Absent if the network's distances were not measured.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        identified: Option<f32>,
+        /// Likeness on a scale from 0 to 1, from the last result. Not a probability.
+        likeness: f32,
+        /// Distance of the embeddings, from the last result.
         distance: f32,
     },
-    /// Nobody in the gallery.
+    /// The face matches no person of the gallery.
     Unknown,
 }
 
@@ -54,164 +90,175 @@ fn number<S: serde::Serializer>(person: &PersonId, serializer: S) -> Result<S::O
     serializer.serialize_i64(person.0)
 }
 
-/// Whom a look says a face is, as far as alarms care.
+/// Who a face is according to one result, as far as alarms depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Verdict {
+enum Identity {
     Watched(PersonId),
     Unknown,
-    /// Somebody known who is not watched, or nobody for sure.
-    Nobody,
+    /// A person of the gallery who raises no alarm.
+    Other,
 }
 
-/// Who rang: a person, whichever face; a stranger only by the face.
+/// What an alarm was about: a person, or the tracked face of an unknown person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Ringer {
+enum AlarmSubject {
     Person(PersonId),
-    Face(TrackId),
+    Track(TrackId),
 }
 
-/// The watch: remembers the last looks at each face, and who rang when.
+/// Decides from recognition results of tracked faces when an alarm is raised.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub(crate) struct AlarmTrigger {
     params: AlarmParams,
-    looks: HashMap<TrackId, (Duration, VecDeque<Verdict>)>,
-    rang: HashMap<Ringer, Duration>,
+    /// Of each track: when the last result came, and the last results.
+    results: HashMap<TrackId, (Duration, VecDeque<Identity>)>,
+    /// The subjects of past alarms, and when each was last in view.
+    raised: HashMap<AlarmSubject, Duration>,
 }
 
-/// A face without looks for so long is forgotten.
-const FORGOTTEN_AFTER: Duration = Duration::from_secs(30);
+/// The results of a track are discarded after this time without a new one.
+const TRACK_TIMEOUT: Duration = Duration::from_secs(30);
 
-impl Watch {
+impl AlarmTrigger {
     pub(crate) fn new(params: AlarmParams) -> Self {
-        Self { params, looks: HashMap::new(), rang: HashMap::new() }
+        Self { params, results: HashMap::new(), raised: HashMap::new() }
     }
 
-    /// From now on alarms ring so. Who rang stays known, so that nobody rings anew for it.
+    /// Sets other parameters. Past alarms are still taken into account.
     pub(crate) fn set_params(&mut self, params: AlarmParams) {
         self.params = params;
     }
 
-    /// Takes in a look at `at`; `within` is the distance that somebody watched must be within.
-    pub(crate) fn look(&mut self, at: Duration, track: TrackId, nearest: &[Match], within: f32) -> Option<Cause> {
-        self.looks.retain(|_, (last, _)| *last + FORGOTTEN_AFTER > at);
+    /// Takes a recognition result of a track at time `at`. `nearest` are the nearest people of the gallery, nearest first;
+    /// `max_distance` is the largest distance that counts as a match with a watched person. Returns the cause if an alarm is to be
+    /// raised.
+    pub(crate) fn observe(
+        &mut self,
+        at: Duration,
+        track: TrackId,
+        nearest: &[Match],
+        max_distance: f32,
+    ) -> Option<Cause> {
+        self.results.retain(|_, (last, _)| *last + TRACK_TIMEOUT > at);
         let cool_down = self.params.cool_down;
-        self.rang.retain(|_, last| *last + cool_down > at);
+        self.raised.retain(|_, last| *last + cool_down > at);
         let first = nearest.first();
-        let verdict = match first {
-            Some(found) if found.watched && found.distance <= within => Verdict::Watched(found.person),
-            Some(found) if found.same_person => Verdict::Nobody,
-            _ => Verdict::Unknown,
+        let identity = match first {
+            Some(found) if found.watched && found.distance <= max_distance => Identity::Watched(found.person),
+            Some(found) if found.same_person => Identity::Other,
+            _ => Identity::Unknown,
         };
         let confirm = self.params.confirm.max(1);
-        let (last, verdicts) = self.looks.entry(track).or_default();
+        let (last, identities) = self.results.entry(track).or_default();
         *last = at;
-        verdicts.push_back(verdict);
-        while verdicts.len() > confirm {
-            verdicts.pop_front();
+        identities.push_back(identity);
+        while identities.len() > confirm {
+            identities.pop_front();
         }
-        if verdicts.len() < confirm || verdicts.iter().any(|other| *other != verdict) {
+        if identities.len() < confirm || identities.iter().any(|other| *other != identity) {
             return None;
         }
-        let (ringer, cause) = match (verdict, first) {
-            (Verdict::Watched(person), Some(found)) => {
-                let (similarity, distance) = (found.similarity, found.distance);
-                (Ringer::Person(person), Cause::Watched { person, name: found.name.to_string(), similarity, distance })
+        let (subject, cause) = match (identity, first) {
+            (Identity::Watched(person), Some(found)) => {
+                let Match { identified, likeness, distance, .. } = *found;
+                let name = found.name.to_string();
+                (AlarmSubject::Person(person), Cause::Watched { person, name, identified, likeness, distance })
             }
-            (Verdict::Unknown, _) if self.params.unknown => (Ringer::Face(track), Cause::Unknown),
+            (Identity::Unknown, _) if self.params.unknown => (AlarmSubject::Track(track), Cause::Unknown),
             _ => return None,
         };
-        // Whoever is still in view goes on being silent.
-        self.rang.insert(ringer, at).is_none().then_some(cause)
+        // An entry that is there already is renewed: the subject is still in view.
+        self.raised.insert(subject, at).is_none().then_some(cause)
     }
 
-    /// Somebody said of the face that it is not this person: whatever the looks before said is void.
-    pub(crate) fn void(&mut self, track: TrackId) {
-        self.looks.remove(&track);
+    /// Discards the results of a track, after its alarm was denied.
+    pub(crate) fn reset(&mut self, track: TrackId) {
+        self.results.remove(&track);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use visavis_face::gallery::PhotoId;
+    use visavis_gallery::PhotoId;
 
-    fn like(person: i64, distance: f32, watched: bool) -> [Match; 1] {
-        let (same_person, similarity) = (distance <= 0.6, 1.0 - distance / 1.2);
+    fn person_at(person: i64, distance: f32, watched: bool) -> [Match; 1] {
+        let (same_person, likeness) = (distance <= 0.6, 1.0 - distance / 1.2);
         let (person, photo) = (PersonId(person), PhotoId(1));
-        [Match { person, name: "Eve".into(), photo, distance, similarity, same_person, watched }]
+        [Match { person, name: "Eve".into(), photo, distance, likeness, identified: None, same_person, watched }]
     }
 
-    fn rings(watch: &mut Watch, second: f64, track: TrackId, nearest: &[Match]) -> Option<Cause> {
-        watch.look(Duration::from_secs_f64(second), track, nearest, 0.5)
+    fn observe(trigger: &mut AlarmTrigger, second: f64, track: TrackId, nearest: &[Match]) -> Option<Cause> {
+        trigger.observe(Duration::from_secs_f64(second), track, nearest, 0.5)
     }
 
-    fn watch(params: AlarmParams) -> Watch {
-        Watch::new(AlarmParams { confirm: 3, cool_down: Duration::from_secs(10), ..params })
+    fn trigger(params: AlarmParams) -> AlarmTrigger {
+        AlarmTrigger::new(AlarmParams { confirm: 3, cool_down: Duration::from_secs(10), ..params })
     }
 
     #[test]
-    fn it_rings_once_when_confirmed_and_again_after_an_absence() {
-        let mut watch = watch(AlarmParams::default());
-        let eve = like(1, 0.3, true);
-        assert_eq!([rings(&mut watch, 0.0, 1, &eve), rings(&mut watch, 1.0, 1, &eve)], [None, None]);
-        assert!(matches!(rings(&mut watch, 2.0, 1, &eve), Some(Cause::Watched { person: PersonId(1), .. })));
-        // In view for longer than the cool-down, also as another face: silent.
+    fn an_alarm_is_raised_once_when_confirmed_and_again_after_an_absence() {
+        let mut trigger = trigger(AlarmParams::default());
+        let eve = person_at(1, 0.3, true);
+        assert_eq!([observe(&mut trigger, 0.0, 1, &eve), observe(&mut trigger, 1.0, 1, &eve)], [None, None]);
+        assert!(matches!(observe(&mut trigger, 2.0, 1, &eve), Some(Cause::Watched { person: PersonId(1), .. })));
+        // In view for longer than the cool-down, also as another track: no alarm.
         for second in 3..20 {
-            assert_eq!(rings(&mut watch, f64::from(second), 1, &eve), None);
+            assert_eq!(observe(&mut trigger, f64::from(second), 1, &eve), None);
         }
         for second in 20..24 {
-            assert_eq!(rings(&mut watch, f64::from(second), 2, &eve), None);
+            assert_eq!(observe(&mut trigger, f64::from(second), 2, &eve), None);
         }
         for second in [40.0, 41.0] {
-            assert_eq!(rings(&mut watch, second, 3, &eve), None);
+            assert_eq!(observe(&mut trigger, second, 3, &eve), None);
         }
-        assert!(rings(&mut watch, 42.0, 3, &eve).is_some());
+        assert!(observe(&mut trigger, 42.0, 3, &eve).is_some());
     }
 
     #[test]
-    fn one_look_that_disagrees_begins_anew() {
-        let mut watch = watch(AlarmParams::default());
-        let eve = like(1, 0.3, true);
-        for other in [like(2, 0.2, true), like(1, 0.55, true), like(1, 0.3, false)] {
-            watch.void(1);
+    fn one_result_that_disagrees_starts_the_count_again() {
+        let mut trigger = trigger(AlarmParams::default());
+        let eve = person_at(1, 0.3, true);
+        for other in [person_at(2, 0.2, true), person_at(1, 0.55, true), person_at(1, 0.3, false)] {
+            trigger.reset(1);
             for nearest in [&eve, &eve, &other, &eve, &eve] {
-                assert_eq!(rings(&mut watch, 0.0, 1, nearest), None);
+                assert_eq!(observe(&mut trigger, 0.0, 1, nearest), None);
             }
         }
-        // Two faces do not confirm one another.
+        // The results of two tracks are not counted together.
         for track in [5, 6, 5, 6] {
-            assert_eq!(rings(&mut watch, 1.0, track, &eve), None);
+            assert_eq!(observe(&mut trigger, 1.0, track, &eve), None);
         }
     }
 
     #[test]
-    fn strangers_ring_where_wanted_each_by_their_face() {
-        let far = like(1, 0.9, false);
-        let mut silent = watch(AlarmParams::default());
-        let mut wary = watch(AlarmParams { unknown: true, ..AlarmParams::default() });
+    fn unknown_faces_raise_alarms_if_wanted_once_for_each_track() {
+        let far = person_at(1, 0.9, false);
+        let mut without_unknown = trigger(AlarmParams::default());
+        let mut with_unknown = trigger(AlarmParams { unknown: true, ..AlarmParams::default() });
         for second in [0.0, 1.0, 2.0] {
-            assert_eq!(rings(&mut silent, second, 1, &far), None);
+            assert_eq!(observe(&mut without_unknown, second, 1, &far), None);
         }
-        assert_eq!(rings(&mut wary, 0.0, 1, &far), None);
-        assert_eq!(rings(&mut wary, 1.0, 1, &[]), None);
-        assert_eq!(rings(&mut wary, 2.0, 1, &far), Some(Cause::Unknown));
+        assert_eq!(observe(&mut with_unknown, 0.0, 1, &far), None);
+        assert_eq!(observe(&mut with_unknown, 1.0, 1, &[]), None);
+        assert_eq!(observe(&mut with_unknown, 2.0, 1, &far), Some(Cause::Unknown));
         for second in [3.0, 4.0] {
-            assert_eq!(rings(&mut wary, second, 2, &far), None);
+            assert_eq!(observe(&mut with_unknown, second, 2, &far), None);
         }
-        assert_eq!(rings(&mut wary, 5.0, 2, &far), Some(Cause::Unknown));
-        // Somebody known who is not watched is no stranger.
+        assert_eq!(observe(&mut with_unknown, 5.0, 2, &far), Some(Cause::Unknown));
+        // A person of the gallery who is not watched is not unknown.
         for second in [6.0, 7.0, 8.0] {
-            assert_eq!(rings(&mut wary, second, 3, &like(1, 0.3, false)), None);
+            assert_eq!(observe(&mut with_unknown, second, 3, &person_at(1, 0.3, false)), None);
         }
     }
 
     #[test]
-    fn what_was_said_to_be_wrong_must_be_confirmed_anew() {
-        let mut watch = watch(AlarmParams::default());
-        let eve = like(1, 0.3, true);
-        rings(&mut watch, 0.0, 1, &eve);
-        rings(&mut watch, 1.0, 1, &eve);
-        watch.void(1);
-        assert_eq!(rings(&mut watch, 2.0, 1, &eve), None);
+    fn after_a_denial_an_alarm_must_be_confirmed_again() {
+        let mut trigger = trigger(AlarmParams::default());
+        let eve = person_at(1, 0.3, true);
+        observe(&mut trigger, 0.0, 1, &eve);
+        observe(&mut trigger, 1.0, 1, &eve);
+        trigger.reset(1);
+        assert_eq!(observe(&mut trigger, 2.0, 1, &eve), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The buffer between the grabber and the detection thread: the last frames, each with the stages it has been through.
+//! The buffer between the grabber and the detection thread: the last frames, each with its stage.
 //!
 //! `checks/loom` compiles this file against loom's locks and tries every interleaving.
 
@@ -6,26 +6,26 @@ use std::collections::VecDeque;
 
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
-/// How frames are paced through the stages.
+/// Whether frames may be dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Pacing {
-    /// The newest frame wins: nothing waits, nothing catches up, old frames are dropped and counted.
+    /// Detection takes the newest frame. Older frames are dropped and counted; no stage waits for another.
     #[default]
     Live,
-    /// Every frame goes through every stage, in order; the source waits for the slowest.
+    /// Every frame goes through every stage, in order. The source waits for the slowest stage.
     EveryFrame,
 }
 
-/// Where a frame is on its way.
+/// The stage of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// Nobody has looked at it.
+    /// Not yet taken by detection.
     New,
-    /// The detection thread has it.
+    /// Being processed by detection.
     Detecting,
-    /// Its faces are known.
+    /// Detection has ended.
     Detected,
-    /// A newer one was taken before it; it will never be looked at.
+    /// Dropped, because a newer frame was taken.
     Skipped,
 }
 
@@ -42,7 +42,7 @@ struct State<T> {
     skipped: u64,
 }
 
-/// A bounded buffer of frames with stage flags. `T` is a cheap handle, such as a `Frame`.
+/// A bounded buffer of frames with their stages. `T` is cheap to clone, such as a `Frame`.
 pub(crate) struct FrameBuffer<T> {
     state: Mutex<State<T>>,
     changed: Condvar,
@@ -57,9 +57,9 @@ impl<T: Clone> FrameBuffer<T> {
         Self { state: Mutex::new(state), changed: Condvar::new(), capacity: capacity.max(1), pacing }
     }
 
-    /// Adds the next frame. Live: at once, in place of the oldest where the buffer is full. Every frame: waits for room.
+    /// Adds the next frame. Live: replaces the oldest frame if the buffer is full. Every frame: waits for room.
     ///
-    /// `false` if the buffer is closed.
+    /// Returns `false` if the buffer is closed.
     pub(crate) fn push(&self, seq: u64, item: T) -> bool {
         let mut state = self.lock();
         if self.pacing == Pacing::EveryFrame {
@@ -82,9 +82,9 @@ impl<T: Clone> FrameBuffer<T> {
         true
     }
 
-    /// Waits for a frame that nobody has looked at: the newest (live) or the oldest (every frame).
+    /// Waits for a frame that detection has not taken: the newest (live) or the oldest (every frame).
     ///
-    /// `None` once the buffer is closed and nothing is left, or was aborted.
+    /// Returns `None` once the buffer is closed and no such frame is left, or the buffer is aborted.
     pub(crate) fn take_undetected(&self) -> Option<T> {
         let mut state = self.lock();
         loop {
@@ -115,26 +115,26 @@ impl<T: Clone> FrameBuffer<T> {
         }
     }
 
-    /// Flags the frame as detected. Nothing happens if it has left the buffer meanwhile.
+    /// Marks a frame as detected, if it is still in the buffer.
     pub(crate) fn mark_detected(&self, seq: u64) {
         if let Some(slot) = self.lock().slots.iter_mut().find(|slot| slot.seq == seq) {
             slot.stage = Stage::Detected;
         }
     }
 
-    /// Takes a finished frame out and makes room for the next.
+    /// Removes a finished frame, which makes room for the next.
     pub(crate) fn release(&self, seq: u64) {
         self.lock().slots.retain(|slot| slot.seq != seq);
         self.changed.notify_all();
     }
 
-    /// No more frames will come; those inside are still given out.
+    /// Refuses further frames. Those in the buffer can still be taken.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();
     }
 
-    /// No more frames will come and those inside are dropped: everyone who waits returns at once.
+    /// Refuses further frames and drops those in the buffer. All waits end at once.
     pub(crate) fn abort(&self) {
         let mut state = self.lock();
         state.closed = true;
@@ -144,18 +144,18 @@ impl<T: Clone> FrameBuffer<T> {
         self.changed.notify_all();
     }
 
-    /// How many frames were never looked at by the detector.
+    /// Number of frames that detection never took.
     pub(crate) fn skipped(&self) -> u64 {
         self.lock().skipped
     }
 
-    /// How many frames are inside.
+    /// Number of frames in the buffer.
     pub(crate) fn len(&self) -> usize {
         self.lock().slots.len()
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
-        // A stage that panicked inside these few lines left no half-done change behind: every one is a single step.
+        // Every change under the lock is a single step, so a panic leaves the state consistent.
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 

@@ -1,4 +1,4 @@
-//! Tests of the buffer with the standard locks. Not inside `buffer.rs`, which `checks/loom` compiles against its own.
+//! Tests of the buffer with the standard locks. Not in `buffer.rs`, which `checks/loom` compiles with the locks of loom.
 
 use crate::buffer::{FrameBuffer, Pacing};
 
@@ -51,7 +51,7 @@ fn every_frame_push_waits_for_room() {
 }
 
 #[test]
-fn abort_frees_everyone() {
+fn abort_ends_all_waits() {
     let buffer = FrameBuffer::<u8>::new(1, Pacing::EveryFrame);
     buffer.push(0, 0);
     std::thread::scope(|scope| {

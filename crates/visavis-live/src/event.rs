@@ -1,129 +1,151 @@
-//! What happens besides frames: said on the screen and in the log, never silence.
+//! Events: everything besides frames that a user of the program should know. Each event is logged.
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use visavis_face::gallery::{Converted, PersonId};
+use visavis_gallery::{Converted, PersonId};
 use visavis_infer::{Placement, Task};
 
-use crate::{Alarm, Cause};
+use crate::alarm::{Alarm, Cause};
 
-/// Something that the people in front of the program should know.
+/// Something that happened in the pipeline.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// A network runs.
+    /// A network was loaded.
     Running {
-        /// What it does.
+        /// Its task.
         task: Task,
-        /// Its name.
+        /// Name of the network.
         model: String,
-        /// Where.
+        /// Engine, device and threads.
         placement: Placement,
     },
-    /// A network is being loaded beside the running one.
+    /// The input size of the detector has changed.
+    DetectorInput {
+        /// Width and height in pixels.
+        size: [u32; 2],
+    },
+    /// A network is being loaded while the old one runs.
     Loading {
-        /// For what.
+        /// The task that it is loaded for.
         task: Task,
-        /// Its name.
+        /// Name of the network.
         model: String,
     },
-    /// From the next frame on, another network does this task; `None`: nobody does.
+    /// A task has another network from the next frame on.
     Switched {
         /// The task.
         task: Task,
-        /// The network.
+        /// The network. `None`: the task is switched off.
         model: Option<String>,
     },
-    /// The switch failed; the old network goes on.
+    /// A switch failed. The old network stays in use.
     SwitchFailed {
         /// The task.
         task: Task,
-        /// The network that was wanted.
+        /// The requested network.
         model: String,
-        /// Why.
+        /// The error message.
         reason: String,
     },
-    /// The gallery's photos are looked at by another network, while the old one still answers.
+    /// The gallery is being converted to another network. The old network stays in use meanwhile.
     Converting {
-        /// The new network.
+        /// Name of the new network.
         model: String,
-        /// Photos that it has looked at.
+        /// Number of photos converted.
         done: usize,
-        /// All photos.
+        /// Number of all photos.
         photos: usize,
     },
-    /// The gallery belongs to another network now.
+    /// The gallery was converted to another network.
     Converted {
-        /// The new network.
+        /// Name of the new network.
         model: String,
-        /// What was done.
+        /// Number of photos and denials converted.
         converted: Converted,
     },
-    /// A stage could not do its work on a frame.
+    /// A stage failed on a frame or a job.
     StageFailed {
-        /// Which.
+        /// Name of the stage.
         stage: String,
-        /// Why.
+        /// The error message.
         reason: String,
     },
-    /// A stage died of a panic and was started again.
+    /// A stage panicked and was started again.
     StageRestarted {
-        /// Which.
+        /// Name of the stage.
         stage: String,
-        /// The panic's words.
+        /// The message of the panic.
         reason: String,
     },
-    /// A network failed again and again and was taken out.
-    GaveUp {
-        /// The network.
+    /// A network was disabled because it failed several times in a row.
+    ModelDisabled {
+        /// Name of the network.
         model: String,
-        /// How often it failed in a row.
+        /// Number of failures in a row.
         failures: u32,
     },
-    /// The gallery cannot be asked: nobody is recognised until [`Event::GalleryBack`]. Told once; everything else goes on.
+    /// The gallery's store cannot be used until [`Event::GalleryRestored`]. Emitted once. Faces are compared with the people in
+    /// memory meanwhile.
     GalleryFailed {
-        /// Why.
+        /// The error message.
         reason: String,
     },
-    /// The gallery can be asked again.
-    GalleryBack,
-    /// Another program changed the gallery: whoever shows it reads it again.
+    /// The gallery's store can be used again.
+    GalleryRestored,
+    /// Another program changed the gallery. A view of the gallery must be read again.
     GalleryChanged,
-    /// Somebody is there of whom an alarm tells.
+    /// An alarm was raised.
     Alarm(Arc<Alarm>),
-    /// The last alarm was about somebody else; that face rings no more for this person.
-    Denied {
-        /// Who it was not.
+    /// The last alarm was denied. That face raises no more alarms for this person.
+    AlarmDenied {
+        /// The person that the alarm named.
         person: PersonId,
     },
-    /// Somebody new was added to the gallery.
-    Met {
-        /// Who.
+    /// A visitor was added to the gallery.
+    PersonAdded {
+        /// Number of the person.
         person: PersonId,
     },
-    /// Two people of the gallery were one.
-    Joined {
-        /// Who is gone.
+    /// Two people of the gallery were merged, since they are the same person.
+    PeopleMerged {
+        /// The person that was removed.
         from: PersonId,
-        /// Who has their photos now.
+        /// The person that has the photos of both.
         into: PersonId,
     },
-    /// People who were merely seen, and not for long, were forgotten.
-    Forgot {
-        /// How many.
+    /// Visitors who were not seen for long were removed from the gallery.
+    VisitorsRemoved {
+        /// Number of people.
         people: usize,
     },
-    /// The source has no more frames.
+    /// A frame or photo could not be read. The source goes on with the next one.
+    FrameSkipped {
+        /// The error message.
+        reason: String,
+    },
+    /// The source delivers no pictures.
+    SourceStalled {
+        /// When it delivered its last picture; without one, when it was first read.
+        since: SystemTime,
+    },
+    /// The source delivers pictures again.
+    SourceResumed {
+        /// How long it delivered no picture.
+        after: Duration,
+    },
+    /// The source has no more pictures.
     SourceEnded,
-    /// The source broke.
+    /// The source failed.
     SourceFailed {
-        /// Why.
+        /// The error message.
         reason: String,
     },
 }
 
 impl Event {
-    /// Whether it is bad news.
+    /// Whether the event reports a failure.
     #[must_use]
     pub fn is_failure(&self) -> bool {
         matches!(
@@ -131,8 +153,10 @@ impl Event {
             Self::SwitchFailed { .. }
                 | Self::StageFailed { .. }
                 | Self::StageRestarted { .. }
-                | Self::GaveUp { .. }
+                | Self::ModelDisabled { .. }
                 | Self::GalleryFailed { .. }
+                | Self::FrameSkipped { .. }
+                | Self::SourceStalled { .. }
                 | Self::SourceFailed { .. }
         )
     }
@@ -142,44 +166,62 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Running { task, model, placement } => write!(f, "{task}: {model} runs with {placement}"),
+            Self::DetectorInput { size: [width, height] } => {
+                write!(f, "detection: the input is {width}x{height} pixels")
+            }
             Self::Loading { task, model } => write!(f, "{task}: loading {model}"),
             Self::Switched { task, model: Some(model) } => write!(f, "{task}: switched to {model}"),
             Self::Switched { task, model: None } => write!(f, "{task}: switched off"),
             Self::SwitchFailed { task, model, reason } => {
-                write!(f, "{task}: {model} could not be loaded, the old network goes on: {reason}")
+                write!(f, "{task}: {model} could not be loaded, the old network stays in use: {reason}")
             }
             Self::Converting { model, done, photos } => {
-                write!(f, "gallery: {model} has looked at {done} of {photos} photos")
+                write!(f, "gallery: converting to {model}, {done} of {photos} photos done")
             }
             Self::Converted { model, converted: Converted { photos, denials: 0 } } => {
-                write!(f, "gallery: all {photos} photos are {model}'s now")
+                write!(f, "gallery: converted to {model}, {photos} photos")
             }
             Self::Converted { model, converted: Converted { photos, denials } } => {
                 write!(
                     f,
-                    "gallery: all {photos} photos are {model}'s now; {denials} faces denied before may ring again"
+                    "gallery: converted to {model}, {photos} photos; {denials} faces that were denied may raise alarms again"
                 )
             }
             Self::StageFailed { stage, reason } => write!(f, "{stage} failed: {reason}"),
-            Self::StageRestarted { stage, reason } => write!(f, "{stage} died and was started again: {reason}"),
-            Self::GaveUp { model, failures } => {
-                write!(f, "{model} failed {failures} times in a row and was taken out: switch to another network")
+            Self::StageRestarted { stage, reason } => write!(f, "{stage} panicked and was started again: {reason}"),
+            Self::ModelDisabled { model, failures } => {
+                write!(f, "{model} failed {failures} times in a row and was disabled: switch to another network")
             }
-            Self::GalleryFailed { reason } => write!(f, "nobody is recognised for now: {reason}"),
-            Self::GalleryBack => write!(f, "the gallery is back: people are recognised again"),
+            Self::GalleryFailed { reason } => {
+                write!(f, "the gallery fails: {reason}; faces are compared with the people in memory meanwhile")
+            }
+            Self::GalleryRestored => write!(f, "the gallery is back"),
             Self::GalleryChanged => write!(f, "gallery: changed by another program"),
             Self::Alarm(alarm) => match &alarm.cause {
-                Cause::Watched { name, similarity, .. } => {
-                    write!(f, "ALARM: {name} ({:.0} %), face #{}", similarity * 100.0, alarm.track)
+                Cause::Watched { name, identified, .. } => {
+                    // At most 99 %: no comparison of faces is certain.
+                    let chance = identified.map(|chance| format!(" (identified, {:.0} %)", (chance * 100.0).min(99.0)));
+                    write!(f, "ALARM: {name}{}, face #{}", chance.unwrap_or_default(), alarm.track)
                 }
-                Cause::Unknown => write!(f, "ALARM: somebody unknown, face #{}", alarm.track),
+                Cause::Unknown => write!(f, "ALARM: unknown person, face #{}", alarm.track),
             },
-            Self::Denied { person } => write!(f, "gallery: that was not person {}, and rings no more", person.0),
-            Self::Met { person } => write!(f, "gallery: somebody new is person {}", person.0),
-            Self::Joined { from, into } => write!(f, "gallery: person {} was person {}", from.0, into.0),
-            Self::Forgot { people } => write!(f, "gallery: {people} not seen for long forgotten"),
+            Self::AlarmDenied { person } => {
+                write!(f, "gallery: alarm denied; this face raises no more alarms for person {}", person.0)
+            }
+            Self::PersonAdded { person } => write!(f, "gallery: visitor added as person {}", person.0),
+            Self::PeopleMerged { from, into } => write!(f, "gallery: person {} merged into person {}", from.0, into.0),
+            Self::VisitorsRemoved { people } => {
+                write!(f, "gallery: {people} visitors removed who were not seen for long")
+            }
+            Self::FrameSkipped { reason } => write!(f, "skipped: {reason}"),
+            Self::SourceStalled { since } => {
+                write!(f, "the source has delivered no picture since {}", crate::clock::rfc3339(*since))
+            }
+            Self::SourceResumed { after } => {
+                write!(f, "the source delivers pictures again, after {:.1} s", after.as_secs_f64())
+            }
             Self::SourceEnded => write!(f, "the source has ended"),
-            Self::SourceFailed { reason } => write!(f, "the source broke: {reason}"),
+            Self::SourceFailed { reason } => write!(f, "the source failed: {reason}"),
         }
     }
 }

@@ -1,48 +1,53 @@
-//! Bringing networks up: by name, ready to run.
+//! Loading networks by name.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use visavis_face::detect::DetectorParams;
-use visavis_face::gallery::{Converted, EmbeddingId, FileGallery, Gallery, GalleryError, GalleryFile};
-use visavis_face::{Detect, Enroller, FaceDetector, FaceNetwork, FaceView, Locate, Recognise, load_locator};
-use visavis_image::{Picture, Rect, codec};
+use visavis_face::detect::{DetectorParams, PhotoDetector, PhotoParams};
+use visavis_face::{
+    Detect, Enroller, FaceAnalyzer, FaceDetector, FaceNetwork, FaceView, Locate, Recognise, load_locator,
+};
+use visavis_gallery::{Converted, EmbeddingId, Gallery, GalleryError, IdentityParams};
+use visavis_image::{Picture, Rect, Turn, codec};
 use visavis_infer::manifest::HeadDecode;
 use visavis_infer::{EngineOptions, Registry, Runtime, fingerprint};
 
-use crate::{Choice, LiveError};
+use crate::choice::Choice;
+use crate::error::LiveError;
 
-/// Makes networks by name. Called from several threads, also to replace a network after a panic.
+/// Loads networks by name. Called from several threads, also to load a network again after a panic.
 pub trait Loader: Send + Sync {
-    /// A detector, ready to run.
+    /// Loads a detector.
     ///
     /// # Errors
-    /// [`LiveError`] naming the network.
+    /// [`LiveError`], which names the network.
     fn detector(&self, model: &str) -> Result<Box<dyn Detect>, LiveError>;
 
-    /// A keypoint network, ready to run.
+    /// Loads a keypoint network.
     ///
     /// # Errors
-    /// [`LiveError`] naming the network.
+    /// [`LiveError`], which names the network.
     fn locator(&self, model: &str) -> Result<Box<dyn Locate>, LiveError>;
 
-    /// A recognition network, ready to run.
+    /// Loads a recognition network.
     ///
     /// # Errors
-    /// [`LiveError`] naming the network.
+    /// [`LiveError`], which names the network.
     fn recogniser(&self, model: &str) -> Result<Box<dyn Recognise>, LiveError>;
 
-    /// The gallery for the embeddings of `model`; `None` if there is no gallery.
+    /// The gallery for the embeddings of `model`. `None` if there is no gallery.
     ///
     /// # Errors
-    /// [`LiveError::Gallery`] if the gallery was made by another network.
-    fn gallery(&self, model: &str) -> Result<Option<Arc<dyn Gallery>>, LiveError>;
+    /// [`LiveError::Gallery`] if the gallery belongs to another network.
+    fn gallery(&self, model: &str) -> Result<Option<Arc<Gallery>>, LiveError>;
 
-    /// Gives the gallery to the similarity network of `choice`, which looks at all photos anew; see
-    /// [`GalleryStore::convert`]. `progress` is told of the photos done and of all, and says whether to go on.
+    /// Converts the gallery to the similarity network of `choice`, which computes the embeddings of all photos; see
+    /// [`GalleryStore::convert`]. `progress` is called with the number of photos done and of all photos, and returns whether to go
+    /// on.
     ///
     /// # Errors
-    /// [`LiveError::Stopped`] if not to go on; else what the networks and the gallery give. The gallery is as it was then.
+    /// [`LiveError::Stopped`] if `progress` returns `false`; else the errors of the networks and the gallery. On an error the
+    /// gallery is unchanged.
     fn convert_gallery(
         &self,
         choice: &Choice,
@@ -50,38 +55,38 @@ pub trait Loader: Send + Sync {
     ) -> Result<Converted, LiveError>;
 }
 
-/// A gallery in its place, a file or a database.
+/// Where a gallery is stored: a file or a database.
 pub trait GalleryStore: Send + Sync {
-    /// Opens it for the embeddings of a network.
+    /// Opens the gallery for the embeddings of a network.
     ///
     /// # Errors
-    /// [`GalleryError::OtherNetwork`] if another network made it; the failures of the store.
-    fn open(&self, network: &EmbeddingId) -> Result<Arc<dyn Gallery>, GalleryError>;
+    /// [`GalleryError::OtherNetwork`] if it belongs to another network; the errors of the store.
+    fn open(&self, network: &EmbeddingId) -> Result<Arc<Gallery>, GalleryError>;
 
-    /// Gives it to another network; see [`GalleryFile::convert`](visavis_face::gallery::GalleryFile::convert).
+    /// Converts the gallery to another network; see [`Gallery::convert`].
     ///
     /// # Errors
-    /// What `embed` gives, and the failures of the store.
+    /// The errors of `embed` and of the store.
     fn convert(&self, to: &EmbeddingId, embed: &mut EmbedThumbnail<'_>) -> Result<Converted, LiveError>;
 }
 
 /// A gallery file.
 impl GalleryStore for PathBuf {
-    fn open(&self, network: &EmbeddingId) -> Result<Arc<dyn Gallery>, GalleryError> {
-        Ok(Arc::new(FileGallery::open(self, network)?))
+    fn open(&self, network: &EmbeddingId) -> Result<Arc<Gallery>, GalleryError> {
+        Ok(Arc::new(Gallery::open(self, Some(network))?))
     }
 
     fn convert(&self, to: &EmbeddingId, embed: &mut EmbedThumbnail<'_>) -> Result<Converted, LiveError> {
-        GalleryFile::open(self, None)?.convert(to, embed)
+        Gallery::open(self, None)?.convert(to, embed)
     }
 }
 
-/// Makes the embedding of a thumbnail; is told how many are done and how many there are.
+/// Computes the embedding of a thumbnail (JPEG). The numbers are the photos done and all photos.
 pub type EmbedThumbnail<'a> = dyn FnMut(&[u8], usize, usize) -> Result<Vec<f32>, LiveError> + 'a;
 
-/// Loads from the registry, each stage with an engine and a device of its own.
+/// Loads networks from the registry. Each stage has its own engine and device.
 pub struct RegistryLoader {
-    /// The shelves.
+    /// The networks.
     pub registry: Registry,
     /// The engines of this machine.
     pub runtime: Runtime,
@@ -90,9 +95,11 @@ pub struct RegistryLoader {
     /// Engine, device and threads of each recognition worker.
     pub recognition: EngineOptions,
     detector: Mutex<DetectorParams>,
-    /// The gallery, wherever it lies.
+    /// Where the gallery is stored; `None` without a gallery.
     pub gallery: Option<Box<dyn GalleryStore>>,
-    loaded: Mutex<Option<(String, Arc<dyn Gallery>)>>,
+    /// When a face is identified as a person of the gallery. For galleries that are opened after a change.
+    pub identity: IdentityParams,
+    loaded: Mutex<Option<(String, Arc<Gallery>)>>,
 }
 
 impl RegistryLoader {
@@ -106,6 +113,7 @@ impl RegistryLoader {
             recognition: EngineOptions::default(),
             detector: Mutex::default(),
             gallery: None,
+            identity: IdentityParams::default(),
             loaded: Mutex::new(None),
         }
     }
@@ -116,15 +124,15 @@ impl RegistryLoader {
         *self.detector.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// The same for detectors that are loaded from now on.
+    /// Sets input size and thresholds of detectors that are loaded after this call.
     pub fn set_detector_params(&self, params: DetectorParams) {
         *self.detector.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = params;
     }
 
-    /// What a gallery must know of the embedding network `model`. Runs it once, to learn how long its vectors are.
+    /// Description of the embedding network `model` for a gallery. Runs the network once, to get the length of its vectors.
     ///
     /// # Errors
-    /// [`LiveError::WrongTask`] if it makes no embeddings; else what loading it gives.
+    /// [`LiveError::WrongTask`] if the network makes no embeddings; else the errors of loading it.
     pub fn embedding_id(&self, model: &str) -> Result<EmbeddingId, LiveError> {
         let manifest = &self.registry.get(model)?.manifest;
         let head = manifest.heads.iter().find_map(|head| match head.decode {
@@ -138,13 +146,13 @@ impl RegistryLoader {
         let answer = network.recognise(&Picture::new(width, height), &[whole(width, height)])?.pop();
         let length = answer.and_then(|findings| findings.embedding).ok_or_else(wrong)?.len();
         let (name, fingerprint) = (model.to_owned(), fingerprint(manifest));
-        Ok(EmbeddingId { name, fingerprint, length, metric, same_person, likeness })
+        Ok(EmbeddingId { name, fingerprint, length, metric, same_person, likeness, identity: self.identity })
     }
 
-    /// As [`Loader::convert_gallery`], for any gallery.
+    /// As [`Loader::convert_gallery`], for any gallery and with the same errors.
     ///
     /// # Errors
-    /// As there.
+    /// See there.
     pub fn convert(
         &self,
         gallery: &dyn GalleryStore,
@@ -162,13 +170,43 @@ impl RegistryLoader {
         })
     }
 
-    /// What looks at photos for a gallery.
+    /// Loads a detector for photos, which finds faces of all sizes, also in rotated photos.
     ///
     /// # Errors
-    /// [`LiveError`] naming the network that cannot be loaded.
+    /// [`LiveError`], which names the network.
+    pub fn photo_detector(&self, model: &str) -> Result<Box<dyn Detect>, LiveError> {
+        let entry = self.registry.get(model)?;
+        let network = entry.load(&self.runtime, &self.detection)?;
+        let params = self.detector_params();
+        // The photo detector filters small faces itself, since the inner detector runs at other scales.
+        let detector = FaceDetector::new(&entry.manifest, network, DetectorParams { smallest: 0.0, ..params })?;
+        let nms_iou = entry.manifest.detector.as_ref().map_or(PhotoParams::default().nms_iou, |spec| spec.nms_iou);
+        let params = PhotoParams { smallest: params.smallest, nms_iou, ..PhotoParams::default() };
+        Ok(Box::new(PhotoDetector::new(Box::new(detector), params)))
+    }
+
+    /// Loads an analyzer of photos with the networks of `choice`.
+    ///
+    /// # Errors
+    /// [`LiveError`], which names the network that cannot be loaded.
+    pub fn analyzer(&self, choice: &Choice) -> Result<FaceAnalyzer, LiveError> {
+        let mut analyzer = FaceAnalyzer::new(self.photo_detector(&choice.detector)?);
+        if let Some(name) = &choice.keypoints {
+            analyzer = analyzer.with_locator(self.locator(name)?);
+        }
+        for (model, tasks) in choice.recognition() {
+            analyzer = analyzer.with_network(self.recogniser(model)?, &tasks);
+        }
+        Ok(analyzer)
+    }
+
+    /// Loads the networks that turn photos into gallery entries.
+    ///
+    /// # Errors
+    /// [`LiveError`], which names the network that cannot be loaded.
     pub fn enroller(&self, choice: &Choice) -> Result<Enroller, LiveError> {
         Ok(Enroller {
-            detector: self.detector(&choice.detector)?,
+            detector: self.photo_detector(&choice.detector)?,
             locator: choice.keypoints.as_deref().map(|name| self.locator(name)).transpose()?,
             embedder: self.recogniser(choice.similarity.as_deref().unwrap_or_default())?,
         })
@@ -176,7 +214,7 @@ impl RegistryLoader {
 }
 
 fn whole(width: u32, height: u32) -> FaceView {
-    FaceView { rect: Rect::new(0.0, 0.0, width as f32, height as f32), landmarks: None }
+    FaceView::upright(Rect::new(0.0, 0.0, width as f32, height as f32), None)
 }
 
 impl Loader for RegistryLoader {
@@ -184,26 +222,27 @@ impl Loader for RegistryLoader {
         let entry = self.registry.get(model)?;
         let network = entry.load(&self.runtime, &self.detection)?;
         let mut detector = FaceDetector::new(&entry.manifest, network, self.detector_params())?;
-        // The first run is the slowest by far (engines prepare for the input's shape): not to be met by a live frame.
+        // The first run is much slower than later ones, since the engine prepares for the shape of the input. It is done here, so
+        // that no live frame waits for it.
         detector.detect(&Picture::new(64, 64))?;
         Ok(Box::new(detector))
     }
 
     fn locator(&self, model: &str) -> Result<Box<dyn Locate>, LiveError> {
         let mut locator = load_locator(self.registry.get(model)?, &self.runtime, &self.recognition)?;
-        locator.locate(&Picture::new(64, 64), &Rect::new(8.0, 8.0, 48.0, 48.0))?;
+        locator.locate(&Picture::new(64, 64), &Rect::new(8.0, 8.0, 48.0, 48.0), Turn::None)?;
         Ok(locator)
     }
 
     fn recogniser(&self, model: &str) -> Result<Box<dyn Recognise>, LiveError> {
         let entry = self.registry.get(model)?;
         let mut network = FaceNetwork::new(&entry.manifest, entry.load(&self.runtime, &self.recognition)?)?;
-        // One batch and one single: the two shapes that will come.
+        // A first run with several faces, for the same reason.
         network.recognise(&Picture::new(64, 64), &[whole(64, 64); 5])?;
         Ok(Box::new(network))
     }
 
-    fn gallery(&self, model: &str) -> Result<Option<Arc<dyn Gallery>>, LiveError> {
+    fn gallery(&self, model: &str) -> Result<Option<Arc<Gallery>>, LiveError> {
         let Some(store) = &self.gallery else { return Ok(None) };
         let mut loaded = self.loaded.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some((_, gallery)) = loaded.as_ref().filter(|(name, _)| name == model) {

@@ -1,151 +1,121 @@
-//! The recognition workers: keypoints, alignment, networks, gallery.
+//! The recognition workers: keypoints, crops, networks, search in the gallery.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Instant;
 
-use visavis_face::gallery::{GalleryError, Match};
 use visavis_face::{FaceView, Findings, Locate, Recognise};
+use visavis_gallery::{Gallery, GalleryError, Match};
 use visavis_infer::Task;
+use visavis_infer::manifest::Crop;
 
-use crate::Event;
-use crate::board::{Job, Next};
-use crate::controller::Message;
-use crate::gallery::Asker;
-use crate::keeper::{Look, Note};
-use crate::lineup::Lineup;
-use crate::panic::caught;
-use crate::pipeline::Shared;
+use crate::estimates::NEAREST;
+use crate::event::Event;
+use crate::gallery_health::GalleryClient;
+use crate::job_queue::{Job, Next};
+use crate::message::{GalleryRequest, LoaderRequest, Message, Observation, RecognitionResult};
+use crate::model_set::ModelSet;
+use crate::shared::Shared;
 use crate::statistics::KEYPOINTS;
+use crate::thread::catch_panic;
 
-/// One answer: what the network said, and whom the gallery has nearest, best first.
-pub(crate) type Answer = (Findings, Vec<Match>);
-
-/// People of the gallery that a look is compared with: a second and a third for where another face has the first.
-const NEAREST: usize = 3;
-
-/// The networks of one worker: its own, so that nothing is locked while they run.
+/// The network instances of one worker. No other thread uses them, so they need no lock.
 #[derive(Default)]
-struct Bench {
-    lineup: Arc<Lineup>,
+struct WorkerModels {
+    models: Arc<ModelSet>,
     recognisers: HashMap<String, Box<dyn Recognise>>,
     locator: Option<Box<dyn Locate>>,
 }
 
-/// Runs the `number`th worker until the board is closed, or wants fewer.
+/// Runs the worker with this number until the job queue is closed or needs fewer workers.
 pub(crate) fn run(shared: &Shared, number: usize, messages: &Sender<Message>) {
-    let mut bench = Bench::default();
+    let mut own = WorkerModels::default();
     loop {
-        let job = match shared.board.take(number, bench.lineup.generation) {
+        let job = match shared.jobs.take(number, own.models.generation) {
             Next::Closed => return,
-            Next::Changed(lineup) => {
-                bench.adopt(lineup);
+            Next::Changed(models) => {
+                own.set_models(models);
                 continue;
             }
             Next::Job(job) => job,
         };
         let started = Instant::now();
-        let result = caught(|| bench.perform(shared, &job));
+        let result = catch_panic(|| own.run(shared, &job));
         let took = started.elapsed();
-        let model = job.lane.model.clone();
-        let answers = match result {
-            Ok(Ok(answers)) => {
+        let model = job.model.name.clone();
+        let results = match result {
+            Ok(Ok(results)) => {
                 shared.statistics.record(&model, shared.clock.now(), took);
-                job.lane.succeeded();
-                Some(answers)
+                job.model.succeeded();
+                Some(results)
             }
             Ok(Err(reason)) => {
-                shared.tell(Event::StageFailed { stage: model.clone(), reason });
+                shared.emit(Event::StageFailed { stage: model.clone(), reason });
                 None
             }
             Err(reason) => {
-                // The networks may be half-way through anything: all are loaded afresh.
-                bench.recognisers.clear();
-                bench.locator = None;
-                shared.tell(Event::StageRestarted { stage: model.clone(), reason });
+                // The state of the networks may be inconsistent: all are loaded again.
+                own.recognisers.clear();
+                own.locator = None;
+                shared.emit(Event::StageRestarted { stage: model.clone(), reason });
                 None
             }
         };
-        if answers.is_none() {
+        if results.is_none() {
             shared.statistics.fail(&model);
-            if let Some(failures) = job.lane.failed() {
-                shared.give_up(&model, failures);
+            if let Some(failures) = job.model.failed() {
+                shared.request(LoaderRequest::Disable { model, failures });
             }
         }
-        shared.board.finish(&job, answers.is_some());
-        if messages.send(Message::Recognised { job, answers }).is_err() {
+        shared.jobs.finish(&job, results.is_some());
+        if messages.send(Message::Recognised { job, results }).is_err() {
             return;
         }
     }
 }
 
-impl Bench {
-    /// Takes over the networks now in use and lets go of the others.
-    fn adopt(&mut self, lineup: Arc<Lineup>) {
-        self.recognisers.retain(|model, _| lineup.lane(model).is_some());
-        let same = |a: &Lineup, b: &Lineup| match (&a.locator, &b.locator) {
-            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+impl WorkerModels {
+    /// Uses another model set. Instances of networks that are not in it are dropped.
+    fn set_models(&mut self, models: Arc<ModelSet>) {
+        self.recognisers.retain(|model, _| models.recogniser(model).is_some());
+        let is_same = match (&self.models.keypoints, &models.keypoints) {
+            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
             (None, None) => true,
             _ => false,
         };
-        if !same(&self.lineup, &lineup) {
+        if !is_same {
             self.locator = None;
         }
-        self.lineup = lineup;
+        self.models = models;
     }
 
-    fn perform(&mut self, shared: &Shared, job: &Job) -> Result<Vec<Answer>, String> {
+    /// Runs the network of a job on its faces. One result for each face.
+    fn run(&mut self, shared: &Shared, job: &Job) -> Result<Vec<RecognitionResult>, String> {
         let views = self.views(shared, job)?;
-        let recogniser = match self.recognisers.get_mut(&job.lane.model) {
+        let recogniser = match self.recognisers.get_mut(&job.model.name) {
             Some(recogniser) => recogniser,
             None => {
-                let fresh = match job.lane.pool.take() {
+                let loaded = match job.model.instances.take() {
                     Some(instance) => instance,
-                    None => shared.loader.recogniser(&job.lane.model).map_err(|error| error.to_string())?,
+                    None => shared.loader.recogniser(&job.model.name).map_err(|error| error.to_string())?,
                 };
-                self.recognisers.entry(job.lane.model.clone()).or_insert(fresh)
+                self.recognisers.entry(job.model.name.clone()).or_insert(loaded)
             }
         };
-        let findings = recogniser.recognise(&job.work.frame.picture, &views).map_err(|error| error.to_string())?;
-        let gallery = self.lineup.gallery.as_ref();
-        findings
-            .into_iter()
-            .zip(job.tracks())
-            .zip(views)
-            .map(|((mut findings, track), view)| {
-                let nearest = match (gallery, &findings.embedding) {
-                    (Some(gallery), Some(embedding)) => match gallery.search(embedding, NEAREST) {
-                        // The network's failure, not the gallery's.
-                        Err(fault @ GalleryError::Query { .. }) => return Err(fault.to_string()),
-                        answer => {
-                            shared.gallery_answered(Asker::Search, &answer);
-                            // The gallery's failure, not the network's: the rest of what it said counts.
-                            answer.unwrap_or_else(|_| {
-                                findings.embedding = None;
-                                Vec::new()
-                            })
-                        }
-                    },
-                    _ => Vec::new(),
-                };
-                if job.lane.tasks.contains(&Task::Similarity)
-                    && let (Some(gallery), Some(vector)) = (gallery, &findings.embedding)
-                {
-                    shared.note(|| {
-                        let (frame, vector, nearest) = (job.work.frame.clone(), vector.clone(), nearest.clone());
-                        Note::Look(Box::new(Look { track, frame, view, vector, gallery: Arc::clone(gallery), nearest }))
-                    });
-                }
-                Ok((findings, nearest))
-            })
-            .collect()
+        let picture = &job.work.frame.picture;
+        let mut cut =
+            |place: usize, crop: &Crop, size| job.work.faces[job.faces[place]].crop(picture, &views[place], crop, size);
+        let findings = recogniser.recognise_cut(picture, &views, &mut cut).map_err(|error| error.to_string())?;
+        let gallery = self.models.gallery.as_ref();
+        let faces = findings.into_iter().zip(&job.faces).zip(views);
+        faces.map(|((findings, &face), view)| compare(shared, job, gallery, face, view, findings)).collect()
     }
 
-    /// Where the faces are, with keypoints from the keypoint network if one is chosen and needed.
+    /// Boxes and keypoints of the faces of a job; keypoints from the keypoint network, if there is one and they are needed.
     fn views(&mut self, shared: &Shared, job: &Job) -> Result<Vec<FaceView>, String> {
         let faces = job.faces.iter().map(|&index| &job.work.faces[index]);
-        let Some(chosen) = self.lineup.locator.clone().filter(|_| job.lane.needs_landmarks) else {
+        let Some(chosen) = self.models.keypoints.clone().filter(|_| job.model.needs_landmarks) else {
             return Ok(faces.map(|face| face.view).collect());
         };
         let picture = &job.work.frame.picture;
@@ -156,9 +126,10 @@ impl Bench {
                     let locator = match &mut self.locator {
                         Some(locator) => locator,
                         None => {
-                            let fresh = chosen.pool.take().map_or_else(|| shared.loader.locator(&chosen.model), Ok);
-                            match fresh {
-                                Ok(fresh) => self.locator.insert(fresh),
+                            let loaded =
+                                chosen.instances.take().map_or_else(|| shared.loader.locator(&chosen.name), Ok);
+                            match loaded {
+                                Ok(loaded) => self.locator.insert(loaded),
                                 Err(error) => {
                                     failure = Some(error.to_string());
                                     return None;
@@ -167,7 +138,7 @@ impl Bench {
                         }
                     };
                     let started = Instant::now();
-                    let found = locator.locate(picture, &face.view.rect);
+                    let found = locator.locate(picture, &face.view.rect, face.view.turn);
                     shared.statistics.record(KEYPOINTS, shared.clock.now(), started.elapsed());
                     found.map_err(|error| failure = Some(error.to_string())).ok()
                 });
@@ -178,4 +149,42 @@ impl Bench {
             })
             .collect()
     }
+}
+
+/// Compares the embedding of a face with the gallery, if the job asks for it, and passes it to the gallery worker.
+fn compare(
+    shared: &Shared,
+    job: &Job,
+    gallery: Option<&Arc<Gallery>>,
+    face: usize,
+    view: FaceView,
+    mut findings: Findings,
+) -> Result<RecognitionResult, String> {
+    if !job.compared.contains(&face) {
+        // The identity is settled: the embedding that the network made besides its other results is not used.
+        findings.embedding = None;
+    }
+    let (Some(gallery), Some(vector)) = (gallery, findings.embedding.clone()) else {
+        return Ok((findings, Vec::new()));
+    };
+    let nearest: Vec<Match> = match gallery.search(&vector, NEAREST) {
+        // A failure of the network, not of the gallery.
+        Err(error @ GalleryError::Query { .. }) => return Err(error.to_string()),
+        result => {
+            shared.gallery_used(GalleryClient::Search, &result);
+            // A failure of the gallery, not of the network: the other findings are used.
+            result.unwrap_or_else(|_| {
+                findings.embedding = None;
+                Vec::new()
+            })
+        }
+    };
+    if job.model.tasks.contains(&Task::Similarity) && findings.embedding.is_some() {
+        shared.offer_to_gallery(|| {
+            let (frame, gallery) = (job.work.frame.clone(), Arc::clone(gallery));
+            let (track, nearest, pose) = (job.work.faces[face].track, nearest.clone(), findings.pose);
+            GalleryRequest::Observe(Box::new(Observation { track, frame, view, pose, vector, gallery, nearest }))
+        });
+    }
+    Ok((findings, nearest))
 }

@@ -1,4 +1,4 @@
-//! What the pipeline measures of itself, in a fixed amount of memory however long it runs.
+//! Measurements of the pipeline: rates, durations, latency. Memory use is bounded however long it runs.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
@@ -8,21 +8,21 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 use visavis_face::TrackId;
 
-/// Rates on the screen are means over this long.
+/// Recent rates are means over this time.
 const RECENT: Duration = Duration::from_secs(2);
-/// Tracks remembered for the report; of more, the shortest are forgotten.
+/// Largest number of tracks in the report. Beyond it, the tracks with the shortest duration are forgotten.
 const MOST_TRACKS: usize = 256;
 
 /// Name of the grabber in reports.
 pub(crate) const GRABBER: &str = "grabber";
-/// Name of the detection thread.
+/// Name of detection in reports.
 pub(crate) const DETECTION: &str = "detection";
-/// Name of the keypoint step of the workers.
+/// Name of keypoint location in reports.
 pub(crate) const KEYPOINTS: &str = "keypoints";
-/// Name of the controller.
+/// Name of the controller in reports.
 pub(crate) const CONTROLLER: &str = "controller";
 
-/// Durations: how many, how long, how often of late.
+/// Number, durations and recent rate of pieces of work.
 #[derive(Debug)]
 struct Meter {
     histogram: Histogram<u32>,
@@ -33,7 +33,7 @@ struct Meter {
 
 impl Meter {
     fn new() -> Self {
-        // One microsecond to a minute at 1 %: about 20 KiB. The bounds are constants, so this cannot fail.
+        // One microsecond to one minute with 1 % precision: about 20 KiB.
         let histogram = Histogram::new_with_bounds(1, 60_000_000, 2).expect("constant bounds are valid");
         Self { histogram, total: Duration::ZERO, failures: 0, recent: VecDeque::new() }
     }
@@ -80,6 +80,7 @@ struct Inner {
     tracks: BTreeMap<TrackId, TrackCount>,
     captured: u64,
     undelivered: u64,
+    detector_input: Option<[u32; 2]>,
 }
 
 /// Shared by all stages.
@@ -94,6 +95,7 @@ impl Statistics {
             tracks: BTreeMap::new(),
             captured: 0,
             undelivered: 0,
+            detector_input: None,
         }))
     }
 
@@ -101,7 +103,7 @@ impl Statistics {
         change(&mut self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
     }
 
-    /// A stage finished a piece of work at `now`.
+    /// Records that a stage finished a piece of work at `now`.
     pub(crate) fn record(&self, stage: &str, now: Duration, took: Duration) {
         self.with(|inner| match inner.stages.get_mut(stage) {
             Some(meter) => meter.record(now, took),
@@ -109,26 +111,32 @@ impl Statistics {
         });
     }
 
-    /// A stage failed.
+    /// Records a failure of a stage.
     pub(crate) fn fail(&self, stage: &str) {
         self.with(|inner| inner.stages.entry(stage.to_owned()).or_insert_with(Meter::new).failures += 1);
     }
 
+    /// Records that the source delivered a frame.
     pub(crate) fn captured(&self) {
         self.with(|inner| inner.captured += 1);
     }
 
-    /// A scene was replaced by a newer one before anyone saw it.
+    /// Records the input width and height of the detector.
+    pub(crate) fn detector_input(&self, size: [u32; 2]) {
+        self.with(|inner| inner.detector_input = Some(size));
+    }
+
+    /// Records that a scene was dropped before it was received.
     pub(crate) fn undelivered(&self) {
         self.with(|inner| inner.undelivered += 1);
     }
 
-    /// A scene was shown at `now`, `latency` after its capture.
+    /// Records that a scene was shown at `now`, `latency` after its capture.
     pub(crate) fn shown(&self, now: Duration, latency: Duration) {
         self.with(|inner| inner.latency.record(now, latency));
     }
 
-    /// These faces are in view at `now`.
+    /// Records that these tracks are in view at `now`.
     pub(crate) fn in_view(&self, now: Duration, tracks: impl Iterator<Item = TrackId>) {
         self.with(|inner| {
             for track in tracks {
@@ -141,7 +149,7 @@ impl Statistics {
         });
     }
 
-    /// The expression of a face was read.
+    /// Records that the expression of a face was determined.
     pub(crate) fn expression(&self, track: TrackId) {
         self.with(|inner| {
             if let Some(count) = inner.tracks.get_mut(&track) {
@@ -150,6 +158,7 @@ impl Statistics {
         });
     }
 
+    /// All measurements.
     pub(crate) fn report(&self, now: Duration, undetected_frames: u64, buffered_frames: usize) -> StatisticsReport {
         self.with(|inner| {
             let shown = inner.latency.report(now);
@@ -164,6 +173,7 @@ impl Statistics {
                 dropped_frames: inner.undelivered,
                 undetected_frames,
                 buffered_frames,
+                detector_input: inner.detector_input,
                 stages: inner.stages.iter().map(|(name, meter)| (name.clone(), meter.report(now))).collect(),
                 tracks: inner
                     .tracks
@@ -179,62 +189,64 @@ impl Statistics {
     }
 }
 
-/// Everything measured since the start.
+/// All measurements since the start.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StatisticsReport {
-    /// Since the start.
+    /// Seconds since the start.
     pub seconds: f64,
-    /// Frames that the source delivered.
+    /// Number of frames that the source delivered.
     pub captured_frames: u64,
-    /// Frames that were shown.
+    /// Number of frames that were shown.
     pub shown_frames: u64,
-    /// Shown frames per second, over all the time.
+    /// Shown frames per second, since the start.
     pub shown_fps: f64,
-    /// Shown frames per second, of late.
+    /// Shown frames per second, over the last two seconds.
     pub recent_shown_fps: f64,
-    /// Median time from capture to shown.
+    /// Median latency from capture to display, in milliseconds.
     pub latency_p50_ms: f64,
-    /// 95th percentile of it.
+    /// 95th percentile of the latency, in milliseconds.
     pub latency_p95_ms: f64,
-    /// Frames replaced by a newer one before they were shown.
+    /// Number of frames that were replaced by newer ones before they were shown.
     pub dropped_frames: u64,
-    /// Frames shown without having been through the detector.
+    /// Number of frames that detection did not process.
     pub undetected_frames: u64,
-    /// Frames in the buffer now.
+    /// Number of frames in the buffer.
     pub buffered_frames: usize,
-    /// Stage by stage; recognition networks under their own names.
+    /// Present width and height of the detector's input; `None` before the first frame, and for photos.
+    pub detector_input: Option<[u32; 2]>,
+    /// The stages by name; each recognition network is a stage.
     pub stages: BTreeMap<String, StageReport>,
-    /// Faces, in the order in which they came.
+    /// The tracked faces, oldest first.
     pub tracks: Vec<TrackReport>,
 }
 
-/// What one stage did.
+/// Measurements of one stage.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct StageReport {
-    /// Pieces of work: frames, or jobs of a recognition network.
+    /// Number of pieces of work: frames, or jobs of a recognition network.
     pub count: u64,
-    /// Failed ones.
+    /// Number of failures.
     pub failures: u64,
-    /// Over all the time.
+    /// Pieces of work per second, since the start.
     pub per_second: f64,
-    /// Of late.
+    /// Pieces of work per second, over the last two seconds.
     pub recent_per_second: f64,
-    /// Median duration of one.
+    /// Median duration in milliseconds.
     pub p50_ms: f64,
-    /// 95th percentile of it.
+    /// 95th percentile of the duration in milliseconds.
     pub p95_ms: f64,
-    /// Share of the time spent working, in threads: 0.5 is half of one thread.
+    /// Average number of busy threads: 0.5 is one thread that is busy half of the time.
     pub busy: f64,
 }
 
-/// How one face was served.
+/// Measurements of one tracked face.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct TrackReport {
-    /// Its name.
+    /// Number of the track.
     pub track: TrackId,
-    /// How long it was in view.
+    /// Seconds in view.
     pub seconds: f64,
-    /// How often a second its expression was read.
+    /// Results for its expression per second.
     pub expression_hz: f64,
 }
 

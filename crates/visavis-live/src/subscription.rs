@@ -1,21 +1,22 @@
-//! How scenes reach those who show, draw, record or write them, without the controller ever waiting for them while live.
+//! Streams of scenes for the code that shows, records or writes them. Live, the controller never waits for a reader.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
-use crate::Scene;
 use crate::clock::Clock;
+use crate::scene::Scene;
 use crate::statistics::Statistics;
 
-/// Which scenes a subscriber gets.
+/// Which scenes a subscription delivers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
-    /// Only the newest: one that was not fetched in time is replaced and counted as dropped. For screens.
+    /// Only the newest. A scene that is not received before the next one comes is dropped and counted. For screens.
     Newest,
-    /// All, through a queue of this length. For files. When it is full, an `EveryFrame` pipeline waits; a live one drops
-    /// the oldest.
+    /// All, through a queue. When the queue is full, an `EveryFrame` pipeline waits and a live pipeline drops the oldest scene. For
+    /// files.
     All {
-        /// Scenes kept at most.
+        /// Capacity of the queue.
         queue: usize,
     },
 }
@@ -25,7 +26,7 @@ struct State {
     closed: bool,
 }
 
-/// The shared end.
+/// The queue of one subscription, shared by the controller and the reader.
 pub(crate) struct Channel {
     state: Mutex<State>,
     changed: Condvar,
@@ -44,7 +45,7 @@ impl Channel {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Hands a scene over.
+    /// Adds a scene.
     pub(crate) fn push(&self, scene: &Arc<Scene>, statistics: &Statistics) {
         let most = match self.delivery {
             Delivery::Newest => 1,
@@ -72,6 +73,17 @@ impl Channel {
     }
 }
 
+/// Result of a wait for a scene.
+#[derive(Debug, Clone)]
+pub enum Received {
+    /// The next scene.
+    Scene(Arc<Scene>),
+    /// No scene came in time.
+    Nothing,
+    /// The pipeline has ended and all scenes were received.
+    Ended,
+}
+
 /// A stream of scenes. Dropping it ends the subscription.
 pub struct Subscription {
     pub(crate) channel: Arc<Channel>,
@@ -80,24 +92,42 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// Waits for the next scene; `None` once the pipeline has ended and nothing is left.
+    /// Waits for the next scene. `None` once the pipeline has ended and all scenes were received.
     #[must_use]
     pub fn recv(&self) -> Option<Arc<Scene>> {
+        loop {
+            match self.recv_within(Duration::from_secs(3600)) {
+                Received::Scene(scene) => return Some(scene),
+                Received::Nothing => {}
+                Received::Ended => return None,
+            }
+        }
+    }
+
+    /// Waits for the next scene, at most `longest`.
+    #[must_use]
+    pub fn recv_within(&self, longest: Duration) -> Received {
+        let until = Instant::now() + longest;
         let mut state = self.channel.lock();
         loop {
             if let Some(scene) = state.queue.pop_front() {
                 drop(state);
                 self.channel.changed.notify_all();
-                return Some(scene);
+                return Received::Scene(scene);
             }
             if state.closed {
-                return None;
+                return Received::Ended;
             }
-            state = self.channel.changed.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Received::Nothing;
+            }
+            let waited = self.channel.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(|poisoned| poisoned.into_inner()).0;
         }
     }
 
-    /// To be called once the scene is on the screen: measures the time since its capture (of a live pipeline).
+    /// Records that a scene is on the screen, which measures the latency since its capture. For live pipelines.
     pub fn shown(&self, scene: &Scene) {
         let now = self.clock.now();
         self.statistics.shown(now, now.saturating_sub(scene.frame.captured_at));

@@ -1,3 +1,3 @@
-//! The locks that the buffer uses, in one place so that the loom check can put its own here.
+//! The locks of the buffer. `checks/loom` replaces this module by the locks of loom.
 
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};

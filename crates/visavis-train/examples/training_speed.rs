@@ -1,5 +1,5 @@
-//! Pictures a second that a training step takes, forwards and backwards, for each backbone; and MobileNetV1 once more in
-//! burn's own operations.
+//! Pictures per second of a training step, forwards and backwards, for each backbone; and for MobileNetV1 with burn's own
+//! operations.
 //!
 //! `cargo run --release -p visavis-train --example training_speed [BACKBONE…]`
 
@@ -64,7 +64,7 @@ fn ours(backbone: Backbone, device: &Device) {
     assert!(gradients.iter().any(Option::is_some));
 }
 
-/// MobileNetV1 as anyone would write it in burn: `[N, C, H, W]`, its convolution, a normalisation by mean and variance.
+/// MobileNetV1 in plain burn: `[N, C, H, W]`, burn's convolution, a normalisation by mean and variance.
 fn burns(width: f64, device: &Device) {
     let channels = |full: usize| (full as f64 * width) as usize;
     let weight = |shape: [usize; 4]| Tensor::<4>::random(shape, Distribution::Normal(0.0, 0.1), device).require_grad();

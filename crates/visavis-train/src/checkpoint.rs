@@ -1,4 +1,4 @@
-//! The whole state of a run in one file, so that it goes on exactly where it was.
+//! The whole state of a run in one file, so that the run can continue exactly.
 
 use std::collections::HashMap;
 use std::fs;
@@ -15,46 +15,46 @@ use crate::optimiser::Optimiser;
 use crate::recipe::OptimiserParams;
 use crate::schedule::Progress;
 
-/// Where a run is.
+/// The position in a run.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Position {
     /// Stage, from 0.
     pub(crate) stage: usize,
     /// Epoch of the stage, from 0.
     pub(crate) epoch: usize,
-    /// Batches of the epoch that are done.
+    /// Number of batches of the epoch that are done.
     pub(crate) batch: usize,
-    /// Steps of the whole run.
+    /// Number of steps of the whole run.
     pub(crate) step: usize,
     /// Sum of the epoch's losses so far.
     pub(crate) loss: f64,
-    /// Steps of the stage's optimiser.
+    /// Number of steps of the stage's optimiser.
     pub(crate) optimiser_steps: u64,
-    /// Steps that the average has followed.
+    /// Number of steps in the moving average.
     pub(crate) average_steps: u64,
-    /// What the schedule remembers.
+    /// State of the schedule.
     pub(crate) progress: Progress,
-    /// Hash of the recipe: another recipe does not go on from here.
+    /// Hash of the recipe: a run with another recipe cannot continue from here.
     pub(crate) recipe: String,
 }
 
 /// A run's state.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Checkpoint {
-    /// Where it is.
+    /// Its position.
     pub(crate) position: Position,
     /// The weights.
     pub(crate) parameters: Parameters,
     /// Their moving average.
     pub(crate) average: Parameters,
-    /// What the optimiser remembers.
+    /// State of the optimiser.
     pub(crate) optimiser: Optimiser,
 }
 
 const STATE: &str = "state";
 
 impl Checkpoint {
-    /// Writes it aside and renames, so that a kill at any moment leaves the last whole one.
+    /// Writes it under a temporary name and renames it, so that a kill at any moment leaves a complete checkpoint.
     ///
     /// # Errors
     /// [`TrainError::File`], [`TrainError::Weights`].
@@ -78,10 +78,10 @@ impl Checkpoint {
         write_aside(path, &safetensors::serialize(views, Some(notes)).map_err(TrainError::weights)?)
     }
 
-    /// Reads it back, for a network of the same layout; `optimiser` says what the stage it stopped in uses.
+    /// Reads a checkpoint of a network with the same layout; `optimiser` is that of the stage in which it stopped.
     ///
     /// # Errors
-    /// [`TrainError::File`]; [`TrainError::Run`] if it is none or belongs to another network.
+    /// [`TrainError::File`]; [`TrainError::Run`] if it is invalid or belongs to another network.
     pub(crate) fn read(
         path: &Path,
         layout: &Parameters,
@@ -120,7 +120,7 @@ impl Checkpoint {
     }
 }
 
-/// Writes a file beside its place, makes sure it is on the disk, and puts it there.
+/// Writes a file under a temporary name, flushes it to the disk and renames it.
 pub(crate) fn write_aside(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
     let part = path.with_extension("part");
     let written = fs::File::create(&part).and_then(|mut file| {

@@ -1,4 +1,4 @@
-//! What can go wrong while training.
+//! Errors of training.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use visavis_eval::detection::DetectionError;
 use visavis_face::FaceError;
 use visavis_infer::InferError;
 
-/// A training that cannot go on.
+/// A training failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
     /// A file cannot be read or written.
@@ -16,22 +16,22 @@ pub enum TrainError {
     File {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// Weights that are none, or not of this network.
+    /// Weights are invalid, or belong to another network.
     #[error("weights: {reason}")]
     Weights {
         /// What is wrong.
         reason: String,
     },
-    /// A recipe that asks for what is not there.
+    /// A recipe is invalid.
     #[error("recipe: {reason}")]
     Recipe {
-        /// What is wrong and what would be right.
+        /// What is wrong and what is allowed.
         reason: String,
     },
-    /// The folder of a run that cannot be gone on with.
+    /// The folder of a run cannot be used.
     #[error("{path}: {reason}")]
     Run {
         /// The folder.
@@ -39,17 +39,17 @@ pub enum TrainError {
         /// What is wrong and what to do.
         reason: String,
     },
-    /// A loss that is no number any more.
+    /// The loss is not finite.
     #[error("the loss is {value} at step {step}: lower the learning rate (now {rate:.1e}) and resume")]
     Diverged {
         /// The loss.
         value: f32,
-        /// At which step.
+        /// The step.
         step: usize,
-        /// Learning rate by then.
+        /// The learning rate at that step.
         rate: f64,
     },
-    /// The exported network does not give what the trained one gives.
+    /// The output of the exported network differs from that of the trained one.
     #[error("{engine} gives `{output}` up to {difference:.1e} away from the trained network (allowed: {allowed:.1e})")]
     Export {
         /// The engine.
@@ -61,7 +61,7 @@ pub enum TrainError {
         /// Largest allowed.
         allowed: f32,
     },
-    /// A picture that cannot be decoded.
+    /// A picture cannot be decoded.
     #[error("{path}: {reason}")]
     Picture {
         /// The picture.
@@ -69,7 +69,7 @@ pub enum TrainError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A box file that cannot be used.
+    /// An invalid box file.
     #[error(transparent)]
     Boxes(#[from] CocoError),
     /// Detections that cannot be evaluated.
@@ -78,7 +78,7 @@ pub enum TrainError {
     /// The data cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// A teacher did not run.
+    /// A teacher failed.
     #[error(transparent)]
     Face(#[from] FaceError),
     /// A network cannot be loaded or run.

@@ -1,8 +1,8 @@
-//! Telling people apart while training: a class for each of them, which the exported network no longer has.
+//! Classification of people in training: a class for each person, which the exported network no longer has.
 //!
-//! Embeddings and class weights are of unit length; what is compared is the cosine. A margin makes the person's own class
-//! harder to reach than it will be, so that people stand further apart: CosFace (Wang et al., CVPR 2018) takes it from the
-//! cosine, ArcFace (Deng et al., CVPR 2019) adds it to the angle. Without one it is the categorical cross-entropy.
+//! Embeddings and class weights have unit length and are compared by their cosine. A margin makes the person's own class
+//! harder to reach, so that people are further apart: CosFace (Wang et al., CVPR 2018) subtracts it from the cosine, ArcFace
+//! (Deng et al., CVPR 2019) adds it to the angle. Without a margin the loss is the categorical cross-entropy.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ use crate::network::{Parameter, ParameterId, Parameters, Role};
 use crate::numbers::normal;
 use crate::recipe::{IdentityParams, Margin, Recipe};
 
-/// Name of the class weights among the parameters.
+/// Name of the class weights in the parameters.
 const NAME: &str = "identities.weight";
 
 /// The people of a run.
@@ -30,11 +30,11 @@ pub(crate) struct Identities {
 }
 
 impl Identities {
-    /// Gives everybody a class who has enough training photos in any stage, and adds the weights of the classes to
-    /// `parameters`. `length` is that of an embedding.
+    /// Makes a class for each person with enough training photos in any stage, and adds the class weights to `parameters`.
+    /// `length` is that of an embedding.
     ///
     /// # Errors
-    /// [`TrainError::Data`] for a pack that cannot be opened, [`TrainError::Recipe`] where there are no two people.
+    /// [`TrainError::Data`] for a pack that cannot be opened, [`TrainError::Recipe`] if there are fewer than two people.
     pub(crate) fn new(
         recipe: &Recipe,
         params: &IdentityParams,
@@ -42,7 +42,7 @@ impl Identities {
         parameters: &mut Parameters,
     ) -> Result<Self, TrainError> {
         let mut photos: BTreeMap<(String, String), usize> = BTreeMap::new();
-        // A face that two stages look at is one photo.
+        // A face that is used in two stages is one photo.
         let mut seen: HashSet<(PathBuf, usize)> = HashSet::new();
         for stage in &recipe.stages {
             for source in &stage.data {
@@ -67,7 +67,7 @@ impl Identities {
                 ),
             });
         }
-        log::info!("{} people with {} photos or more are told apart", photos.len(), params.least);
+        log::info!("{} people with {} photos or more have a class", photos.len(), params.least);
         let mut random = fastrand::Rng::with_seed(recipe.seed);
         let value = (0..photos.len() * length).map(|_| normal(&mut random)).collect();
         let shape = vec![photos.len(), length];
@@ -75,19 +75,19 @@ impl Identities {
         Ok(Self { classes: photos.into_keys().zip(0..).collect(), weight })
     }
 
-    /// The class of a face; `None` for people who have none.
+    /// The class of a face; `None` if its person has none.
     pub(crate) fn class(&self, face: &PackedFace) -> Option<usize> {
         self.classes.get(&key(face)?).copied()
     }
 }
 
-/// Names are of one set: two sets may number their people alike.
+/// Names are unique within a set only: two sets may number their people alike.
 fn key(face: &PackedFace) -> Option<(String, String)> {
     Some((face.set.clone(), face.identity.clone()?))
 }
 
-/// The cross-entropy of the classes of a batch, for embeddings `[N, E]` of unit length and class weights `[C, E]`; `None`
-/// where no face has a class.
+/// The cross-entropy of the classes of a batch, for embeddings `[N, E]` of unit length and class weights `[C, E]`; `None` if
+/// no face has a class.
 pub(crate) fn identity_loss(
     embeddings: Tensor<2>,
     weights: Tensor<2>,
@@ -134,7 +134,7 @@ mod tests {
         let tensor =
             |values: &[f32], rows: usize| Tensor::<2>::from_data(TensorData::new(values.to_vec(), [rows, 2]), &device);
         let params = IdentityParams { margin, scale: 2.0, ..IdentityParams::default() };
-        // Two faces, of which the first points at the first class; lengths of class weights do not matter.
+        // Two faces; the first points to the first class. The length of class weights has no effect.
         let found = identity_loss(
             tensor(&[1.0, 0.0, 0.6, 0.8], 2),
             tensor(&[3.0, 0.0, 0.0, 0.5], 2),

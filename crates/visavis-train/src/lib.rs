@@ -1,8 +1,8 @@
 //! Networks, their training and their export to ONNX.
 //!
 //! A [`network::Network`] is a list of layers over [`network::Parameters`] in plain memory; burn runs it forwards and
-//! backwards, with the operations of [`ops`] for the parts where its own are slow. A [`recipe::Recipe`] says what
-//! [`trainer::train`] does; [`export`] makes an ONNX file, a manifest and a model card of what comes out.
+//! backwards, except for slow operations, which [`ops`] replaces. A [`recipe::Recipe`] describes a run of
+//! [`trainer::train`]; [`export`] writes the ONNX file, the manifest and the model card of the result.
 
 mod checkpoint;
 pub mod detector;
@@ -17,6 +17,7 @@ mod numbers;
 pub mod ops;
 mod optimiser;
 pub mod recipe;
+mod report;
 mod run_folder;
 mod schedule;
 pub mod teacher;

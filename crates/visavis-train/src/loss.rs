@@ -1,33 +1,36 @@
-//! What a network's answers cost, with nothing to pay for what a face is not labelled with.
+//! The loss of a face network; missing labels add no loss.
 
 use burn::tensor::{Device, Tensor, TensorData};
+
+use visavis_data::EXPRESSIONS;
 
 use crate::feed::Targets;
 use crate::network::{AGE_CLASSES, Head, POINTS, log_shares, shares};
 use crate::recipe::LossParams;
-use crate::teacher::Lesson;
+use crate::teacher::TeacherTargets;
 
 /// The loss of a batch and its parts.
 pub(crate) struct Loss {
-    /// To be minimised, `[1]`.
+    /// The total, to be minimised, `[1]`.
     pub(crate) total: Tensor<1>,
     /// The parts by name, unweighted, as tensors `[1]`.
     pub(crate) parts: Vec<(String, Tensor<1>)>,
 }
 
-/// Judges the outputs of `heads` (each `[N, F]`, raw scores) by the targets and, by what teachers said
-/// of the same faces. `None` where no face of the batch is labelled with anything that a head tells.
+/// Computes the loss of the outputs of `heads` (each `[N, F]`, raw scores; `None` for a head that was not run) by the targets
+/// and by the teachers' results for the same faces. `None` if no face of the batch has a label or result for any head.
 #[must_use]
 pub(crate) fn judge(
     heads: &[Head],
-    outputs: &[Tensor<2>],
+    outputs: &[Option<Tensor<2>>],
     targets: &[Targets],
-    lessons: &[Lesson],
+    imitated: &[TeacherTargets],
     params: &LossParams,
     device: &Device,
 ) -> Option<Loss> {
     let mut loss = Sum { total: None, parts: Vec::new() };
     for (head, output) in heads.iter().zip(outputs) {
+        let Some(output) = output else { continue };
         match head.name.as_str() {
             "age" => age(&mut loss, output, targets, params, device),
             "gender" => two_classes(
@@ -48,19 +51,29 @@ pub(crate) fn judge(
                 params.smoothing,
                 device,
             ),
+            "expression" => {
+                let votes = targets.iter().map(|target| target.expression.as_ref());
+                if let Some((votes, mask)) = matrix(votes, EXPRESSIONS.len(), device) {
+                    let cross = (log_shares(output.clone()) * votes).sum_dim(1).neg();
+                    loss.add("expression", mean(cross, mask), params.expression);
+                }
+            }
             POINTS => points(&mut loss, output, targets, device),
             _ => {}
         }
-        for lesson in lessons.iter().filter(|lesson| lesson.head == head.name) {
-            let rows = lesson.answers.iter().map(Option::as_ref);
+        for one in imitated.iter().filter(|one| one.head == head.name) {
+            let rows = one.answers.iter().map(Option::as_ref);
             let Some((answers, mask)) = matrix(rows, output.dims()[1], device) else { continue };
             let name = format!("{}_taught", head.name);
             if head.name == "similarity" {
                 let cosine = (output.clone() * answers).sum_dim(1);
-                loss.add(&name, mean(cosine.neg() + 1.0, mask), params.similarity * lesson.weight);
+                loss.add(&name, mean(cosine.neg() + 1.0, mask), params.similarity * one.weight);
+            } else if head.name == "head_pose" {
+                let away = ((output.clone() - answers).abs() / 10.0).mean_dim(1);
+                loss.add(&name, mean(away, mask), params.head_pose * one.weight);
             } else {
                 let cross = (log_shares(output.clone()) * answers).sum_dim(1).neg();
-                loss.add(&name, mean(cross, mask), lesson.weight);
+                loss.add(&name, mean(cross, mask), one.weight);
             }
         }
     }
@@ -85,7 +98,7 @@ impl Sum {
     }
 }
 
-/// Cross-entropy to the age's distribution, and the absolute error of the expected age.
+/// Cross-entropy against the age's distribution, and the absolute error of the expected age.
 fn age(loss: &mut Sum, output: &Tensor<2>, targets: &[Targets], params: &LossParams, device: &Device) {
     let rows = targets.iter().map(|target| target.age.as_ref().map(|(_, classes)| classes));
     let Some((classes, mask)) = matrix(rows, AGE_CLASSES, device) else { return };
@@ -129,7 +142,7 @@ fn two_classes(
     loss.add(&head.name, mean(cross, mask), weight);
 }
 
-/// Wing loss (Feng et al., CVPR 2018) on the five points: sharp near the target, where a square is flat.
+/// Wing loss (Feng et al., CVPR 2018) on the five points: steep near the target, where the square loss is flat.
 fn points(loss: &mut Sum, output: &Tensor<2>, targets: &[Targets], device: &Device) {
     const WIDTH: f64 = 0.1;
     const CURVATURE: f64 = 0.02;
@@ -144,7 +157,7 @@ fn points(loss: &mut Sum, output: &Tensor<2>, targets: &[Targets], device: &Devi
     loss.add("points", mean(wing.mean_dim(1), mask), 10.0);
 }
 
-/// Rows `[N, columns]` with zeros where there is none, and a mask `[N, 1]`; `None` if there is no row at all.
+/// Rows `[N, columns]`, zeros for missing ones, and a mask `[N, 1]`; `None` if there are no rows.
 fn matrix<'a, R: AsRef<[f32]> + 'a + ?Sized>(
     rows: impl Iterator<Item = Option<&'a R>>,
     columns: usize,

@@ -1,4 +1,4 @@
-//! Numbers as the bytes of a file, and at random.
+//! Conversion of numbers to bytes, and random numbers.
 
 use std::f32::consts::TAU;
 
@@ -7,7 +7,7 @@ pub(crate) fn to_bytes(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-/// What [`to_bytes`] made bytes of.
+/// The inverse of [`to_bytes`].
 pub(crate) fn from_bytes(bytes: &[u8]) -> Vec<f32> {
     bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
 }

@@ -1,4 +1,4 @@
-//! Steps: AdamW and SGD over parameters in plain memory, and the moving average of the weights.
+//! Optimisers: AdamW and SGD over parameters in plain memory, and the moving average of the weights.
 
 use rayon::prelude::*;
 
@@ -9,12 +9,12 @@ use crate::recipe::OptimiserParams;
 const BETA_1: f64 = 0.9;
 /// Adam's decay of the mean of their squares.
 const BETA_2: f64 = 0.999;
-/// Keeps Adam's division from growing without bound.
+/// Prevents a division by zero in Adam.
 const EPSILON: f32 = 1e-8;
-/// Longest gradient over all parameters; a longer one is shortened (a rare bad batch must not throw everything away).
+/// Largest norm of the gradient over all parameters; a larger one is scaled down, so that a bad batch has little effect.
 const LONGEST: f64 = 5.0;
 
-/// An optimiser and what it remembers of earlier steps.
+/// An optimiser and its state.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Optimiser {
     params: OptimiserParams,
@@ -26,7 +26,7 @@ pub(crate) struct Optimiser {
 }
 
 impl Optimiser {
-    /// One that has made no step.
+    /// A new optimiser.
     #[must_use]
     pub(crate) fn new(params: OptimiserParams, parameters: &Parameters) -> Self {
         let zeros = || parameters.all().iter().map(|p| vec![0.0; p.value.len()]).collect();
@@ -34,23 +34,23 @@ impl Optimiser {
         Self { params, steps: 0, first: zeros(), second }
     }
 
-    /// One that goes on after `steps` steps.
+    /// An optimiser after `steps` steps.
     pub(crate) fn resume(params: OptimiserParams, steps: u64, first: Vec<Vec<f32>>, second: Vec<Vec<f32>>) -> Self {
         Self { params, steps, first, second }
     }
 
-    /// How many steps it has made.
+    /// Number of steps so far.
     #[must_use]
     pub(crate) fn steps(&self) -> u64 {
         self.steps
     }
 
-    /// One step down the gradients (one for each parameter, `None` leaves it as it is) at a learning rate; gives the
-    /// length of the gradient before it was shortened.
+    /// One step down the gradients (one per parameter; `None` leaves the parameter unchanged) at a learning rate; returns the
+    /// norm of the gradient before scaling.
     pub(crate) fn step(&mut self, parameters: &mut Parameters, gradients: &[Option<Vec<f32>>], rate: f64) -> f64 {
         let square =
             |gradient: &Option<Vec<f32>>| gradient.iter().flatten().map(|g| f64::from(*g) * f64::from(*g)).sum();
-        // Collected first and summed in order: a sum in parallel would differ from run to run.
+        // Collected first and summed in order: a parallel sum would differ from run to run.
         let squares: Vec<f64> = gradients.par_iter().map(square).collect();
         let length = squares.iter().sum::<f64>().sqrt();
         let shorten = if length > LONGEST { (LONGEST / length) as f32 } else { 1.0 };
@@ -59,7 +59,7 @@ impl Optimiser {
         match self.params {
             OptimiserParams::Adamw { decay, .. } => {
                 let (beta_1, beta_2) = (BETA_1 as f32, BETA_2 as f32);
-                // The means start at zero: what they lack so far.
+                // The means start at zero; this corrects their bias.
                 let unbiased_1 = (1.0 - BETA_1.powi(steps)) as f32;
                 let unbiased_2 = (1.0 - BETA_2.powi(steps)) as f32;
                 let memory = self.first.par_iter_mut().zip(&mut self.second);
@@ -101,7 +101,7 @@ fn kept(role: Role, decay: f64) -> f32 {
     if role == Role::Weight { (1.0 - decay) as f32 } else { 1.0 }
 }
 
-/// Moves `average` towards `current`; early on faster, so that it forgets where it started.
+/// Moves `average` towards `current`; faster at first, so that the initial value has little weight.
 pub(crate) fn follow(average: &mut Parameters, current: &Parameters, decay: f64, steps: u64) {
     let decay = decay.min((1.0 + steps as f64) / (10.0 + steps as f64)) as f32;
     average.all_mut().par_iter_mut().zip(current.all()).for_each(|(average, current)| {
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn steps_by_hand() {
-        // Adam's first step is the rate in the gradient's direction, whatever its size.
+        // The length of Adam's first step is the rate, whatever the size of the gradient.
         let mut parameters = one(1.0, Role::Offset);
         let mut adam = Optimiser::new(OptimiserParams::Adamw { rate: 0.1, decay: 0.5 }, &parameters);
         adam.step(&mut parameters, &[Some(vec![0.01])], 0.1);

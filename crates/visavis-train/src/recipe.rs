@@ -1,4 +1,4 @@
-//! What a training run is to do: a TOML file that anyone can read and run again.
+//! The recipe of a training run: a TOML file with everything needed to repeat it.
 
 mod params;
 
@@ -6,44 +6,48 @@ use std::path::{Path, PathBuf};
 
 pub use params::{AgeTarget, AugmentParams, IdentityParams, LossParams, Margin, SceneParams};
 use serde::{Deserialize, Serialize};
+use visavis_infer::manifest::{Colour, Crop, Fit};
 
 use crate::TrainError;
-use crate::detector::{FasterRcnnPlan, SsdPlan, faster_rcnn, ssd};
+use crate::detector::{FasterRcnnPlan, SsdPlan, YunetPlan, faster_rcnn, ssd, yunet};
 use crate::network::{Backbone, FaceTask, HeadPlan, Network, Parameters, face_network, onet};
 
-/// A training run, whole.
+/// A training run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
-    /// Name of the network that comes out.
+    /// Name of the trained network.
     pub name: String,
-    /// One line for people.
+    /// A title of one line.
     pub title: String,
-    /// What is trained.
+    /// The network to train.
     pub network: NetworkRecipe,
-    /// Everything random follows from it: two runs of one seed on one device are the same.
+    /// Seed of everything random: two runs with the same seed on the same device are identical.
     #[serde(default = "one")]
     pub seed: u64,
-    /// Weights to begin with: `.pth`, `.pt` or `.safetensors`, what fits is taken.
+    /// Initial weights: from a `.pth`, `.pt` or `.safetensors` file the tensors that fit, from an `.onnx` file all.
     #[serde(default)]
     pub init: Option<PathBuf>,
-    /// Networks whose answers are imitated.
+    /// The network of the `.onnx` file takes blue first: the colours of its first convolution are swapped.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub init_bgr: bool,
+    /// Networks whose outputs are imitated.
     #[serde(default, rename = "teacher")]
     pub teachers: Vec<TeacherRecipe>,
-    /// How pictures are varied.
+    /// Augmentation of pictures.
     #[serde(default)]
     pub augment: AugmentParams,
-    /// How scenes for detectors are composed.
+    /// Composition of scenes for detectors.
     #[serde(default)]
     pub scenes: SceneParams,
-    /// How answers are judged.
+    /// Parameters of the loss.
     #[serde(default)]
     pub loss: LossParams,
-    /// People are told apart, for an embedding.
+    /// Classification of people, for an embedding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identities: Option<IdentityParams>,
-    /// One after the other, each from where the last one ended.
-    #[serde(rename = "stage")]
+    /// The stages. Each begins with the result of the one before. Without any, the network has the weights of `init`.
+    #[serde(default, rename = "stage")]
     pub stages: Vec<Stage>,
 }
 
@@ -61,12 +65,12 @@ pub enum NetworkRecipe {
         backbone: String,
         /// Side of the picture in pixels.
         side: usize,
-        /// What it tells.
+        /// Its tasks.
         tasks: Vec<FaceTask>,
-        /// Numbers of an embedding.
+        /// Length of an embedding.
         #[serde(default = "embedding")]
         embedding: usize,
-        /// Share of the features left out while training.
+        /// Dropout rate.
         #[serde(default)]
         dropout: f64,
     },
@@ -79,8 +83,17 @@ pub enum NetworkRecipe {
         /// SSDLite: depthwise separable predictors.
         #[serde(default)]
         lite: bool,
-        /// Width and height of the pictures that it is validated on, and that it takes unless told otherwise.
+        /// Width and height of the pictures for validation; also the default of the exported network.
         #[serde(default = "detector_size")]
+        size: [u32; 2],
+    },
+    /// An anchor-free detector with five keypoints.
+    Yunet {
+        /// Factor on all channel counts; 1 is the published `yunet_n`.
+        #[serde(default = "full_width")]
+        width: f64,
+        /// As for a single-shot detector, in multiples of 32.
+        #[serde(default = "yunet_size")]
         size: [u32; 2],
     },
     /// A two-stage detector.
@@ -88,7 +101,7 @@ pub enum NetworkRecipe {
     FasterRcnn {
         /// `resnet18`, `resnet50` or `resnet101`, or one of the MobileNets.
         backbone: String,
-        /// Boxes of a picture that the second stage looks at.
+        /// Number of boxes per picture for the second stage.
         #[serde(default = "proposals")]
         proposals: usize,
         /// As for a single-shot detector.
@@ -105,19 +118,28 @@ fn detector_size() -> [u32; 2] {
     [300, 300]
 }
 
+fn full_width() -> f64 {
+    1.0
+}
+
+fn yunet_size() -> [u32; 2] {
+    [320, 256]
+}
+
 fn embedding() -> usize {
     128
 }
 
 impl NetworkRecipe {
-    /// Lays it out.
+    /// Builds the network.
     ///
     /// # Errors
-    /// [`TrainError::Recipe`] for a backbone that there is not or a head twice.
+    /// [`TrainError::Recipe`] for an unknown backbone or a duplicate head.
     pub fn build(&self, seed: u64) -> Result<(Network, Parameters), TrainError> {
         match self {
             Self::Onet => Ok(onet(seed)),
             Self::Ssd { backbone, lite, .. } => ssd(&SsdPlan { backbone: backbone.parse()?, lite: *lite }, seed),
+            Self::Yunet { width, .. } => yunet(YunetPlan { width: *width }, seed),
             Self::FasterRcnn { backbone, proposals, .. } => {
                 if !(1..=300).contains(proposals) {
                     return Err(TrainError::Recipe { reason: format!("`proposals` is {proposals}: 1 to 300 boxes") });
@@ -142,16 +164,37 @@ impl NetworkRecipe {
     #[must_use]
     pub fn detector_size(&self) -> Option<[u32; 2]> {
         match self {
-            Self::Ssd { size, .. } | Self::FasterRcnn { size, .. } => Some(*size),
+            Self::Ssd { size, .. } | Self::FasterRcnn { size, .. } | Self::Yunet { size, .. } => Some(*size),
             Self::Face { .. } | Self::Onet => None,
         }
     }
 
-    /// What is subtracted from pixels of 0 to 255 and what then divides them, per channel.
+    /// Order of the input's colour channels.
+    #[must_use]
+    pub fn colour(&self) -> Colour {
+        match self {
+            Self::Face { backbone, .. } => backbone.parse::<Backbone>().map_or(Colour::Rgb, Backbone::colour),
+            _ => Colour::Rgb,
+        }
+    }
+
+    /// How a face is cropped for the network; `None` for a detector.
+    #[must_use]
+    pub fn crop(&self) -> Option<Crop> {
+        match self {
+            Self::Face { backbone, .. } => Some(backbone.parse::<Backbone>().map_or(Crop::Aligned, Backbone::crop)),
+            Self::Onet => Some(Crop::Box { fit: Fit::Square, expand: 1.0 }),
+            Self::Ssd { .. } | Self::FasterRcnn { .. } | Self::Yunet { .. } => None,
+        }
+    }
+
+    /// Mean and divisor of the input pixels (0 to 255), per channel.
     #[must_use]
     pub fn pixels(&self) -> ([f32; 3], [f32; 3]) {
         match self {
             Self::Onet => ([127.5; 3], [128.0; 3]),
+            // The published network takes unscaled pixels.
+            Self::Yunet { .. } => ([0.0; 3], [1.0; 3]),
             Self::Face { backbone, .. } | Self::Ssd { backbone, .. } | Self::FasterRcnn { backbone, .. } => {
                 backbone.parse::<Backbone>().map_or(([127.5; 3], [128.0; 3]), Backbone::pixels)
             }
@@ -159,18 +202,18 @@ impl NetworkRecipe {
     }
 }
 
-/// A network whose answers are imitated, by the name under which the registry knows it.
+/// A network whose outputs are imitated.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TeacherRecipe {
     /// Name in the registry.
     pub network: String,
-    /// Which of its answers.
+    /// Which of its tasks are imitated.
     pub tasks: Vec<FaceTask>,
-    /// Weight of the imitation beside the labels.
+    /// Weight of the imitation; labels have 1.
     #[serde(default = "unit")]
     pub weight: f32,
-    /// Also imitated where the face's own set labels it.
+    /// Whether it is also imitated for faces that have a label for the task.
     #[serde(default)]
     pub beside_labels: bool,
 }
@@ -183,33 +226,33 @@ fn yes() -> bool {
     true
 }
 
-/// A part of the training.
+/// A stage of the training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stage {
-    /// Passes over the data.
+    /// Number of epochs.
     pub epochs: usize,
-    /// Pictures in a batch.
+    /// Pictures per batch.
     pub batch: usize,
-    /// Packed faces that are looked at.
+    /// Packs to train on.
     #[serde(default)]
     pub data: Vec<Source>,
-    /// Pictures with face boxes that are looked at; these are for detectors.
+    /// Pictures with face boxes to train on, for detectors.
     #[serde(default)]
     pub scenes: Vec<SceneSource>,
-    /// How steps are taken.
+    /// The optimiser.
     #[serde(default)]
     pub optimiser: OptimiserParams,
-    /// How the learning rate goes.
+    /// The schedule of the learning rate.
     #[serde(default)]
     pub schedule: Schedule,
-    /// Decay of the moving average of the weights; 0 leaves it out.
+    /// Decay of the moving average of the weights; 0 disables it.
     #[serde(default = "average")]
     pub average: f64,
-    /// Ends the stage after so many epochs without a better validation.
+    /// Ends the stage after this many epochs without a better validation.
     #[serde(default)]
     pub patience: Option<usize>,
-    /// Parameters whose names begin like this stay as they are.
+    /// Parameters whose names begin with one of these are frozen.
     #[serde(default)]
     pub freeze: Vec<String>,
 }
@@ -224,19 +267,19 @@ fn average() -> f64 {
 pub struct Source {
     /// Folder of the pack.
     pub pack: PathBuf,
-    /// How often each of its faces is seen in an epoch, on average.
+    /// How often each of its faces is used in an epoch, on average.
     #[serde(default = "unit")]
     pub repeat: f32,
-    /// Evens out the label's classes: 0 takes faces as they are, 1 takes each class equally often.
+    /// Balances the label's classes: 0 uses faces as they are, 1 uses each class equally often.
     #[serde(default)]
     pub balance: f32,
     /// Whether teachers are imitated on these faces.
     #[serde(default = "yes")]
     pub teach: bool,
-    /// Only files whose path begins with one of these; empty takes all.
+    /// Only files whose path begins with one of these; empty means all.
     #[serde(default)]
     pub only: Vec<String>,
-    /// Not the files whose path begins with one of these.
+    /// Files whose path begins with one of these are left out.
     #[serde(default)]
     pub except: Vec<String>,
 }
@@ -247,29 +290,30 @@ pub struct Source {
 pub struct SceneSource {
     /// Folder of the pictures.
     pub images: PathBuf,
-    /// The boxes, COCO JSON. Without it a teacher says where faces are.
+    /// The boxes, COCO JSON. Without it the pictures have no faces.
     #[serde(default)]
     pub boxes: Option<PathBuf>,
-    /// A detector by its name in the registry that says where faces are.
+    /// How much more often than others a picture is used in which the network has a false positive at the start of the stage; the
+    /// picture is then often cropped around that place. 0 disables this.
     #[serde(default)]
-    pub teacher: Option<String>,
-    /// How often each picture is seen in an epoch, on average.
+    pub mine: f32,
+    /// How often each picture is used in an epoch, on average.
     #[serde(default = "unit")]
     pub repeat: f32,
-    /// Whether its validation part is validated on.
+    /// Whether its validation part is used for validation.
     #[serde(default = "yes")]
     pub validate: bool,
 }
 
 impl SceneSource {
-    /// What the set is called, on which the split depends.
+    /// The name of the set, which determines its split.
     #[must_use]
     pub fn name(&self) -> String {
         visavis_data::boxes::set_name(&self.images)
     }
 }
 
-/// How steps are taken.
+/// The optimiser.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub enum OptimiserParams {
@@ -286,7 +330,7 @@ pub enum OptimiserParams {
         rate: f64,
         /// Weight decay.
         decay: f64,
-        /// Share of the last step kept.
+        /// Momentum.
         momentum: f64,
     },
 }
@@ -307,21 +351,21 @@ impl OptimiserParams {
     }
 }
 
-/// How the learning rate goes, after a warm-up that rises in a straight line.
+/// The schedule of the learning rate, after a warm-up with a linear rise.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Schedule {
-    /// Always the same.
+    /// Constant.
     Constant {
         /// Epochs of warm-up.
         warm_up: f64,
     },
-    /// Half a cosine down to nothing at the stage's end.
+    /// Half a cosine down to zero at the stage's end.
     Cosine {
         /// Epochs of warm-up.
         warm_up: f64,
     },
-    /// Times a factor whenever the validation has not improved for some epochs (paper, section III-E).
+    /// Multiplied by a factor whenever the validation has not improved for some epochs (paper, section III-E).
     Plateau {
         /// Epochs of warm-up.
         warm_up: f64,
@@ -348,7 +392,11 @@ impl Recipe {
         let wrong = |reason: String| TrainError::Recipe { reason: format!("{}: {reason}", path.display()) };
         let mut recipe: Self = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
         let folder = path.parent().unwrap_or(Path::new("."));
-        recipe.init = recipe.init.map(|file| folder.join(file));
+        // Absolute, since a run stores its recipe in another folder.
+        recipe.init = recipe.init.map(|file| {
+            let file = folder.join(file);
+            std::path::absolute(&file).unwrap_or(file)
+        });
         for source in recipe.stages.iter_mut().flat_map(|stage| &mut stage.data) {
             source.pack = folder.join(&source.pack);
         }
@@ -360,12 +408,12 @@ impl Recipe {
         Ok(recipe)
     }
 
-    /// The same without the folders of this machine: what a model card shows, and what decides whether a run is the same.
+    /// The recipe without the folders of this computer: for the model card, and to compare recipes.
     #[must_use]
     pub fn without_folders(&self) -> Self {
         let mut recipe = self.clone();
         let short = |path: &Path| -> PathBuf { path.file_name().map(PathBuf::from).unwrap_or_default() };
-        // Weights of runs all have one name; their folder tells them apart.
+        // Weights of runs all have the same file name, so the folder's name is kept.
         recipe.init = recipe.init.map(|file| file.parent().map(short).unwrap_or_default().join(short(&file)));
         for source in recipe.stages.iter_mut().flat_map(|stage| &mut stage.data) {
             source.pack = short(&source.pack);
@@ -377,10 +425,10 @@ impl Recipe {
         recipe
     }
 
-    /// Checks what can be checked without the data.
+    /// Checks the recipe without reading the data.
     ///
     /// # Errors
-    /// [`TrainError::Recipe`] naming the field.
+    /// [`TrainError::Recipe`] with the field.
     pub fn validate(&self) -> Result<(), TrainError> {
         let wrong = |reason: String| Err(TrainError::Recipe { reason });
         self.network.build(0)?;
@@ -388,12 +436,17 @@ impl Recipe {
         if sizes.is_empty() || sizes.iter().flatten().any(|side| !(64..=2048).contains(side) || side % 4 != 0) {
             return wrong("`sizes` of scenes are one or more, of multiples of 4 from 64 to 2048".into());
         }
+        if let NetworkRecipe::Yunet { size, .. } = &self.network
+            && sizes.iter().chain([size]).flatten().any(|side| side % 32 != 0)
+        {
+            return wrong("`size` and `sizes` of an anchor-free detector are multiples of 32".into());
+        }
         if self.name.is_empty() || !self.name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
         {
             return wrong(format!("`name` is `{}`: use a-z, 0-9 and _", self.name));
         }
-        if self.stages.is_empty() {
-            return wrong("there is no [[stage]]".into());
+        if self.stages.is_empty() && self.init.is_none() {
+            return wrong("there is no [[stage]], and no `init` whose weights would be taken as they are".into());
         }
         if let Some(identities) = &self.identities {
             let embeds =
@@ -411,20 +464,15 @@ impl Recipe {
         }
         for (number, stage) in (1..).zip(&self.stages) {
             let (of_scenes, kind) = match self.network {
-                NetworkRecipe::Ssd { .. } | NetworkRecipe::FasterRcnn { .. } => (true, "scenes"),
+                NetworkRecipe::Ssd { .. } | NetworkRecipe::FasterRcnn { .. } | NetworkRecipe::Yunet { .. } => {
+                    (true, "scenes")
+                }
                 _ => (false, "data"),
             };
             let looked_at = if of_scenes { stage.scenes.len() } else { stage.data.len() };
             if stage.batch < 2 || stage.epochs == 0 || looked_at == 0 {
                 return wrong(format!(
                     "stage {number} needs `batch` of 2 or more, `epochs` of 1 or more, and `{kind}`"
-                ));
-            }
-            if let Some(source) = stage.scenes.iter().find(|source| source.boxes.is_some() == source.teacher.is_some())
-            {
-                return wrong(format!(
-                    "stage {number}: {} needs either `boxes` or a `teacher` that says where faces are",
-                    source.images.display()
                 ));
             }
             let rate = stage.optimiser.rate();

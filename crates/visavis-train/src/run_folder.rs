@@ -1,4 +1,4 @@
-//! What a run leaves behind: recipe, data, revision, tables, weights.
+//! The files of a run: recipe, data, revision, tables, weights.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -14,7 +14,7 @@ use crate::TrainError;
 use crate::checkpoint::write_aside;
 use crate::network::Parameters;
 use crate::recipe::Recipe;
-use crate::trainer::{EpochReport, StepLine};
+use crate::report::{EpochReport, StepLine};
 use crate::validation::Figures;
 
 /// The folder of a run.
@@ -25,15 +25,15 @@ pub(crate) struct RunFolder {
 }
 
 impl RunFolder {
-    /// Makes the folder and writes the recipe into it, or opens it to go on.
+    /// Makes the folder and writes the recipe into it, or opens it to continue.
     ///
     /// # Errors
-    /// [`TrainError::Run`] if a run is in it that would be overwritten, [`TrainError::File`].
+    /// [`TrainError::Run`] if it contains a run that would be overwritten, [`TrainError::File`].
     pub(crate) fn open(path: &Path, recipe: &Recipe, resume: bool) -> Result<Self, TrainError> {
         let file = |error| TrainError::file(path, error);
         fs::create_dir_all(path.join("teacher")).map_err(file)?;
         if !resume && Self::checkpoint_in(path).exists() {
-            let reason = "a run is in it already: go on with it by --resume, or give another folder".into();
+            let reason = "it contains a run already: continue it with --resume, or give another folder".into();
             return Err(TrainError::Run { path: path.to_owned(), reason });
         }
         let text = toml::to_string_pretty(recipe).map_err(|error| TrainError::Recipe { reason: error.to_string() })?;
@@ -57,7 +57,7 @@ impl RunFolder {
         &self.recipe_hash
     }
 
-    /// Where the checkpoint of a run in `folder` is.
+    /// The path of the checkpoint in `folder`.
     #[must_use]
     pub(crate) fn checkpoint_in(folder: &Path) -> PathBuf {
         folder.join("checkpoint.safetensors")
@@ -71,17 +71,17 @@ impl RunFolder {
         Some(self.checkpoint_path()).filter(|path| path.is_file())
     }
 
-    /// Where a teacher's answers about a pack are kept.
+    /// The path of a teacher's results for a pack.
     pub(crate) fn answers_path(&self, teacher: &str, pack: &Pack) -> PathBuf {
         self.path.join("teacher").join(format!("{teacher}-{}.safetensors", &pack.fingerprint()[..16]))
     }
 
-    /// Where a detector's boxes for a set of pictures are kept.
-    pub(crate) fn boxes_path(&self, teacher: &str, set: &str) -> PathBuf {
-        self.path.join("teacher").join(format!("{teacher}-{set}.json"))
+    /// The path of the false positives in a set of pictures.
+    pub(crate) fn mistakes_path(&self, stage: usize, set: &str) -> PathBuf {
+        self.path.join(format!("mistakes-{}-{set}.json", stage + 1))
     }
 
-    /// Notes which data went in.
+    /// Records the data of the run.
     pub(crate) fn note_data(&self, given: &Path, examples: usize, hash: &str) -> Result<(), TrainError> {
         let path = self.path.join("data.json");
         let mut noted: BTreeMap<String, serde_json::Value> =
@@ -91,7 +91,7 @@ impl RunFolder {
         self.write_json("data.json", &json!(noted))
     }
 
-    /// Drops what the tables say of steps that will be made again.
+    /// Removes the lines of steps that will be repeated from the tables.
     pub(crate) fn drop_after(&self, step: usize) -> Result<(), TrainError> {
         for name in [STEPS, EPOCHS] {
             let path = self.path.join(name);
@@ -130,13 +130,13 @@ impl RunFolder {
         self.append(EPOCHS, &columns)
     }
 
-    /// Keeps the best weights so far.
+    /// Writes the best weights so far.
     pub(crate) fn keep_best(&self, weights: &Parameters, figures: &Figures) -> Result<(), TrainError> {
         let notes = figures.iter().map(|(name, value)| (name.clone(), value.to_string())).collect();
         write_aside(&self.best_path(), &weights.to_safetensors(notes)?)
     }
 
-    /// The best weights, for a network laid out like `layout`.
+    /// The best weights, for a network with the layout of `layout`.
     pub(crate) fn best(&self, layout: &Parameters) -> Result<(Parameters, Figures), TrainError> {
         let mut parameters = layout.clone();
         parameters.take_from_file(&self.best_path())?;
@@ -150,8 +150,8 @@ impl RunFolder {
         self.path.join("best.safetensors")
     }
 
-    /// Adds a line. Where it has columns that the table lacks (another stage judges other things), the table is written
-    /// anew with them, empty in the lines before.
+    /// Appends a line to a table. If it has columns that the table lacks (because another stage has other figures), the table is
+    /// rewritten with these columns, empty in the earlier lines.
     fn append(&self, name: &str, columns: &[(String, String)]) -> Result<(), TrainError> {
         let path = self.path.join(name);
         let text = fs::read_to_string(&path).unwrap_or_default();
@@ -172,7 +172,7 @@ impl RunFolder {
         write_aside(&path, format!("{}\n{before}{line}\n", header.join(",")).as_bytes())
     }
 
-    /// Draws the tables of steps and epochs, for whoever would rather look.
+    /// Draws the tables of steps and epochs as SVG.
     pub(crate) fn draw_curves(&self) -> Result<(), TrainError> {
         for (table, picture) in [(STEPS, "steps.svg"), (EPOCHS, "epochs.svg")] {
             let Ok(text) = fs::read_to_string(self.path.join(table)) else { continue };
@@ -195,7 +195,7 @@ impl RunFolder {
 const STEPS: &str = "steps.csv";
 const EPOCHS: &str = "epochs.csv";
 
-/// The revision of the sources, where git knows it.
+/// The git revision of the sources, if known.
 fn revision() -> Option<String> {
     let output = std::process::Command::new("git").args(["describe", "--always", "--dirty"]).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())

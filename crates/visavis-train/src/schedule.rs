@@ -4,21 +4,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::recipe::Schedule;
 
-/// What a schedule and early stopping remember of the validations so far.
+/// State of a schedule and of early stopping.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Progress {
     /// Lowest validation score so far.
     pub best: Option<f64>,
-    /// Epochs since then.
+    /// Epochs since that validation.
     pub waited: usize,
-    /// Epochs since then or since the rate was last lowered.
+    /// Epochs since that validation, or since the rate was last lowered.
     pub since_lowered: usize,
     /// How often the rate was lowered.
     pub lowered: u32,
 }
 
 impl Progress {
-    /// Takes note of a validation score, of which less is better; whether it is the best so far.
+    /// Records a validation score (lower is better); returns whether it is the best so far.
     pub fn note(&mut self, score: f64, schedule: &Schedule) -> bool {
         if self.best.is_none_or(|best| score < best) {
             *self = Self { best: Some(score), lowered: self.lowered, ..Self::default() };
@@ -42,7 +42,7 @@ impl Schedule {
     pub fn share(&self, done: f64, total: f64, progress: &Progress) -> f64 {
         let (Self::Constant { warm_up } | Self::Cosine { warm_up } | Self::Plateau { warm_up, .. }) = *self;
         if done < warm_up {
-            // Not nothing at first: a hundredth.
+            // At least a hundredth of the peak.
             return (done / warm_up).max(0.01);
         }
         match self {

@@ -1,4 +1,4 @@
-//! What another network says of the faces, to be imitated.
+//! The results of other networks, which are imitated.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -6,29 +6,27 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use visavis_data::boxes::{FaceBoxes, Label, LabelledFace, LabelledImage};
 use visavis_data::pack::Pack;
-use visavis_face::{Detect, FaceView, Findings, Recognise};
-use visavis_image::codec;
+use visavis_face::{FaceView, Findings, Recognise};
 
 use crate::TrainError;
-use crate::feed::age_classes;
+use crate::feed::{Targets, age_classes};
 use crate::network::{AGE_CLASSES, FaceTask};
 use crate::numbers::{from_bytes, to_bytes};
 use crate::recipe::AgeTarget;
 
-/// How sure a teacher that gives a bare number of years is taken to be, in years: about its usual error.
+/// Assumed standard deviation in years of a teacher that gives only an age: about its usual error.
 const TEACHER_DEVIATION: f32 = 4.0;
 
-/// A teacher's answers for every face of a pack, `[faces, columns]` for each task; a row of NaN where it had none.
+/// A teacher's results for every face of a pack, `[faces, columns]` for each task; a row of NaN if there is none.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Answers {
     tasks: HashMap<String, (usize, Vec<f32>)>,
 }
 
 impl Answers {
-    /// Asks a network about every face of a pack, by the labelled keypoints or else the detector's: about the face and
-    /// its mirror image, of which the mean counts. `ask` makes one recogniser for each thread; `done` hears of progress.
+    /// Runs a network on every face of a pack, cropped by the labelled keypoints or else the detector's, and on its mirror image;
+    /// the result is the mean. `ask` makes one recogniser per thread; `done` is called after each face.
     ///
     /// # Errors
     /// [`TrainError`] if a picture or the network fails.
@@ -74,14 +72,14 @@ impl Answers {
         Ok(taught)
     }
 
-    /// What it says of a face.
+    /// The result for a face.
     #[must_use]
     pub fn row(&self, task: &str, face: usize) -> Option<&[f32]> {
         let (columns, values) = self.tasks.get(task)?;
         values.get(face * columns..(face + 1) * columns).filter(|row| !row[0].is_nan())
     }
 
-    /// Writes them aside and renames.
+    /// Writes the results under a temporary name and renames the file.
     ///
     /// # Errors
     /// [`TrainError::File`], [`TrainError::Weights`].
@@ -96,7 +94,7 @@ impl Answers {
         crate::checkpoint::write_aside(path, &safetensors::serialize(views, None).map_err(TrainError::weights)?)
     }
 
-    /// Reads what [`write`](Self::write) wrote.
+    /// Reads a file of [`write`](Self::write).
     ///
     /// # Errors
     /// [`TrainError::File`], [`TrainError::Weights`].
@@ -112,18 +110,18 @@ impl Answers {
     }
 }
 
-/// What a teacher says of the faces of one batch, for one head.
+/// The results of a teacher for the faces of one batch, for one head.
 #[derive(Debug, Clone, Default)]
-pub struct Lesson {
+pub struct TeacherTargets {
     /// The head.
     pub head: String,
-    /// A row for each face; none where the teacher is silent or not to be heard.
+    /// A row for each face; `None` if the teacher has no result or is not imitated.
     pub answers: Vec<Option<Vec<f32>>>,
-    /// Weight beside the labels.
+    /// Weight of the imitation; labels have 1.
     pub weight: f32,
 }
 
-/// Does the same work on several threads; the first error of any counts.
+/// Runs the same work on several threads; returns the first error of any.
 fn on_threads(threads: usize, work: impl Fn() -> Result<(), TrainError> + Sync) -> Result<(), TrainError> {
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(&work)).collect();
@@ -134,66 +132,6 @@ fn on_threads(threads: usize, work: impl Fn() -> Result<(), TrainError> + Sync) 
     })
 }
 
-/// Score from which a detector that points out faces is believed.
-const SURE: f32 = 0.65;
-/// Score from which what it sees is at least doubtful.
-pub const DOUBTFUL: f32 = 0.25;
-
-/// Asks a detector where the faces in the pictures of `folder` are. What it is sure of are faces; what it doubts is to be
-/// ignored. `make` makes one detector for each thread; `done` hears of progress.
-///
-/// # Errors
-/// [`TrainError`] if a picture or the network fails.
-pub fn point_out(
-    folder: &Path,
-    make: impl Fn() -> Result<Box<dyn Detect>, TrainError> + Sync,
-    threads: usize,
-    done: impl Fn(usize, usize) + Sync,
-) -> Result<FaceBoxes, TrainError> {
-    let file = |source| TrainError::file(folder, source);
-    let mut names: Vec<String> = std::fs::read_dir(folder)
-        .map_err(file)?
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| [".jpg", ".jpeg", ".png"].iter().any(|end| name.to_lowercase().ends_with(end)))
-        .collect();
-    names.sort();
-    let images: Mutex<Vec<LabelledImage>> = Mutex::new(Vec::with_capacity(names.len()));
-    let next = AtomicUsize::new(0);
-    let work = || -> Result<(), TrainError> {
-        let mut detector = make()?;
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(name) = names.get(index) else { return Ok(()) };
-            let path = folder.join(name);
-            let bytes = std::fs::read(&path).map_err(|source| TrainError::file(&path, source))?;
-            let picture = codec::decode(&bytes, codec::MAX_PIXELS)
-                .map_err(|error| TrainError::Picture { path: path.clone(), reason: error.to_string() })?;
-            let faces = detector.detect(&picture)?;
-            let faces = faces.iter().map(|face| LabelledFace {
-                rect: face.rect,
-                label: if face.score >= SURE { Label::Face } else { Label::Ignore },
-                wider: None,
-            });
-            let (width, height) = (picture.width(), picture.height());
-            let image = LabelledImage {
-                id: index as u64,
-                file_name: name.clone(),
-                width,
-                height,
-                source: None,
-                negative: false,
-                faces: faces.collect(),
-            };
-            images.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(image);
-            done(index + 1, names.len());
-        }
-    };
-    on_threads(threads, work)?;
-    let mut images = images.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    images.sort_by_key(|image| image.id);
-    Ok(FaceBoxes { images })
-}
-
 fn answers_for(
     pack: &Pack,
     index: usize,
@@ -202,22 +140,26 @@ fn answers_for(
 ) -> Result<Vec<Option<Vec<f32>>>, TrainError> {
     let (face, mut picture) = (&pack.faces()[index], pack.picture(index)?);
     let landmarks = face.any_landmarks();
-    // Without keypoints the teacher sees a crop that it was not made for: better no answer than a wrong one.
+    // Without keypoints the teacher would get a crop that it was not trained for: better no result than a wrong one.
     if teacher.needs_landmarks() && landmarks.is_none() {
         return Ok(vec![None; tasks.len()]);
     }
     let rect = face.detected.map_or(face.rect, |found| found.rect);
     let width = picture.width() as f32;
-    let first = teacher.recognise(&picture, &[FaceView { rect, landmarks }])?;
+    let first = teacher.recognise(&picture, &[FaceView::upright(rect, landmarks)])?;
     picture.mirror();
     let mirrored_rect = visavis_image::Rect::new(width - rect.x - rect.width, rect.y, rect.width, rect.height);
     let mirrored_landmarks = landmarks.map(|landmarks| landmarks.mirrored(width));
-    let second = teacher.recognise(&picture, &[FaceView { rect: mirrored_rect, landmarks: mirrored_landmarks }])?;
+    let second = teacher.recognise(&picture, &[FaceView::upright(mirrored_rect, mirrored_landmarks)])?;
     let told = |task: FaceTask| {
         let rows = [first.first(), second.first()].map(|found| found.and_then(|found| row_of(task, found)));
         match rows {
             [Some(a), Some(b)] => {
-                let mut mean: Vec<f32> = a.iter().zip(&b).map(|(a, b)| (a + b) / 2.0).collect();
+                // In a mirror image, yaw and roll have the opposite sign.
+                let signs: &[f32] = if task == FaceTask::HeadPose { &[-1.0, 1.0, -1.0] } else { &[] };
+                let sign = |at: usize| signs.get(at).copied().unwrap_or(1.0);
+                let both = a.iter().zip(&b).enumerate();
+                let mut mean: Vec<f32> = both.map(|(at, (a, b))| (a + sign(at) * b) / 2.0).collect();
                 if task == FaceTask::Similarity {
                     unit_length(&mut mean);
                 }
@@ -243,5 +185,17 @@ fn row_of(task: FaceTask, found: &Findings) -> Option<Vec<f32>> {
         FaceTask::Gender => found.female.map(|female| vec![1.0 - female, female]),
         FaceTask::Smile => found.smile.map(|smile| vec![1.0 - smile.share, smile.share]),
         FaceTask::Similarity => found.embedding.clone(),
+        FaceTask::Expression => found.expression.as_ref().map(|expression| expression.shares.clone()),
+        FaceTask::HeadPose => found.pose.map(|pose| vec![pose.yaw, pose.pitch, pose.roll]),
+    }
+}
+
+/// Converts a teacher's result for a face in its picture to one for the crop.
+pub(crate) fn in_crop(head: &str, row: &[f32], target: &Targets) -> Vec<f32> {
+    match *row {
+        [yaw, pitch, roll] if head == FaceTask::HeadPose.to_string() => {
+            target.pose_in_crop([yaw, pitch, roll]).to_vec()
+        }
+        _ => row.to_vec(),
     }
 }

@@ -1,4 +1,4 @@
-//! How good a network is by now, on faces that it was not trained on.
+//! Validation: figures on faces that are not used for training.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::TrainError;
 use crate::feed::{FeedParams, Pick, Targets, batches};
 use crate::loss::expected_age;
 use crate::network::{Mode, Network, POINTS, Parameters, Pass, shares};
-use crate::teacher::Answers;
+use crate::teacher::{Answers, in_crop};
 
 /// Sums of one figure.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -22,23 +22,27 @@ struct Sum {
     count: usize,
 }
 
-/// Figures by name: `age_mae` in years, `gender_error`, `smile_error` as shares, `similarity_distance` as 1 − cosine to
-/// the teacher, `missed_rank_1` as a share of the photos, `keypoint_error` as a share of the distance between the eyes, what a detector's average precision (at an
-/// overlap of 0.5, `missed_ap50`) and recall lack of one; with `.SET` behind for one set.
+/// Figures by name, with `.SET` appended for a single set: `age_mae` in years; `gender_error`, `smile_error`, `expression_error`
+/// (of faces with a majority of more than half of the votes) as shares; `head_pose_error`, the mean difference to the teacher's
+/// three angles in degrees; `similarity_distance`, 1 − cosine to the teacher; `missed_rank_1` as a share of the photos;
+/// `keypoint_error` as a share of the eye distance; for detectors 1 − average precision (at an overlap of 0.5: `missed_ap50`)
+/// and 1 − recall.
 pub type Figures = BTreeMap<String, f64>;
 
-/// What each figure is divided by before they are averaged to a score: a step of one in each is about as hard to gain.
-const UNITS: [(&str, f64); 7] = [
+/// Divisor of each figure before they are averaged to a score: improving any by one unit is about equally hard.
+const UNITS: [(&str, f64); 9] = [
     ("age_mae", 5.0),
     ("gender_error", 0.07),
     ("smile_error", 0.07),
+    ("expression_error", 0.2),
+    ("head_pose_error", 5.0),
     ("similarity_distance", 0.3),
     ("missed_rank_1", 0.3),
     ("keypoint_error", 0.04),
     ("missed_ap50", 0.2),
 ];
 
-/// One number of which less is better: the mean of the figures, each in a unit of its own.
+/// One number, lower is better: the mean of the figures, each divided by its unit.
 #[must_use]
 pub fn score(figures: &Figures) -> f64 {
     let parts: Vec<f64> =
@@ -46,7 +50,7 @@ pub fn score(figures: &Figures) -> f64 {
     parts.iter().sum::<f64>() / parts.len().max(1) as f64
 }
 
-/// Runs the network as it would be exported over `picks`; with `who`, also looks whether embeddings tell who is who.
+/// Runs the network on `picks` as it would be exported; with `who`, also measures the identification of people.
 ///
 /// # Errors
 /// [`TrainError::Data`] if a crop is damaged.
@@ -71,7 +75,7 @@ pub fn validate(
         for (head, output) in network.heads.iter().zip(outputs) {
             let rows = match head.name.as_str() {
                 "age" => expected_age(output),
-                "gender" | "smile" => shares(output),
+                "gender" | "smile" | "expression" => shares(output),
                 _ => output,
             };
             let columns = rows.dims()[1];
@@ -81,7 +85,8 @@ pub fn validate(
                     people.push((*pick, row.to_vec()));
                 }
                 let taught = answers[pick.pack].iter().find_map(|answers| answers.row(&head.name, pick.face));
-                if let Some((name, value)) = figure(&head.name, row, target, taught) {
+                let taught = taught.map(|row| in_crop(&head.name, row, target));
+                if let Some((name, value)) = figure(&head.name, row, target, taught.as_deref()) {
                     let set = &packs[pick.pack].faces()[pick.face].set;
                     for key in [name.to_owned(), format!("{name}.{set}")] {
                         let sum = sums.entry(key).or_default();
@@ -97,7 +102,7 @@ pub fn validate(
     Ok(figures)
 }
 
-/// Share of the validation photos whose nearest other one shows somebody else, people of each set among themselves.
+/// Share of the validation photos whose nearest other photo shows another person, within each set.
 fn missed_rank_1(packs: &[Arc<Pack>], people: &[(Pick, Vec<f32>)]) -> Option<f64> {
     let names: Vec<String> = people
         .iter()
@@ -121,6 +126,16 @@ fn figure(head: &str, row: &[f32], target: &Targets, taught: Option<&[f32]>) -> 
         "age" => target.age.as_ref().map(|(age, _)| ("age_mae", (row[0] - age).abs())),
         "gender" => target.gender.map(|label| ("gender_error", wrong(label))),
         "smile" => target.smile.map(|label| ("smile_error", wrong(label))),
+        "expression" => {
+            // More than half of the votes for the eight expressions.
+            let voted = target.expression?.iter().position(|share| *share > 0.5)?;
+            let told = (0..row.len()).max_by(|a, b| row[*a].total_cmp(&row[*b]))?;
+            Some(("expression_error", f32::from(u8::from(told != voted))))
+        }
+        "head_pose" => {
+            let away = taught?.iter().zip(row).map(|(a, b)| (a - b).abs());
+            Some(("head_pose_error", away.sum::<f32>() / row.len() as f32))
+        }
         "similarity" => {
             let cosine: f32 = taught?.iter().zip(row).map(|(a, b)| a * b).sum();
             Some(("similarity_distance", 1.0 - cosine))
@@ -143,12 +158,22 @@ mod tests {
     #[test]
     fn figures_by_hand() {
         let points = [0.3, 0.3, 0.7, 0.3, 0.5, 0.5, 0.35, 0.8, 0.65, 0.8];
-        let target = Targets { age: Some((30.0, Vec::new())), gender: Some(1), smile: None, points: Some(points) };
+        let target = Targets {
+            age: Some((30.0, Vec::new())),
+            gender: Some(1),
+            points: Some(points),
+            expression: Some([0.2, 0.6, 0.2, 0.0, 0.0, 0.0, 0.0, 0.0]),
+            ..Targets::default()
+        };
+        let told = [0.1, 0.7, 0.2, 0.0, 0.0, 0.0, 0.0, 0.0];
+        assert_eq!(figure("expression", &told, &target, None), Some(("expression_error", 0.0)));
+        let pose = figure("head_pose", &[10.0, 0.0, -4.0], &target, Some(&[4.0, 0.0, -1.0]));
+        assert_eq!(pose, Some(("head_pose_error", 3.0)));
         assert_eq!(figure("age", &[33.0], &target, None), Some(("age_mae", 3.0)));
         assert_eq!(figure("gender", &[0.4, 0.6], &target, None), Some(("gender_error", 0.0)));
         assert_eq!(figure("gender", &[0.6, 0.4], &target, None), Some(("gender_error", 1.0)));
         assert_eq!(figure("smile", &[0.6, 0.4], &target, None), None);
-        // One of five points is off by the distance of the eyes.
+        // One of five points is off by the eye distance.
         let mut off = points;
         off[4] += 0.4;
         let (_, error) = figure(POINTS, &off, &target, None).unwrap();

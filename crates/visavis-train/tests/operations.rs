@@ -1,17 +1,17 @@
-//! Our operations against burn's own, forwards and backwards.
+//! Compares our operations with burn's own, forwards and backwards.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a panic is how a test fails, also in what tests share")]
 
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor, TensorData};
-use visavis_train::ops::{Activation, Window, convolve, depthwise, normalise};
+use visavis_train::ops::{Activation, Window, biased_leaky, convolve, depthwise, normalise};
 
 fn device() -> Device {
     Device::flex().autodiff()
 }
 
-/// Not burn's own random numbers: those come from one generator for the whole process, which tests side by side share.
+/// burn's own random numbers come from one generator for the whole process, which concurrent tests share.
 fn random<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
     let mut random = fastrand::Rng::with_seed(seed);
     let values: Vec<f32> = (0..shape.iter().product()).map(|_| 2.0 * random.f32() + random.f32() - 1.5).collect();
@@ -31,7 +31,7 @@ fn near(ours: &[f32], burns: &[f32], what: &str) {
     }
 }
 
-/// Compares output and gradients of two ways to the same, weighted at random so that every number matters.
+/// Compares output and gradients of two implementations, weighted at random so that every number matters.
 #[track_caller]
 fn same<const W: usize>(
     x: [usize; 4],
@@ -53,7 +53,7 @@ fn same<const W: usize>(
     }
 }
 
-/// burn's convolution, from and to our order of axes.
+/// burn's convolution, converted from and to our order of axes.
 fn burns(x: Tensor<4>, w: Tensor<4>, window: Window, groups: usize) -> Tensor<4> {
     let [before, behind] = window.padding;
     let x = x.swap_dims(0, 1).pad((before, behind, before, behind), 0.0);
@@ -134,7 +134,7 @@ fn by_definition(x: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>, activation: A
 fn normalisations() {
     for activation in [Activation::Identity, Activation::Relu, Activation::Relu6, Activation::Silu] {
         let shift = || random([3], 9) * 2.0;
-        // Scales that reach both ends of ReLU6.
+        // Scales for which values reach both ends of ReLU6.
         same(
             [3, 2, 5, 4],
             [3],
@@ -168,7 +168,7 @@ fn moments_are_those_of_the_batch() {
 
 #[test]
 fn windows_cover_what_they_should() {
-    // Length, kernel, stride: TensorFlow's places are the length over the stride, rounded up.
+    // Length, kernel, stride: TensorFlow's number of places is the length divided by the stride, rounded up.
     for (length, kernel, stride) in [(112, 3, 2), (7, 3, 2), (7, 5, 2), (8, 5, 1), (1, 3, 2), (224, 3, 2)] {
         assert_eq!(Window::same(kernel, stride, length).places(length), length.div_ceil(stride), "{length} {kernel}");
     }
@@ -176,7 +176,7 @@ fn windows_cover_what_they_should() {
     assert_eq!(Window::same(3, 2, 7).padding, [1, 1]);
 }
 
-/// Pooling is burn's: its gradient goes to the largest number of each window, as laid out here by hand.
+/// Pooling is burn's: its gradient goes to the largest number of each window, as computed here by hand.
 #[test]
 fn pooling_hands_its_gradient_to_the_largest() {
     use burn::tensor::module::max_pool2d;
@@ -217,5 +217,31 @@ fn pooling_hands_its_gradient_to_the_largest() {
         }
         near(&numbers(y), &expected, &format!("{window:?} on {side}"));
         near(&numbers(x.grad(&grads).unwrap()), &gradient, &format!("{window:?} on {side}: gradient"));
+    }
+}
+
+/// Slopes below 0 and above 1, as in published networks.
+#[test]
+fn a_bias_and_a_leaky_rectifier() {
+    for slope in [0.25f32, -1.5, 3.0, 0.0, 1.0] {
+        let run = |fused: bool| {
+            let (x, bias) = (random([5, 2, 7, 9], 1), random([5], 2));
+            let slope = Tensor::<1>::from_data(TensorData::new(vec![slope], [1]), &device()).require_grad();
+            let out = if fused {
+                biased_leaky(x.clone(), bias.clone(), slope.clone())
+            } else {
+                let y = x.clone() + bias.clone().reshape([5, 1, 1, 1]);
+                let zero = y.clone() * 0.0;
+                let negative = y.clone().mask_where(y.clone().greater_elem(0.0), zero.clone());
+                y.clone().mask_where(y.lower_equal_elem(0.0), zero) + negative * slope.clone().reshape([1, 1, 1, 1])
+            };
+            let weight = random(out.dims(), 3);
+            let grads = (out.clone() * weight).sum().backward();
+            let by = (x.grad(&grads).unwrap(), bias.grad(&grads).unwrap(), slope.grad(&grads).unwrap());
+            [numbers(out), numbers(by.0), numbers(by.1), numbers(by.2)]
+        };
+        for (part, (ours, burns)) in run(true).iter().zip(run(false)).enumerate() {
+            near(ours, &burns, &format!("slope {slope}, part {part}"));
+        }
     }
 }

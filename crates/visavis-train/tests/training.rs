@@ -1,4 +1,4 @@
-//! Whole trainings of tiny networks on drawn faces: they learn, stop and go on.
+//! Whole trainings of tiny networks on drawn faces: they learn, stop and continue.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a panic is how a test fails, also in what tests share")]
 
@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use visavis_data::boxes::FaceBoxes;
 use visavis_data::pack::{PackParams, PackWriter, PackedFace};
 use visavis_data::{Gender, Labels, Split};
 use visavis_image::{Landmarks, Picture, Point, Rect, codec, face_template};
@@ -20,8 +19,8 @@ use visavis_train::recipe::{
 use visavis_train::teacher::Answers;
 use visavis_train::trainer::{EpochReport, Observer, StepReport, TrainOptions, Trained, train};
 
-/// A face of 96×96 pixels: two eyes, and a mouth that is curved and shows its teeth when it smiles; women are on green
-/// ground, and the older, the darker the skin.
+/// A face of 96×96 pixels: two eyes, and a mouth that is curved and shows teeth when it smiles. Women have a green background;
+/// the skin is darker for older people.
 fn draw(random: &mut fastrand::Rng) -> (Picture, PackedFace) {
     let (smile, female, age) = (random.bool(), random.bool(), random.u8(5..95));
     let ground = if female { [40, 140, 60] } else { [60, 60, 150] };
@@ -44,7 +43,7 @@ fn draw(random: &mut fastrand::Rng) -> (Picture, PackedFace) {
     let face = PackedFace {
         set: "drawn".into(),
         file: String::new(),
-        // People of one gender and about one age look alike.
+        // People of the same gender and age band look alike.
         identity: Some(format!("{female} {}", age / 18)),
         split: Split::Train,
         labels: Labels {
@@ -102,6 +101,7 @@ fn recipe(network: NetworkRecipe, data: Source, epochs: usize, rate: f64) -> Rec
         network,
         seed: 3,
         init: None,
+        init_bgr: false,
         teachers: Vec::new(),
         augment: AugmentParams { small: 0.0, jpeg: 0.0, erase: 0.0, grey: 0.0, ..AugmentParams::default() },
         scenes: SceneParams::default(),
@@ -164,7 +164,6 @@ fn run(recipe: &Recipe, folder: &Path, resume: bool, notes: &mut Notes) -> Resul
         checkpoint_every: Duration::from_secs(3600),
         stop,
         teach: &|_, _| Ok(Answers::default()),
-        point_out: &|_, _| Ok(FaceBoxes { images: Vec::new() }),
     };
     train(recipe, &options, notes)
 }
@@ -179,7 +178,7 @@ fn a_multitask_network_learns_what_is_drawn() {
     assert!(figures["gender_error"] <= 0.05, "{figures:?}");
     assert!(figures["smile_error"] <= 0.15, "{figures:?}");
     assert!(figures["age_mae"] <= 12.0, "{figures:?}");
-    // Guessing the middle of 5 to 95 is 22.5 years off.
+    // Always predicting the middle of 5 to 95 gives an error of 22.5 years.
     assert!(notes.epochs[0].loss > notes.epochs[11].loss);
     let steps = std::fs::read_to_string(folder.path().join("run/steps.csv")).unwrap();
     assert!(steps.starts_with("step,stage,rate,") && steps.lines().count() == 1 + 12 * 20 / 20, "{steps}");
@@ -203,12 +202,12 @@ fn an_embedding_learns_to_tell_people_apart() {
         let recipe = Recipe { identities, augment, ..recipe(network.clone(), source(&folder), 8, 8e-3) };
         let mut notes = Notes::default();
         let trained = run(&recipe, &folder.path().join(format!("{margin:?}")), false, &mut notes).unwrap();
-        // A dozen people: a guess would miss nine of ten.
+        // A dozen people: guessing misses nine of ten.
         assert!(trained.figures["missed_rank_1"] <= 0.4, "{margin:?}: {:?}", notes.epochs);
     }
-    let nobody = Some(IdentityParams { least: 1000, ..IdentityParams::default() });
-    let recipe = Recipe { identities: nobody, ..recipe(network, source(&folder), 1, 8e-3) };
-    let error = run(&recipe, &folder.path().join("nobody"), false, &mut Notes::default()).unwrap_err();
+    let no_class = Some(IdentityParams { least: 1000, ..IdentityParams::default() });
+    let recipe = Recipe { identities: no_class, ..recipe(network, source(&folder), 1, 8e-3) };
+    let error = run(&recipe, &folder.path().join("no_class"), false, &mut Notes::default()).unwrap_err();
     assert!(error.to_string().contains("0 people have 1000 training photos"), "{error}");
 }
 
@@ -218,7 +217,7 @@ fn onet_learns_where_the_points_are() {
     pack(&folder.path().join("pack"), 256, 48);
     let recipe = recipe(NetworkRecipe::Onet, source(&folder), 10, 3e-3);
     let trained = run(&recipe, &folder.path().join("run"), false, &mut Notes::default()).unwrap();
-    // The usual places, with which an untrained network begins, are about 15 % off here.
+    // The usual places, which an untrained network predicts, have an error of about 15 % here.
     assert!(trained.figures["keypoint_error"] < 0.06, "{:?}", trained.figures);
 }
 
@@ -244,7 +243,7 @@ fn a_stopped_run_goes_on_exactly_where_it_was() {
     let table = |run: &str| std::fs::read_to_string(folder.path().join(run).join("epochs.csv")).unwrap();
     assert_eq!(table("parts"), table("whole"));
 
-    // A run of another recipe does not go on from it.
+    // A run with another recipe does not continue from it.
     let mut other = recipe.clone();
     other.seed += 1;
     assert!(matches!(run(&other, &parts, true, &mut Notes::default()), Err(TrainError::Run { .. })));
@@ -266,11 +265,12 @@ fn frozen_parameters_stay() {
 
 #[test]
 fn keypoints_follow_their_picture() {
-    use visavis_train::feed::{Augmenter, Purpose};
+    use visavis_infer::manifest::{Crop, Fit};
+    use visavis_train::feed::Augmenter;
     let (picture, face) = draw(&mut fastrand::Rng::with_seed(2));
     let strong = AugmentParams { mirror: 0.5, rotation: 15.0, zoom: 0.15, shift: 0.05, ..AugmentParams::default() };
     let strong = AugmentParams { erase: 0.0, small: 0.0, jpeg: 0.0, brightness: 0.0, contrast: 0.0, ..strong };
-    let mut augmenter = Augmenter::new(strong, Purpose::Keypoints, 96);
+    let mut augmenter = Augmenter::new(strong, Crop::Box { fit: Fit::Square, expand: 1.0 }, 96);
     let mut random = fastrand::Rng::with_seed(4);
     for _ in 0..20 {
         let view = augmenter.vary(&face, &picture, &mut random);

@@ -1,29 +1,16 @@
 //! Webcams.
 
-use std::fmt;
-
+use crate::camera_info::CameraInfo;
+#[cfg(target_os = "linux")]
+use crate::reopen::Reopening;
 use crate::{OpenOptions, Source, VideoError};
 
+#[cfg(any(target_os = "linux", test))]
+mod pixels;
 #[cfg(target_os = "linux")]
 mod v4l2;
 
-/// A camera of this computer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CameraInfo {
-    /// What to open, such as `/dev/video0`.
-    pub path: String,
-    /// What the maker calls it.
-    pub name: String,
-}
-
-impl fmt::Display for CameraInfo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.name.is_empty() { f.write_str(&self.path) } else { write!(f, "{} ({})", self.path, self.name) }
-    }
-}
-
-/// The cameras that can be opened, in the order of their numbers. Empty where there are none, and on systems other than
-/// Linux.
+/// The cameras that can be opened, in the order of their numbers. Empty if there are none, and on systems other than Linux.
 #[must_use]
 pub fn cameras() -> Vec<CameraInfo> {
     #[cfg(target_os = "linux")]
@@ -35,11 +22,15 @@ pub fn cameras() -> Vec<CameraInfo> {
 /// Opens a camera by number or path.
 pub(crate) fn open(device: &str, options: &OpenOptions) -> Result<Box<dyn Source>, VideoError> {
     if device.is_empty() {
-        let reason = "names no camera; say camera:0, or camera:/dev/video0".into();
+        let reason = "the camera is missing: write camera:0 or camera:/dev/video0".into();
         return Err(VideoError::Spec { spec: "camera:".into(), reason });
     }
     #[cfg(target_os = "linux")]
-    return Ok(Box::new(v4l2::Webcam::open(&device_path(device), options)?));
+    {
+        let (path, options) = (device_path(device), options.clone());
+        let again = Box::new(move || Ok(Box::new(v4l2::Webcam::open(&path, &options)?) as Box<dyn Source>));
+        Ok(Box::new(Reopening::new(again)?))
+    }
     #[cfg(not(target_os = "linux"))]
     {
         let _ = options;

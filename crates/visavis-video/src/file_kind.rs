@@ -1,4 +1,4 @@
-//! What a file is, by its first bytes.
+//! Recognises the type of a file by its first bytes.
 
 use std::fs::File;
 use std::io::Read;
@@ -6,24 +6,73 @@ use std::path::Path;
 
 use crate::VideoError;
 
-/// What the first bytes say.
+/// The type of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum FileKind {
+pub enum FileKind {
     /// JPEG, PNG, WebP or BMP.
     Still,
+    /// GIF, animated or not.
     Gif,
+    /// MP4 or QuickTime, with any codec.
     Mp4,
-    /// Known, and not read.
-    Unsupported(&'static str),
+    /// A picture of a format that only ffmpeg reads; with its name.
+    OtherStill(&'static str),
+    /// A film of a format that only ffmpeg reads; with its name.
+    OtherFilm(&'static str),
+    /// Metadata that macOS writes beside a file: `._NAME`.
+    AppleDouble,
+    /// None of these.
     Unknown,
 }
 
-/// Bytes that [`FileKind::of`] wants to see.
-const HEAD: usize = 16;
+/// Number of bytes that [`FileKind::of`] needs: three packets of a transport stream.
+const HEAD: usize = 3 * 192;
+
+/// Signatures of pictures that only ffmpeg reads.
+const STILLS: [(&[u8], &str); 10] = [
+    (b"\xFF\x0A", "JPEG XL"),
+    (b"\0\0\0\x0CJXL \r\n\x87\n", "JPEG XL"),
+    (b"\0\0\0\x0CjP  \r\n\x87\n", "JPEG 2000"),
+    (b"\xFFO\xFFQ", "JPEG 2000"),
+    (b"II*\0", "TIFF"),
+    (b"MM\0*", "TIFF"),
+    (b"8BPS", "a Photoshop document"),
+    (b"qoif", "QOI"),
+    (b"v/1\x01", "OpenEXR"),
+    (b"#?RADIANCE", "Radiance HDR"),
+];
+
+/// Signatures of films that only ffmpeg reads.
+const FILMS: [(&[u8], &str); 20] = [
+    (b"\x1A\x45\xDF\xA3", "Matroska or WebM"),
+    (b"FLV\x01", "Flash video"),
+    (b"OggS", "Ogg"),
+    (b"\0\0\x01\xBA", "an MPEG programme stream"),
+    (b"\0\0\x01\xB3", "a bare MPEG video stream"),
+    (b"\0\0\x01\xB0", "a bare MPEG-4 video stream"),
+    (b"\x30\x26\xB2\x75\x8E\x66\xCF\x11", "Windows Media (ASF)"),
+    (b"\x06\x0E\x2B\x34", "MXF"),
+    (b".RMF", "RealMedia"),
+    (b"DKIF", "IVF"),
+    (b"YUV4MPEG2", "bare YUV (Y4M)"),
+    (b"nut/multimedia container\0", "NUT"),
+    (b"\x1F\x07\0", "DV"),
+    (b"BIK", "Bink"),
+    (b"\x12\0\x0A", "a bare AV1 stream"),
+    // Access unit delimiters and parameter sets, with the two header bytes that are common in H.264.
+    (b"\0\0\0\x01\x09", "a bare H.264 stream"),
+    (b"\0\0\0\x01\x67", "a bare H.264 stream"),
+    (b"\0\0\0\x01\x27", "a bare H.264 stream"),
+    (b"\0\0\0\x01\x46\x01", "a bare H.265 stream"),
+    (b"\0\0\0\x01\x40\x01", "a bare H.265 stream"),
+];
 
 impl FileKind {
-    /// Looks into a file.
-    pub(crate) fn of_file(path: &Path) -> Result<Self, VideoError> {
+    /// Recognises a file.
+    ///
+    /// # Errors
+    /// [`VideoError`] if the file cannot be read or is empty.
+    pub fn of_file(path: &Path) -> Result<Self, VideoError> {
         let name = path.display().to_string();
         let file = File::open(path).map_err(VideoError::reading(&name))?;
         let mut head = Vec::with_capacity(HEAD);
@@ -31,53 +80,74 @@ impl FileKind {
         if head.is_empty() { Err(VideoError::Empty { path: name }) } else { Ok(Self::of(&head)) }
     }
 
-    /// Judges by the signatures that the formats' own specifications give.
+    /// Recognises the first bytes by the signatures in the specifications of the formats.
     pub(crate) fn of(head: &[u8]) -> Self {
         let at = |offset: usize, magic: &[u8]| head.get(offset..).is_some_and(|rest| rest.starts_with(magic));
-        if at(0, b"\xFF\xD8\xFF") || at(0, b"\x89PNG\r\n\x1A\n") || (at(0, b"RIFF") && at(8, b"WEBP")) || at(0, b"BM") {
+        if at(0, b"\xFF\xD8\xFF") || at(0, b"\x89PNG\r\n\x1A\n") || (at(0, b"RIFF") && at(8, b"WEBP")) || is_bmp(head) {
             return Self::Still;
         }
         if at(0, b"GIF87a") || at(0, b"GIF89a") {
             return Self::Gif;
         }
+        if at(0, b"\0\x05\x16\x07") {
+            return Self::AppleDouble;
+        }
         if at(4, b"ftyp") {
-            // The same box format carries still pictures.
-            return match head.get(8..12) {
-                Some(b"heic" | b"heix" | b"hevc" | b"mif1" | b"msf1") => Self::Unsupported("a HEIF picture"),
-                Some(b"avif" | b"avis") => Self::Unsupported("an AVIF picture"),
-                _ => Self::Mp4,
-            };
+            return Self::of_brands(head);
         }
         if [b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"].iter().any(|kind| at(4, *kind)) {
             return Self::Mp4; // QuickTime from before ftyp
         }
-        if at(0, b"\x1A\x45\xDF\xA3") {
-            Self::Unsupported("Matroska or WebM")
-        } else if at(0, b"RIFF") && at(8, b"AVI ") {
-            Self::Unsupported("AVI")
-        } else if at(0, b"FLV\x01") {
-            Self::Unsupported("Flash video")
-        } else if at(0, b"OggS") {
-            Self::Unsupported("Ogg")
-        } else if at(0, b"\x00\x00\x01\xBA") || at(0, b"\x00\x00\x01\xB3") {
-            Self::Unsupported("an MPEG programme stream")
-        } else if at(0, b"\x30\x26\xB2\x75\x8E\x66\xCF\x11") {
-            Self::Unsupported("Windows Media (ASF)")
-        } else if at(0, b"II*\0") || at(0, b"MM\0*") {
-            Self::Unsupported("TIFF")
-        } else if at(0, b"\x00\x00\x00\x01\x67") || at(0, b"\x00\x00\x00\x01\x27") {
-            Self::Unsupported("a bare H.264 stream")
-        } else if at(0, b"\x47") && head.len() == HEAD && at(1, b"\x40") {
-            Self::Unsupported("an MPEG transport stream")
-        } else {
-            Self::Unknown
+        if at(0, b"RIFF") && at(8, b"AVI ") {
+            return Self::OtherFilm("AVI");
+        }
+        if is_transport_stream(head) {
+            return Self::OtherFilm("an MPEG transport stream");
+        }
+        let named = |table: &[(&[u8], &'static str)]| {
+            table.iter().find(|(magic, _)| head.starts_with(magic)).map(|(_, name)| *name)
+        };
+        match (named(&STILLS), named(&FILMS)) {
+            (Some(name), _) => Self::OtherStill(name),
+            (None, Some(name)) => Self::OtherFilm(name),
+            (None, None) => Self::Unknown,
         }
     }
 
-    /// Whether a folder of pictures takes it in.
-    pub(crate) fn is_picture(self) -> bool {
-        matches!(self, Self::Still | Self::Gif)
+    /// The box format of MP4 is also used for still pictures. The brands in the first box distinguish them.
+    fn of_brands(head: &[u8]) -> Self {
+        let end = head.get(..4).map_or(0, |size| u32::from_be_bytes([size[0], size[1], size[2], size[3]]) as usize);
+        let body = head.get(8..end.min(head.len())).unwrap_or_default();
+        let (major, others) = (body.get(..4).unwrap_or_default(), body.get(8..).unwrap_or_default());
+        let has = |brand: &[u8]| major == brand || others.chunks_exact(4).any(|other| other == brand);
+        match major {
+            b"avis" => Self::OtherFilm("an AVIF sequence"),
+            b"hevc" | b"hevx" | b"msf1" => Self::OtherFilm("a HEIF sequence"),
+            b"avif" => Self::OtherStill("AVIF"),
+            b"heic" | b"heix" | b"heim" | b"heis" => Self::OtherStill("HEIC"),
+            b"mif1" | b"miaf" if has(b"avif") => Self::OtherStill("AVIF"),
+            b"mif1" | b"miaf" => Self::OtherStill("HEIC"),
+            b"crx " => Self::OtherStill("a Canon raw picture"),
+            _ => Self::Mp4,
+        }
     }
+
+    /// Whether it is included when a folder of pictures is read.
+    pub(crate) fn is_picture(self) -> bool {
+        matches!(self, Self::Still | Self::Gif | Self::OtherStill(_))
+    }
+}
+
+/// The two letters of BMP are not enough: the header size after them must be a valid one.
+fn is_bmp(head: &[u8]) -> bool {
+    let header = head.get(14..18).map(|size| u32::from_le_bytes([size[0], size[1], size[2], size[3]]));
+    head.starts_with(b"BM") && matches!(header, Some(12 | 16 | 40 | 52 | 56 | 64 | 108 | 124))
+}
+
+/// Packets of 188 bytes that begin with 0x47; on discs and from cameras each after a time of 4 bytes.
+fn is_transport_stream(head: &[u8]) -> bool {
+    let sync = |first: usize, length: usize| (0..3).all(|packet| head.get(first + packet * length) == Some(&0x47));
+    sync(0, 188) || sync(4, 192)
 }
 
 #[cfg(test)]
@@ -86,15 +156,27 @@ mod tests {
 
     #[test]
     fn signatures() {
-        let table: [(&[u8], FileKind); 10] = [
+        let packets = |time: usize| [vec![1; time], vec![0x47], vec![2; 187]].concat().repeat(3);
+        let (stream, disc) = (packets(0), packets(4));
+        let table: [(&[u8], FileKind); 20] = [
             (b"\xFF\xD8\xFF\xE0", FileKind::Still),
             (b"RIFF\0\0\0\0WEBPVP8 ", FileKind::Still),
-            (b"RIFF\0\0\0\0AVI LIST", FileKind::Unsupported("AVI")),
+            (b"BM\0\0\0\0\0\0\0\0\0\0\0\0\x28\0\0\0", FileKind::Still),
+            (b"BMX instructions", FileKind::Unknown),
+            (b"RIFF\0\0\0\0AVI LIST", FileKind::OtherFilm("AVI")),
             (b"GIF89a", FileKind::Gif),
-            (b"\0\0\0\x20ftypisom\0\0\0\0", FileKind::Mp4),
-            (b"\0\0\0\x20ftypheic\0\0\0\0", FileKind::Unsupported("a HEIF picture")),
+            (b"\0\0\0\x14ftypisom\0\0\0\0mp41", FileKind::Mp4),
+            (b"\0\0\0\x14ftypheic\0\0\0\0mif1", FileKind::OtherStill("HEIC")),
+            (b"\0\0\0\x18ftypmif1\0\0\0\0miafavif", FileKind::OtherStill("AVIF")),
+            (b"\0\0\0\x14ftypavis\0\0\0\0avif", FileKind::OtherFilm("an AVIF sequence")),
             (b"\0\0\0\x08wide\0\0\0\0mdat", FileKind::Mp4),
-            (b"\x1A\x45\xDF\xA3", FileKind::Unsupported("Matroska or WebM")),
+            (b"\x1A\x45\xDF\xA3", FileKind::OtherFilm("Matroska or WebM")),
+            (b"\xFF\x0A\0", FileKind::OtherStill("JPEG XL")),
+            (b"MM\0*\0\0\0\x08", FileKind::OtherStill("TIFF")),
+            (b"\0\x05\x16\x07\0\x02\0\0Mac OS X", FileKind::AppleDouble),
+            (&stream, FileKind::OtherFilm("an MPEG transport stream")),
+            (&disc, FileKind::OtherFilm("an MPEG transport stream")),
+            (b"Good morning", FileKind::Unknown),
             (b"hello, world", FileKind::Unknown),
             (b"", FileKind::Unknown),
         ];

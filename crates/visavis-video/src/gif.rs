@@ -10,12 +10,12 @@ use visavis_image::Picture;
 
 use crate::{Pace, Shot, Source, SourceInfo, VideoError};
 
-/// Delays below this, in hundredths of a second, are shown as [`USUAL_DELAY`]: so do all browsers, and films that ask
-/// for 0 were made with that in mind.
+/// Shorter delays, in hundredths of a second, are replaced by [`USUAL_DELAY`], as all browsers do; films with a delay of 0
+/// are made for that.
 const LEAST_DELAY: u16 = 2;
 const USUAL_DELAY: u16 = 10;
 
-/// One pass through a GIF. Transparent places are black.
+/// One pass through a GIF. Transparent pixels are black.
 pub(crate) struct GifSource {
     info: SourceInfo,
     path: PathBuf,
@@ -77,7 +77,7 @@ impl Source for GifSource {
         let delay = if frame.delay < LEAST_DELAY { USUAL_DELAY } else { frame.delay };
         self.at += Duration::from_millis(u64::from(delay) * 10);
         self.number += 1;
-        Ok(Some(Shot { picture: self.canvas.shown.clone(), at }))
+        Ok(Some(Shot::new(self.canvas.shown.clone(), at)))
     }
 
     fn rewind(&mut self) -> Result<(), VideoError> {
@@ -94,7 +94,7 @@ fn open_decoder(path: &Path, name: &str, max_pixels: u64) -> Result<Decoder<BufR
     let file = File::open(path).map_err(VideoError::reading(name))?;
     let mut options = DecodeOptions::new();
     options.set_color_output(ColorOutput::RGBA);
-    // Four bytes a pixel; a frame larger than the picture is thereby refused as well.
+    // Four bytes per pixel. This limit also refuses a frame that is larger than the picture.
     let most = std::num::NonZeroU64::new(max_pixels.saturating_mul(4)).unwrap_or(std::num::NonZeroU64::MIN);
     options.set_memory_limit(MemoryLimit::Bytes(most));
     let decoder = options
@@ -110,7 +110,7 @@ fn open_decoder(path: &Path, name: &str, max_pixels: u64) -> Result<Decoder<BufR
     Ok(decoder)
 }
 
-/// What has been drawn so far, and what is to be undone before the next frame (GIF89a, section 23).
+/// The canvas so far, and what has to be undone before the next frame (GIF89a, section 23).
 struct Canvas {
     shown: Picture,
     undo: Undo,

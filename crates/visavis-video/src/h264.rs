@@ -1,6 +1,8 @@
-//! The little of H.264 that a player must know itself: how units are framed, and what the sequence header says.
+//! The parts of H.264 that a player must parse itself: the framing of units, and the sequence parameter set.
 //!
 //! Section and table numbers are those of ITU-T H.264 (08/2021).
+
+pub(crate) mod decoder;
 
 use crate::yuv::{Colours, Standard};
 
@@ -16,7 +18,7 @@ pub(crate) fn unit_type(unit: &[u8]) -> u8 {
 
 /// The units of a sample in an MP4, each behind its length in `length_size` bytes (ISO/IEC 14496-15, 5.3.2).
 ///
-/// An item is an error where a length points beyond the sample.
+/// An item is an error if a length exceeds the sample.
 pub(crate) fn units(sample: &[u8], length_size: usize) -> impl Iterator<Item = Result<&[u8], String>> {
     let mut rest = sample;
     std::iter::from_fn(move || {
@@ -25,23 +27,38 @@ pub(crate) fn units(sample: &[u8], length_size: usize) -> impl Iterator<Item = R
         }
         let Some((length, behind)) = rest.split_at_checked(length_size) else {
             rest = &[];
-            return Some(Err("half a length at the end".to_owned()));
+            return Some(Err("the last length is truncated".to_owned()));
         };
         let length = length.iter().fold(0usize, |sum, &byte| sum << 8 | usize::from(byte));
         let Some((unit, behind)) = behind.split_at_checked(length) else {
             let left = behind.len();
             rest = &[];
-            return Some(Err(format!("a unit of {length} bytes where {left} are left")));
+            return Some(Err(format!("a unit has {length} bytes, but only {left} are left")));
         };
         rest = behind;
         Some(Ok(unit))
     })
 }
 
-/// Appends a unit the way a byte stream carries it (annex B).
+/// Appends a unit with a start code, as in a byte stream (annex B).
 pub(crate) fn push_annex_b(stream: &mut Vec<u8>, unit: &[u8]) {
     stream.extend_from_slice(&[0, 0, 0, 1]);
     stream.extend_from_slice(unit);
+}
+
+/// The units of a byte stream (annex B), without their start codes.
+pub(crate) fn annex_b_units(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = stream;
+    let next_code = |bytes: &[u8]| bytes.windows(3).position(|window| window == [0, 0, 1]);
+    std::iter::from_fn(move || {
+        let begin = next_code(rest)? + 3;
+        let behind = rest.get(begin..)?;
+        let end = next_code(behind).unwrap_or(behind.len());
+        rest = &behind[end..];
+        // The first zero of a start code of four bytes.
+        let unit = &behind[..end];
+        Some(if end < behind.len() { unit.strip_suffix(&[0]).unwrap_or(unit) } else { unit })
+    })
 }
 
 /// A unit of a byte stream without its start code.
@@ -49,18 +66,20 @@ pub(crate) fn without_start_code(unit: &[u8]) -> &[u8] {
     unit.strip_prefix(&[0, 0, 0, 1]).or_else(|| unit.strip_prefix(&[0, 0, 1])).unwrap_or(unit)
 }
 
-/// What we want to know from a sequence parameter set.
+/// The needed fields of a sequence parameter set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SequenceHeader {
-    /// Pixels across, after cropping.
+    /// Width in pixels, after cropping.
     pub(crate) width: u32,
-    /// Pixels down, after cropping.
+    /// Height in pixels, after cropping.
     pub(crate) height: u32,
     /// 0 grey, 1 4:2:0, 2 4:2:2, 3 4:4:4 (table 6-1).
     pub(crate) chroma_format: u32,
-    /// The larger of luma's and chroma's.
+    /// The larger of those of luma and chroma.
     pub(crate) bit_depth: u32,
     pub(crate) interlaced: bool,
+    /// Width and height of a pixel, as a ratio.
+    pub(crate) pixel_aspect: (u32, u32),
     pub(crate) colours: Colours,
 }
 
@@ -73,7 +92,7 @@ impl SequenceHeader {
         bits.read(16)?; // constraint flags, level
         bits.unsigned()?; // id
         let (mut chroma_format, mut bit_depth, mut separate_planes) = (1, 8, false);
-        // The profiles that say more, as 7.3.2.1.1 lists them.
+        // The profiles with further fields, as listed in 7.3.2.1.1.
         if matches!(profile, 100 | 110 | 122 | 244 | 44 | 83 | 86 | 118 | 128 | 138 | 139 | 134 | 135) {
             chroma_format = bits.unsigned()?;
             if chroma_format == 3 {
@@ -107,7 +126,7 @@ impl SequenceHeader {
         }
         bits.unsigned()?; // max_num_ref_frames
         bits.flag()?; // gaps allowed
-        // No level has more than 139,264 macroblocks (table A-1): whatever claims more is damaged.
+        // No level has more than 139,264 macroblocks (table A-1); larger values are damage.
         let across = bits.unsigned()?.checked_add(1).filter(|&count| count <= 1 << 14)?;
         let down = bits.unsigned()?.checked_add(1).filter(|&count| count <= 1 << 14)?;
         let interlaced = !bits.flag()?;
@@ -128,11 +147,12 @@ impl SequenceHeader {
         if width == 0 || height == 0 {
             return None;
         }
-        let colours = if bits.flag()? { colours(&mut bits, height)? } else { Colours::usual(height) };
-        Some(Self { width, height, chroma_format, bit_depth, interlaced, colours })
+        let (pixel_aspect, colours) =
+            if bits.flag()? { usability(&mut bits, height)? } else { ((1, 1), Colours::usual(height)) };
+        Some(Self { width, height, chroma_format, bit_depth, interlaced, pixel_aspect, colours })
     }
 
-    /// Why our decoder cannot take it, if it cannot.
+    /// Why our decoder cannot decode it; `None` if it can.
     pub(crate) fn obstacle(&self) -> Option<String> {
         if self.bit_depth > 8 {
             Some(format!("H.264 of {} bits", self.bit_depth))
@@ -146,11 +166,36 @@ impl SequenceHeader {
     }
 }
 
-/// The start of the video usability information (E.1.1), as far as the colours.
-fn colours(bits: &mut Bits<'_>, height: u32) -> Option<Colours> {
+/// Pixel aspect ratios by their number (table E-1).
+const PIXEL_ASPECTS: [(u32, u32); 17] = [
+    (1, 1),
+    (1, 1),
+    (12, 11),
+    (10, 11),
+    (16, 11),
+    (40, 33),
+    (24, 11),
+    (20, 11),
+    (32, 11),
+    (80, 33),
+    (18, 11),
+    (15, 11),
+    (64, 33),
+    (160, 99),
+    (4, 3),
+    (3, 2),
+    (2, 1),
+];
+
+/// The start of the video usability information (E.1.1): pixel aspect ratio and colours.
+fn usability(bits: &mut Bits<'_>, height: u32) -> Option<((u32, u32), Colours)> {
     let mut colours = Colours::usual(height);
-    if bits.flag()? && bits.read(8)? == 255 {
-        bits.read(32)?; // pixel aspect
+    let mut aspect = (1, 1);
+    if bits.flag()? {
+        aspect = match bits.read(8)? {
+            255 => (bits.read(16)?, bits.read(16)?),
+            number => PIXEL_ASPECTS.get(number as usize).copied().unwrap_or((1, 1)),
+        };
     }
     if bits.flag()? {
         bits.flag()?; // overscan
@@ -169,10 +214,10 @@ fn colours(bits: &mut Bits<'_>, height: u32) -> Option<Colours> {
             }
         }
     }
-    Some(colours)
+    Some((aspect, colours))
 }
 
-/// Takes out the 3 of every 0 0 3 (7.4.1).
+/// Removes the 3 of every 0 0 3 (7.4.1).
 fn without_emulation(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len());
     let mut zeros = 0;
@@ -334,12 +379,21 @@ mod tests {
     }
 
     #[test]
+    fn units_of_a_byte_stream() {
+        let stream = [0, 0, 0, 1, 0x67, 9, 0, 0, 0, 1, 0x68, 0, 0, 1, 0x65, 7, 7];
+        let units: Vec<&[u8]> = annex_b_units(&stream).collect();
+        assert_eq!(units, [&[0x67u8, 9][..], &[0x68], &[0x65, 7, 7]]);
+        assert_eq!(annex_b_units(&[1, 2, 3]).count(), 0);
+        assert_eq!(annex_b_units(&[0, 0, 1]).collect::<Vec<_>>(), [&[][..]] as [&[u8]; 1]);
+    }
+
+    #[test]
     fn units_of_a_sample() {
         let sample = [0, 0, 0, 2, 9, 8, 0, 0, 0, 1, 7, 0, 0, 0, 9, 1];
         let units: Vec<_> = units(&sample, 4).collect();
         assert_eq!(units[..2], [Ok(&[9u8, 8][..]), Ok(&[7][..])]);
-        assert_eq!(units[2], Err("a unit of 9 bytes where 1 are left".to_owned()));
+        assert_eq!(units[2], Err("a unit has 9 bytes, but only 1 are left".to_owned()));
         assert_eq!(units.len(), 3);
-        assert_eq!(super::units(&[0], 2).collect::<Vec<_>>(), [Err("half a length at the end".to_owned())]);
+        assert_eq!(super::units(&[0], 2).collect::<Vec<_>>(), [Err("the last length is truncated".to_owned())]);
     }
 }

@@ -1,18 +1,31 @@
-//! Sources and sinks of frames: pictures, folders, GIF, MP4, webcams, standard input, a virtual camera.
+//! Sources and sinks of frames: photos, folders, films, webcams, network cameras, pipes, a virtual camera.
 //!
-//! [`open`] turns what a user types into a [`Source`]; a source hands out [`Shot`]s one after the other, each with its
-//! time on the source's own clock. [`Mp4Writer`] goes the other way. What a file is, its first bytes say, never its name.
+//! [`open`] opens the [`Source`] that a user describes. A source returns [`Shot`]s one after the other, each with its time
+//! on the clock of the source. [`Mp4Writer`] writes films. The type of a file follows from its contents, never from its
+//! name.
 //!
-//! Nothing in here keeps pace: a source that plays from a file ([`Pace::Timeline`]) is as fast as it is read.
+//! JPEG, PNG, WebP, BMP, GIF and MP4 with H.264 are decoded by this crate, everything else by an installed [`Ffmpeg`]. RTSP
+//! is implemented with one thread per camera, which runs its own async runtime; nothing else in this crate is async.
+//!
+//! No source waits for the time of a picture: a source that plays a file ([`Pace::Timeline`]) is as fast as it is read.
 
 mod camera;
+mod camera_info;
 mod error;
+mod ffmpeg;
 mod file_kind;
 mod gif;
 mod h264;
 mod mjpeg;
 mod mp4;
+mod network;
+mod open;
+mod options;
+mod pipe;
 mod pushed;
+#[cfg(any(target_os = "linux", test))]
+mod reopen;
+mod rtsp;
 mod source;
 mod standby;
 mod still;
@@ -21,11 +34,17 @@ mod switch;
 mod virtual_camera;
 mod yuv;
 
-pub use camera::{CameraInfo, cameras};
+pub use camera::cameras;
+pub use camera_info::CameraInfo;
 pub use error::VideoError;
+pub use ffmpeg::Ffmpeg;
+pub use file_kind::FileKind;
 pub use mp4::Mp4Writer;
+pub use network::{CameraCredentials, StreamParams, Transport, display_name};
+pub use open::{open, open_path};
+pub use options::{OpenOptions, RawFormat, VirtualCameraParams};
 pub use pushed::{Pusher, pushed};
-pub use source::{OpenOptions, Pace, RawFormat, Shot, Source, SourceInfo, open};
+pub use source::{Interrupter, Pace, Playing, Shot, Source, SourceInfo};
 pub use standby::standby;
-pub use switch::{Playing, SourceSwitch, switched};
-pub use virtual_camera::VirtualCameraParams;
+pub use still::{FolderContents, load as load_photo};
+pub use switch::{SourceSwitch, switched};

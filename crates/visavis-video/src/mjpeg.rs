@@ -1,6 +1,5 @@
 //! JPEG pictures one after the other, as `ffmpeg -f mjpeg -` and webcams send them.
 
-#[cfg(any(target_os = "linux", test))]
 use std::borrow::Cow;
 use std::io::{self, Read};
 
@@ -14,24 +13,30 @@ pub(crate) enum SplitError {
     Read(io::Error),
     /// The stream ended within a picture.
     CutShort,
-    /// A picture without an end.
+    /// A picture without an end within the maximum size.
     TooLong,
+    /// Another picture began before this one had ended after this many bytes. The next call returns the other one.
+    NoEnd(usize),
+    /// A waiting read was interrupted. The next call continues.
+    Interrupted,
 }
 
-/// Cuts a stream into its pictures.
+/// Splits a stream into its pictures.
 ///
-/// It follows the markers (ITU-T T.81, annex B), so that a thumbnail inside a picture does not end it, and passes over
-/// whatever lies between pictures, such as the headers of a multipart stream.
+/// It parses the markers (ITU-T T.81, annex B), so that a thumbnail inside a picture does not end it, and skips data between
+/// pictures, such as the headers of a multipart stream.
 pub(crate) struct Splitter<R> {
     stream: R,
     buffer: Vec<u8>,
-    /// What [`next`](Self::next) returned, to be dropped at its next call.
+    /// Length of the picture that [`next`](Self::next) returned; it is dropped at the next call.
     spent: usize,
     most: usize,
     ended: bool,
+    /// Number of bytes that were read in total.
+    seen: u64,
 }
 
-/// Where in a picture we are; positions count from its first byte.
+/// Position within a picture, from its first byte.
 #[derive(Debug, Clone, Copy)]
 enum State {
     /// Before a marker.
@@ -44,42 +49,46 @@ enum Step {
     Go(State),
     /// The picture ends before this position.
     End(usize),
-    /// Another picture starts at this position: the one before has no end.
+    /// Another picture starts at this position: the current one has no end.
     Restart(usize),
     More,
 }
 
 impl<R: Read> Splitter<R> {
     pub(crate) fn new(stream: R, most: usize) -> Self {
-        Self { stream, buffer: Vec::new(), spent: 0, most, ended: false }
+        Self { stream, buffer: Vec::new(), spent: 0, most, ended: false, seen: 0 }
+    }
+
+    /// Number of bytes that were read so far.
+    pub(crate) fn seen(&self) -> u64 {
+        self.seen
     }
 
     /// The bytes of the next picture; `None` at the end of the stream.
     pub(crate) fn next(&mut self) -> Result<Option<&[u8]>, SplitError> {
         self.buffer.drain(..self.spent);
         self.spent = 0;
-        while self.seek_start()? {
-            let mut state = State::Marker(2);
-            loop {
-                match step(&self.buffer, state) {
-                    Step::Go(next) => state = next,
-                    Step::End(at) => {
-                        self.spent = at;
-                        return Ok(Some(&self.buffer[..at]));
-                    }
-                    Step::Restart(at) => {
-                        log::warn!("a JPEG picture without an end was passed over ({at} bytes)");
-                        self.buffer.drain(..at);
-                        break;
-                    }
-                    Step::More => self.fill_picture()?,
+        if !self.seek_start()? {
+            return Ok(None);
+        }
+        let mut state = State::Marker(2);
+        loop {
+            match step(&self.buffer, state) {
+                Step::Go(next) => state = next,
+                Step::End(at) => {
+                    self.spent = at;
+                    return Ok(Some(&self.buffer[..at]));
                 }
+                Step::Restart(at) => {
+                    self.spent = at;
+                    return Err(SplitError::NoEnd(at));
+                }
+                Step::More => self.fill_picture()?,
             }
         }
-        Ok(None)
     }
 
-    /// Brings the start of the next picture to the front; `false` if there is none.
+    /// Moves the start of the next picture to the front of the buffer. Returns `false` if there is none.
     fn seek_start(&mut self) -> Result<bool, SplitError> {
         loop {
             if let Some(at) = start(&self.buffer) {
@@ -95,10 +104,10 @@ impl<R: Read> Splitter<R> {
         }
     }
 
-    /// Reads on within a picture, which must not go on for ever.
+    /// Reads more data of a picture, up to the maximum size.
     fn fill_picture(&mut self) -> Result<(), SplitError> {
         if self.buffer.len() > self.most {
-            self.ended = true;
+            // The data are dropped; another picture may follow.
             self.buffer.clear();
             return Err(SplitError::TooLong);
         }
@@ -109,7 +118,7 @@ impl<R: Read> Splitter<R> {
         Ok(())
     }
 
-    /// Reads on; `false` at the end.
+    /// Reads more data. Returns `false` at the end.
     fn fill(&mut self) -> Result<bool, SplitError> {
         while !self.ended {
             let len = self.buffer.len();
@@ -118,8 +127,12 @@ impl<R: Read> Splitter<R> {
             self.buffer.truncate(len + read.as_ref().copied().unwrap_or(0));
             match read {
                 Ok(0) => self.ended = true,
-                Ok(_) => return Ok(true),
+                Ok(count) => {
+                    self.seen += count as u64;
+                    return Ok(true);
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(SplitError::Interrupted),
                 Err(error) => {
                     self.ended = true;
                     return Err(SplitError::Read(error));
@@ -130,7 +143,7 @@ impl<R: Read> Splitter<R> {
     }
 }
 
-/// Where a picture starts: SOI and the first byte of the marker that must follow.
+/// The start of a picture: SOI and the first byte of the next marker.
 fn start(buffer: &[u8]) -> Option<usize> {
     buffer.windows(3).position(|bytes| bytes == [0xFF, 0xD8, 0xFF])
 }
@@ -144,7 +157,7 @@ fn step(buffer: &[u8], state: State) -> Step {
             match buffer.get(from + at + 1) {
                 None if at == 0 => Step::More,
                 None => Step::Go(State::Scan(from + at)),
-                // A stuffed 0xFF, or a restart marker: the scan goes on.
+                // A stuffed 0xFF or a restart marker: the scan continues.
                 Some(0 | 0xD0..=0xD7) => Step::Go(State::Scan(from + at + 2)),
                 // Fill bytes.
                 Some(0xFF) => Step::Go(State::Scan(from + at + 1)),
@@ -169,9 +182,8 @@ fn step(buffer: &[u8], state: State) -> Step {
     }
 }
 
-/// Webcams leave out the Huffman tables, which Motion JPEG fixes once and for all (T.81, annex K). Decoders take the
-/// standard ones where an AVI1 segment tells them that this is Motion JPEG, so that is put in where both are missing.
-#[cfg(any(target_os = "linux", test))]
+/// Adds an AVI1 segment if it and the Huffman tables are missing. Webcams leave out the tables, which are fixed for Motion
+/// JPEG (T.81, annex K); with an AVI1 segment, decoders use the standard ones.
 pub(crate) fn with_huffman_tables(picture: &[u8]) -> Cow<'_, [u8]> {
     let mut at = 2;
     while let Some(&[0xFF, marker, high, low]) = picture.get(at..at + 4) {
@@ -225,6 +237,20 @@ mod tests {
         }
     }
 
+    /// All pictures, whatever lies between them.
+    fn split_all(bytes: &[u8]) -> usize {
+        let mut splitter = Splitter::new(bytes, 1 << 20);
+        let mut pictures = 0;
+        // Every error consumes bytes, so this ends.
+        loop {
+            match splitter.next() {
+                Ok(Some(_)) => pictures += 1,
+                Ok(None) => return pictures,
+                Err(_) => {}
+            }
+        }
+    }
+
     /// A picture with a thumbnail in an APP segment, two scans, a restart marker, fill bytes and stuffing.
     fn tricky(seed: u8) -> Vec<u8> {
         let mut bytes = vec![0xFF, 0xD8, 0xFF, 0xE1, 0, 12];
@@ -244,10 +270,36 @@ mod tests {
     fn a_picture_without_an_end_costs_only_itself() {
         let mut stream = tricky(1);
         stream.truncate(stream.len() - 2);
+        let cut = stream.len();
         stream.extend(tricky(2));
-        let (pictures, error) = split(stream.as_slice());
-        assert_eq!(pictures, [tricky(2)]);
-        assert!(error.is_none());
+        let mut splitter = Splitter::new(stream.as_slice(), 1 << 20);
+        assert!(matches!(splitter.next(), Err(SplitError::NoEnd(bytes)) if bytes == cut));
+        assert_eq!(splitter.next().unwrap(), Some(tricky(2).as_slice()));
+        assert!(splitter.next().unwrap().is_none());
+    }
+
+    #[test]
+    fn an_interruption_loses_nothing() {
+        struct Interrupting<'a>(&'a [u8], bool);
+        impl Read for Interrupting<'_> {
+            fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+                self.1 = !self.1;
+                if self.1 { Err(io::ErrorKind::WouldBlock.into()) } else { self.0.read(&mut out[..5]) }
+            }
+        }
+        let stream = [tricky(1), tricky(2)].concat();
+        let mut splitter = Splitter::new(Interrupting(&stream, false), 1 << 20);
+        let (mut found, mut interrupted) = (Vec::new(), 0);
+        loop {
+            match splitter.next() {
+                Ok(Some(picture)) => found.push(picture.to_vec()),
+                Ok(None) => break,
+                Err(SplitError::Interrupted) => interrupted += 1,
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+        assert_eq!(found, [tricky(1), tricky(2)]);
+        assert!(interrupted > 10);
     }
 
     #[test]
@@ -264,7 +316,7 @@ mod tests {
     #[test]
     fn motion_jpeg_without_tables_decodes() {
         let whole = codec::encode_jpeg(&Picture::filled(16, 16, [200, 60, 20]), 90).unwrap();
-        // Take out every DHT segment, as webcams do. Our encoder's tables are the standard ones.
+        // Removes every DHT segment, as webcams do. Our encoder uses the standard tables.
         let (mut bare, mut at) = (whole[..2].to_vec(), 2);
         while whole[at + 1] != 0xDA {
             let next = at + 2 + usize::from(u16::from_be_bytes([whole[at + 2], whole[at + 3]]));
@@ -300,7 +352,7 @@ mod tests {
 
         #[test]
         fn no_bytes_make_it_panic(bytes in prop::collection::vec(prop::sample::select(vec![0u8, 2, 0xC4, 0xD0, 0xD8, 0xD9, 0xDA, 0xFF]), 0..200)) {
-            split(bytes.as_slice());
+            split_all(&bytes);
         }
     }
 }

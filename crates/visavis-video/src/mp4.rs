@@ -1,13 +1,15 @@
 //! MP4 with H.264, read and written.
 //!
-//! Boxes are parsed and written by `mp4-atom`. It is handed one box at a time, since it refuses a whole index over one
-//! odd box (a phone's metadata, say) that nobody here wants to know about.
+//! `mp4-atom` parses and writes single boxes. It is not given the whole index, since it would refuse it because of one
+//! invalid box that is not needed here, such as the metadata of a phone.
 
-mod boxes;
+pub(crate) mod boxes;
+mod edits;
 mod fragment;
 mod reader;
 mod samples;
 mod track;
+pub(crate) mod turn;
 mod writer;
 
 pub(crate) use reader::Mp4Source;

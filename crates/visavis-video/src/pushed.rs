@@ -1,4 +1,4 @@
-//! Pictures that somebody else brings, such as the camera of a browser.
+//! A source whose pictures are pushed by another part of the program, such as those of a browser's camera.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Instant;
@@ -31,7 +31,7 @@ impl Slot {
     }
 }
 
-/// Brings pictures to a source. Dropping the last one ends the source.
+/// Pushes pictures to a source. When the last one is dropped, the source ends.
 #[derive(Clone)]
 pub struct Pusher(Arc<Bringing>);
 
@@ -44,7 +44,8 @@ impl Drop for Bringing {
 }
 
 impl Pusher {
-    /// Hands a JPEG (or another still picture) over; one that was not read yet is replaced. False once the source is closed.
+    /// Pushes a JPEG (or another still picture). A picture that was not read yet is replaced. Returns false if the source is
+    /// closed.
     pub fn push(&self, encoded: Vec<u8>) -> bool {
         let mut state = self.0.0.lock();
         if state.closed {
@@ -56,14 +57,14 @@ impl Pusher {
         true
     }
 
-    /// Ends the source: a read that waits returns.
+    /// Ends the source. A waiting read returns.
     pub fn close(&self) {
         self.0.0.close();
     }
 }
 
-/// A live source named `name` of pictures that come through the [`Pusher`]; those with more than `max_pixels` or that are no
-/// pictures are passed over.
+/// A live source named `name` of the pictures that come through the [`Pusher`]. Pictures that cannot be decoded or have more
+/// than `max_pixels` are skipped.
 #[must_use]
 pub fn pushed(name: &str, max_pixels: u64) -> (Pusher, Box<dyn Source>) {
     let slot = Arc::new(Slot::default());
@@ -97,10 +98,10 @@ impl Source for PushedSource {
                 }
             };
             drop(state);
-            // Whoever brings nonsense spoils that picture only.
+            // Invalid data affect only this picture.
             match codec::decode(&encoded, self.max_pixels) {
-                Ok(picture) => return Ok(Some(Shot { picture, at: self.started.elapsed() })),
-                Err(error) => log::debug!("{}: a picture is passed over: {error}", self.info.name),
+                Ok(picture) => return Ok(Some(Shot::new(picture, self.started.elapsed()))),
+                Err(error) => log::debug!("{}: a picture was skipped: {error}", self.info.name),
             }
         }
     }
@@ -132,7 +133,7 @@ mod tests {
         assert!(pusher.push(jpeg(8)) && pusher.push(jpeg(16)));
         assert_eq!(source.read().unwrap().unwrap().picture.width(), 16);
         let reading = thread::spawn(move || source.read().unwrap().map(|shot| shot.picture.width()));
-        // Whether these are read one by one or replaced: only the last one is a picture that is not too large.
+        // Whether these are read one by one or replaced, only the last one is a valid picture.
         pusher.push(b"no picture".to_vec());
         pusher.push(jpeg(4000));
         pusher.push(jpeg(24));

@@ -1,4 +1,4 @@
-//! A source that shows nothing, until another is put in its place.
+//! A dark source that is used until another one is chosen.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::{Pace, Shot, Source, SourceInfo, VideoError};
 
 const FRAME_RATE: f64 = 5.0;
 
-/// Dark pictures for ever, for who has no camera yet.
+/// Dark pictures without end, if there is no camera yet.
 #[must_use]
 pub fn standby() -> Box<dyn Source> {
     let info = SourceInfo {
@@ -38,7 +38,7 @@ impl Source for Standby {
         picture.pixels_mut().fill(12);
         let at = Duration::from_secs_f64(self.number as f64 / FRAME_RATE);
         self.number += 1;
-        Ok(Some(Shot { picture, at }))
+        Ok(Some(Shot::new(picture, at)))
     }
 
     fn rewind(&mut self) -> Result<(), VideoError> {

@@ -1,62 +1,127 @@
 //! One picture, and a folder of pictures.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use visavis_image::{Picture, codec};
+use visavis_image::codec::{self, Decoded};
 
 use crate::file_kind::FileKind;
-use crate::{OpenOptions, Pace, Shot, Source, SourceInfo, VideoError};
+use crate::{OpenOptions, Pace, Shot, Source, SourceInfo, VideoError, ffmpeg};
 
-/// Reads and decodes a picture file.
-pub(crate) fn load(path: &Path, max_pixels: u64) -> Result<Picture, VideoError> {
+/// Maximum size of a photo file in bytes. Photos of 200 megapixels have about 100 MB.
+const MOST_BYTES: u64 = 512 << 20;
+
+/// Reads and decodes a photo, whatever its name. A photo of more than `max_pixels` is shrunk while it is decoded, if
+/// possible ([`codec::decode_photo`]).
+///
+/// # Errors
+/// [`VideoError`], with the file and what to do.
+pub fn load(path: &Path, max_pixels: u64) -> Result<Decoded, VideoError> {
     let name = path.display().to_string();
-    let bytes = fs::read(path).map_err(VideoError::reading(&name))?;
-    codec::decode(&bytes, max_pixels).map_err(VideoError::picture(&name))
+    match FileKind::of_file(path)? {
+        FileKind::Still | FileKind::Gif => {
+            codec::decode_photo(&read(path)?, max_pixels).map_err(VideoError::picture(&name))
+        }
+        FileKind::OtherStill(format) => Ok(Decoded { picture: ffmpeg::load(path, format, max_pixels)?, shrunk: 1.0 }),
+        FileKind::AppleDouble => Err(VideoError::AppleDouble { path: name }),
+        FileKind::Mp4 | FileKind::OtherFilm(_) => Err(VideoError::NoPicture { path: name }),
+        FileKind::Unknown => Err(VideoError::UnknownFormat { path: name }),
+    }
 }
 
-/// The pictures of a folder in the order of their names, or the one picture that `path` is.
+/// The bytes of a photo file; an error if it is too large.
+fn read(path: &Path) -> Result<Vec<u8>, VideoError> {
+    let name = path.display().to_string();
+    let file = fs::File::open(path).map_err(VideoError::reading(&name))?;
+    let mut bytes = Vec::new();
+    file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(VideoError::reading(&name))?;
+    if bytes.len() as u64 > MOST_BYTES {
+        let reason = format!("a photo file must not be larger than {} MB", MOST_BYTES >> 20);
+        return Err(VideoError::Damaged { name, reason });
+    }
+    Ok(bytes)
+}
+
+/// The files of a folder in the order of their names, classified by their contents.
+#[derive(Debug, Clone, Default)]
+pub struct FolderContents {
+    /// Pictures and films.
+    pub files: Vec<(PathBuf, FileKind)>,
+    /// Files that are neither, or that cannot be read, with the reason.
+    pub passed_over: Vec<(PathBuf, String)>,
+}
+
+impl FolderContents {
+    /// Examines every file of a folder. Subfolders are ignored.
+    ///
+    /// # Errors
+    /// [`VideoError`] if the folder cannot be read.
+    pub fn of(path: &Path) -> Result<Self, VideoError> {
+        let name = path.display().to_string();
+        let mut found = Self::default();
+        let mut paths = Vec::new();
+        for entry in fs::read_dir(path).map_err(VideoError::reading(&name))? {
+            paths.push(entry.map_err(VideoError::reading(&name))?.path());
+        }
+        paths.sort();
+        for file in paths.into_iter().filter(|file| !file.is_dir()) {
+            match FileKind::of_file(&file) {
+                _ if !file.is_file() => found.passed_over.push((file, "neither a file nor a folder".into())),
+                Ok(FileKind::AppleDouble) => {
+                    found.passed_over.push((file, "metadata of macOS (AppleDouble)".into()));
+                }
+                Ok(FileKind::Unknown) => found.passed_over.push((file, "neither a picture nor a film".into())),
+                Ok(kind) => found.files.push((file, kind)),
+                Err(VideoError::Empty { .. }) => found.passed_over.push((file, "empty".into())),
+                Err(error) => found.passed_over.push((file, error.to_string())),
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The pictures of a folder in the order of their names, or the single picture `path`.
 pub(crate) fn list(path: &Path) -> Result<Vec<PathBuf>, VideoError> {
     let name = path.display().to_string();
     if !path.metadata().map_err(VideoError::reading(&name))?.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
+    let contents = FolderContents::of(path)?;
+    for (file, reason) in &contents.passed_over {
+        log::warn!("{}: skipped: {reason}", file.display());
+    }
     let mut pictures = Vec::new();
-    for entry in fs::read_dir(path).map_err(VideoError::reading(&name))? {
-        let file = entry.map_err(VideoError::reading(&name))?.path();
-        if !file.is_file() {
-            continue;
-        }
-        match FileKind::of_file(&file) {
-            Ok(kind) if kind.is_picture() => pictures.push(file),
-            Ok(_) => log::debug!("{}: passed over, not a picture", file.display()),
-            Err(error) => log::warn!("passed over: {error}"),
+    for (file, kind) in contents.files {
+        if kind.is_picture() {
+            pictures.push(file);
+        } else {
+            log::warn!("{}: skipped: a film in a folder of photos", file.display());
         }
     }
-    pictures.sort();
     if pictures.is_empty() { Err(VideoError::NoPictures { path: name }) } else { Ok(pictures) }
 }
 
 /// One picture.
 pub(crate) struct StillSource {
     info: SourceInfo,
-    picture: Picture,
+    photo: Decoded,
     shown: bool,
 }
 
 impl StillSource {
     pub(crate) fn open(path: &Path, max_pixels: u64) -> Result<Self, VideoError> {
-        let picture = load(path, max_pixels)?;
+        let photo = load(path, max_pixels)?;
         let info = SourceInfo {
             name: path.display().to_string(),
-            width: picture.width(),
-            height: picture.height(),
+            width: photo.picture.width(),
+            height: photo.picture.height(),
             frame_rate: None,
             frames: Some(1),
             pace: Pace::Timeline,
         };
-        Ok(Self { info, picture, shown: false })
+        Ok(Self { info, photo, shown: false })
     }
 }
 
@@ -69,7 +134,8 @@ impl Source for StillSource {
         if std::mem::replace(&mut self.shown, true) {
             return Ok(None);
         }
-        Ok(Some(Shot { picture: self.picture.clone(), at: Duration::ZERO }))
+        // Repeated, it is the same picture: no cut.
+        Ok(Some(Shot { cut: false, ..Shot::photo(self.photo.clone(), Duration::ZERO) }))
     }
 
     fn rewind(&mut self) -> Result<(), VideoError> {
@@ -78,7 +144,7 @@ impl Source for StillSource {
     }
 }
 
-/// The pictures of a folder, of whatever sizes.
+/// The pictures of a folder, which may have different sizes.
 pub(crate) struct FolderSource {
     info: SourceInfo,
     pictures: Vec<PathBuf>,
@@ -93,11 +159,11 @@ impl FolderSource {
         let mut first = Err(VideoError::NoPictures { path: path.display().to_string() });
         for (index, picture) in pictures.iter().enumerate() {
             match load(picture, options.max_pixels) {
-                Ok(picture) => {
-                    first = Ok((picture.width(), picture.height()));
+                Ok(photo) => {
+                    first = Ok((photo.picture.width(), photo.picture.height()));
                     break;
                 }
-                // If none can be decoded, the first one's error says why.
+                // If none can be decoded, the error of the first one is returned.
                 Err(error) if index == 0 => first = Err(error),
                 Err(_) => {}
             }
@@ -125,7 +191,7 @@ impl Source for FolderSource {
         let Some(path) = self.pictures.get(self.next) else { return Ok(None) };
         let at = self.interval.saturating_mul(u32::try_from(self.next).unwrap_or(u32::MAX));
         self.next += 1;
-        Ok(Some(Shot { picture: load(path, self.max_pixels)?, at }))
+        Ok(Some(Shot::photo(load(path, self.max_pixels)?, at)))
     }
 
     fn rewind(&mut self) -> Result<(), VideoError> {

@@ -1,29 +1,48 @@
 //! Pictures from a byte stream, such as standard input.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::time::{Duration, Instant};
 
-use visavis_image::{PicturePool, codec};
+use visavis_image::{Picture, PicturePool, codec};
 
-use crate::mjpeg::{self, SplitError, Splitter};
-use crate::source::FRAME_RATES;
+use crate::mjpeg::{self, SplitError, Splitter, with_huffman_tables};
+use crate::source::{FRAME_RATES, Interrupter};
 use crate::{Pace, RawFormat, Shot, Source, SourceInfo, VideoError};
 
-/// JPEG pictures one after the other.
+/// A sequence of JPEG pictures.
 pub(crate) struct MjpegSource<R> {
     info: SourceInfo,
     pictures: Splitter<R>,
     max_pixels: u64,
     number: u64,
     started: Option<Instant>,
+    /// Whether the error about a stream without pictures was returned.
+    told: bool,
+    interrupter: Option<Interrupter>,
 }
 
 impl<R: Read> MjpegSource<R> {
-    /// With a `frame_rate` the times are counted, else they are those of arrival.
+    /// With a `frame_rate`, times are counted; without, they are the times of arrival.
     pub(crate) fn new(name: String, stream: R, frame_rate: Option<f64>, max_pixels: u64) -> Self {
         let pace = if frame_rate.is_some() { Pace::Timeline } else { Pace::Own };
         let info = SourceInfo { name, width: 0, height: 0, frame_rate, frames: None, pace };
-        Self { info, pictures: Splitter::new(stream, mjpeg::MOST_BYTES), max_pixels, number: 0, started: None }
+        let pictures = Splitter::new(stream, mjpeg::MOST_BYTES);
+        Self { info, pictures, max_pixels, number: 0, started: None, told: false, interrupter: None }
+    }
+
+    /// The same, with a function that interrupts a read of its stream.
+    pub(crate) fn interrupted_by(self, interrupter: Interrupter) -> Self {
+        Self { interrupter: Some(interrupter), ..self }
+    }
+
+    /// At the end of the stream: an error, once, if there was no JPEG picture in it.
+    fn end(&mut self) -> Result<Option<Shot>, VideoError> {
+        if self.number > 0 || self.pictures.seen() == 0 || std::mem::replace(&mut self.told, true) {
+            return Ok(None);
+        }
+        let reason = "it contains no JPEG picture; pipe films in with \
+                      `ffmpeg -i FILM -q:v 3 -f mjpeg - | … -`, and give the size of raw RGB pictures";
+        Err(VideoError::Damaged { name: self.info.name.clone(), reason: reason.into() })
     }
 }
 
@@ -36,17 +55,22 @@ impl<R: Read + Send> Source for MjpegSource<R> {
         let number = self.number;
         let bytes = match self.pictures.next() {
             Ok(Some(bytes)) => bytes,
-            Ok(None) => return Ok(None),
+            Ok(None) => return self.end(),
+            Err(SplitError::Interrupted) => {
+                return Err(VideoError::Interrupted { name: self.info.name.clone() });
+            }
             Err(error) => {
                 let name = self.info.name.clone();
+                // The broken data count as one picture.
+                self.number += 1;
+                let broken = |reason: String| VideoError::Frame { name: name.clone(), frame: number, reason };
                 return Err(match error {
                     SplitError::Read(source) => VideoError::Read { name, source },
                     SplitError::CutShort => VideoError::CutShort { name, frame: number, of: None },
-                    SplitError::TooLong => VideoError::Frame {
-                        name,
-                        frame: number,
-                        reason: format!("a JPEG picture without an end in {} MB", mjpeg::MOST_BYTES >> 20),
-                    },
+                    SplitError::NoEnd(bytes) => broken(format!("the JPEG picture is truncated after {bytes} bytes")),
+                    SplitError::TooLong | SplitError::Interrupted => {
+                        broken(format!("a JPEG picture has no end within {} MB", mjpeg::MOST_BYTES >> 20))
+                    }
                 });
             }
         };
@@ -55,17 +79,21 @@ impl<R: Read + Send> Source for MjpegSource<R> {
             Some(rate) => Duration::from_secs_f64(number as f64 / rate),
             None => self.started.get_or_insert_with(Instant::now).elapsed(),
         };
-        let picture = codec::decode(bytes, self.max_pixels)
+        let picture = codec::decode(&with_huffman_tables(bytes), self.max_pixels)
             .map_err(|error| VideoError::picture(&format!("{}, frame {number}", self.info.name))(error))?;
-        Ok(Some(Shot { picture, at }))
+        Ok(Some(Shot::new(picture, at)))
     }
 
     fn rewind(&mut self) -> Result<(), VideoError> {
         Err(VideoError::CannotRewind { name: self.info.name.clone() })
     }
+
+    fn interrupter(&self) -> Option<Interrupter> {
+        self.interrupter.clone()
+    }
 }
 
-/// Bare RGB pictures of one size.
+/// Raw RGB pictures of one size.
 pub(crate) struct RawSource<R> {
     info: SourceInfo,
     stream: R,
@@ -73,20 +101,30 @@ pub(crate) struct RawSource<R> {
     number: u64,
     ended: bool,
     pool: PicturePool,
+    /// The first bytes of a picture, if a read was interrupted.
+    begun: Option<(Picture, usize)>,
+    interrupter: Option<Interrupter>,
 }
 
 impl<R: Read> RawSource<R> {
     pub(crate) fn new(name: String, stream: R, format: RawFormat, max_pixels: u64) -> Result<Self, VideoError> {
         let RawFormat { width, height, frame_rate } = format;
         if width == 0 || height == 0 || !FRAME_RATES.contains(&frame_rate) {
-            let reason = format!("bare RGB of {width}x{height} at {frame_rate} a second; all three must be above 0");
+            let reason =
+                format!("raw RGB of {width}x{height} at {frame_rate} pictures per second: all three must be above 0");
             return Err(VideoError::Spec { spec: name, reason });
         }
         if u64::from(width) * u64::from(height) > max_pixels {
             return Err(VideoError::TooLarge { name, width, height, most: max_pixels });
         }
         let info = SourceInfo { name, width, height, frame_rate: Some(frame_rate), frames: None, pace: Pace::Timeline };
-        Ok(Self { info, stream, format, number: 0, ended: false, pool: PicturePool::new(8) })
+        let pool = PicturePool::new(8);
+        Ok(Self { info, stream, format, number: 0, ended: false, pool, begun: None, interrupter: None })
+    }
+
+    /// The same, with a function that interrupts a read of its stream.
+    pub(crate) fn interrupted_by(self, interrupter: Interrupter) -> Self {
+        Self { interrupter: Some(interrupter), ..self }
     }
 }
 
@@ -99,20 +137,25 @@ impl<R: Read + Send> Source for RawSource<R> {
         if self.ended {
             return Ok(None);
         }
-        let mut picture = self.pool.take(self.format.width, self.format.height);
-        let mut rest = picture.pixels_mut();
-        let whole = rest.len();
-        while !rest.is_empty() {
-            match self.stream.read(rest) {
+        let begun = self.begun.take();
+        let (mut picture, mut filled) =
+            begun.unwrap_or_else(|| (self.pool.take(self.format.width, self.format.height), 0));
+        let whole = picture.pixels().len();
+        while filled < whole {
+            match self.stream.read(&mut picture.pixels_mut()[filled..]) {
                 Ok(0) => {
                     self.ended = true;
-                    if rest.len() == whole {
+                    if filled == 0 {
                         return Ok(None);
                     }
                     return Err(VideoError::CutShort { name: self.info.name.clone(), frame: self.number, of: None });
                 }
-                Ok(count) => rest = &mut rest[count..],
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.begun = Some((picture, filled));
+                    return Err(VideoError::Interrupted { name: self.info.name.clone() });
+                }
                 Err(source) => {
                     self.ended = true;
                     return Err(VideoError::Read { name: self.info.name.clone(), source });
@@ -121,11 +164,15 @@ impl<R: Read + Send> Source for RawSource<R> {
         }
         let at = Duration::from_secs_f64(self.number as f64 / self.format.frame_rate);
         self.number += 1;
-        Ok(Some(Shot { picture, at }))
+        Ok(Some(Shot::new(picture, at)))
     }
 
     fn rewind(&mut self) -> Result<(), VideoError> {
         Err(VideoError::CannotRewind { name: self.info.name.clone() })
+    }
+
+    fn interrupter(&self) -> Option<Interrupter> {
+        self.interrupter.clone()
     }
 }
 
@@ -150,6 +197,28 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_of_something_else_is_told_once() {
+        let mut source = MjpegSource::new("test".into(), &b"\x1A\x45\xDF\xA3 a film"[..], None, 1000);
+        assert!(source.read().unwrap_err().to_string().contains("no JPEG picture"));
+        assert!(source.read().unwrap().is_none());
+        assert!(MjpegSource::new("test".into(), &b""[..], None, 1000).read().unwrap().is_none());
+    }
+
+    #[test]
+    fn a_picture_that_breaks_off_is_told_and_the_next_comes() {
+        let jpeg = |level| codec::encode_jpeg(&Picture::filled(24, 16, [level; 3]), 90).unwrap();
+        let cut = jpeg(50);
+        let stream = [jpeg(10), cut[..cut.len() - 3].to_vec(), jpeg(200), cut[..30].to_vec()].concat();
+        let mut source = MjpegSource::new("test".into(), stream.as_slice(), Some(10.0), 1000);
+        assert!(source.read().unwrap().is_some());
+        assert!(matches!(source.read(), Err(VideoError::Frame { frame: 1, .. })));
+        let shot = source.read().unwrap().unwrap();
+        assert!(shot.picture.pixel(3, 3)[0] > 190 && shot.at == Duration::from_millis(200));
+        assert!(matches!(source.read(), Err(VideoError::CutShort { frame: 3, .. })));
+        assert!(source.read().unwrap().is_none());
+    }
+
+    #[test]
     fn a_picture_too_large_is_an_error_and_the_next_comes() {
         let jpeg = |side| codec::encode_jpeg(&Picture::filled(side, side, [9; 3]), 90).unwrap();
         let stream = [jpeg(64), jpeg(16)].concat();
@@ -167,7 +236,7 @@ mod tests {
         let shot = source.read().unwrap().unwrap();
         assert_eq!((shot.picture.pixel(0, 0), shot.at), ([18, 19, 20], Duration::from_millis(100)));
         let error = source.read().unwrap_err();
-        assert_eq!(error.to_string(), "test: cut off: it ends at frame 2");
+        assert_eq!(error.to_string(), "test is cut off at frame 2");
         assert!(source.read().unwrap().is_none());
         let bad = RawFormat { width: 0, ..format };
         assert!(RawSource::new("test".into(), &[][..], bad, 100).is_err());

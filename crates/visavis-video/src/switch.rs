@@ -1,33 +1,29 @@
-//! A source that plays one of several: the one of the start, or a guest that was put in its place while it runs.
+//! A source that plays one of several: the first source, or a guest that replaces it for a time.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use crate::{Pace, Shot, Source, SourceInfo, VideoError};
+use crate::source::{Interrupter, Playing};
+use crate::{Shot, Source, SourceInfo, VideoError};
 
-/// What plays now.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Playing {
-    /// Changes whenever another source plays.
-    pub turn: u64,
-    /// The source.
-    pub info: SourceInfo,
-    /// Whether it is the one of the start.
-    pub first: bool,
-    /// Why the guest before it ended, if it broke.
-    pub failure: Option<String>,
-}
-
-/// Ends a guest whose read may wait.
+/// Interrupts a waiting read of a guest.
 type Closer = Box<dyn Fn() + Send>;
 
 struct State {
     next: Option<Next>,
     closer: Option<Closer>,
+    /// Interrupts a read of the source that plays.
+    interrupter: Option<Interrupter>,
     playing: Playing,
-    /// The name of the source of the start.
+    /// The name of the first source.
     first: String,
     mirror: Option<bool>,
+}
+
+impl State {
+    fn is_mirrored(&self) -> bool {
+        self.mirror.unwrap_or_else(|| self.playing.info.is_mirrored_by_default())
+    }
 }
 
 enum Next {
@@ -35,7 +31,7 @@ enum Next {
     First,
 }
 
-/// Puts guests in the place of a source that runs. Cheap to clone; works from any thread.
+/// Controls a switched source while it runs. Cheap to clone; works from any thread.
 #[derive(Clone)]
 pub struct SourceSwitch(Arc<Mutex<State>>);
 
@@ -44,18 +40,18 @@ impl SourceSwitch {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Plays `guest` from the next frame on, a recording again and again. When it ends or breaks, the first source goes on.
-    /// `closer` ends a read of the guest that waits; it is called when something else is to play.
+    /// Plays `guest` from the next frame on; a recording is repeated. When it ends or fails, the first source continues.
+    /// `closer` interrupts a waiting read of the guest; it is called when another source should play.
     pub fn put(&self, guest: Box<dyn Source>, closer: Option<Closer>) {
         self.change(Some(Next::Guest(guest)), closer);
     }
 
-    /// Goes on with the source of the start.
+    /// Continues with the first source.
     pub fn back(&self) {
         self.change(Some(Next::First), None);
     }
 
-    /// Lets a read that waits for a guest return, so that whoever reads can end.
+    /// Interrupts a waiting read of a guest, so that the reading thread can end.
     pub fn close(&self) {
         self.change(None, None);
     }
@@ -68,44 +64,57 @@ impl SourceSwitch {
         if let Some(close) = old {
             close();
         }
+        self.interrupt();
     }
 
-    /// What plays now.
+    /// Interrupts a waiting read. The next read plays the new source.
+    fn interrupt(&self) {
+        // Called without the lock, which the reader may need to return.
+        let interrupter = self.lock().interrupter.clone();
+        if let Some(interrupt) = interrupter {
+            interrupt();
+        }
+    }
+
+    /// What is playing now.
     #[must_use]
     pub fn playing(&self) -> Playing {
-        self.lock().playing.clone()
+        let state = self.lock();
+        Playing { mirrored: state.is_mirrored(), ..state.playing.clone() }
     }
 
-    /// The name of the source of the start.
+    /// The name of the first source.
     #[must_use]
     pub fn first(&self) -> String {
         self.lock().first.clone()
     }
 
-    /// Whether pictures are mirrored; `None`: those of cameras are.
+    /// Sets whether pictures are mirrored; `None`: only those of cameras.
     pub fn set_mirror(&self, mirror: Option<bool>) {
         self.lock().mirror = mirror;
     }
 
-    /// Whether the pictures of what plays now are mirrored.
+    /// Whether the pictures of the source that plays are mirrored.
     #[must_use]
     pub fn is_mirrored(&self) -> bool {
-        let state = self.lock();
-        state.mirror.unwrap_or(state.playing.info.pace == Pace::Own)
+        self.lock().is_mirrored()
     }
 }
 
-/// A source that plays `first` until its switch puts another in its place. It mirrors by itself.
+/// A source that plays `first` until its switch replaces it. It mirrors the pictures itself.
 #[must_use]
 pub fn switched(first: Box<dyn Source>, mirror: Option<bool>) -> (Box<dyn Source>, SourceSwitch) {
     let name = first.info().name.clone();
-    let playing = Playing { turn: 0, info: first.info().clone(), first: true, failure: None };
-    let switch = SourceSwitch(Arc::new(Mutex::new(State { next: None, closer: None, playing, first: name, mirror })));
+    let playing = Playing::only(first.info().clone());
+    let interrupter = first.interrupter();
+    let state = State { next: None, closer: None, interrupter, playing, first: name, mirror };
+    let switch = SourceSwitch(Arc::new(Mutex::new(state)));
     let source = SwitchedSource {
         switch: switch.clone(),
         first,
         guest: None,
         guest_shots: 0,
+        guest_failure: None,
         meets: Some((Duration::ZERO, Duration::ZERO)),
         last: Duration::ZERO,
     };
@@ -116,14 +125,16 @@ struct SwitchedSource {
     switch: SourceSwitch,
     first: Box<dyn Source>,
     guest: Option<Box<dyn Source>>,
-    /// Pictures since the guest began, or began again.
+    /// Number of pictures since the guest began or was repeated.
     guest_shots: u64,
-    /// Which time of what plays falls on which of ours, so that ours never goes back; `None` until its next picture.
+    /// Why its last picture could not be read.
+    guest_failure: Option<String>,
+    /// A time of the playing source and our time for it, so that our time never goes back; `None` until its next picture.
     meets: Option<(Duration, Duration)>,
     last: Duration,
 }
 
-/// How long the last picture of one source stands before the first of the next.
+/// Time between the last picture of one source and the first of the next.
 const GAP: Duration = Duration::from_millis(40);
 
 impl SwitchedSource {
@@ -138,17 +149,21 @@ impl SwitchedSource {
 
     fn play(&mut self, guest: Option<Box<dyn Source>>, failure: Option<String>) {
         self.guest = guest;
-        (self.guest_shots, self.meets) = (0, None);
+        (self.guest_shots, self.guest_failure, self.meets) = (0, None, None);
         let first = self.guest.is_none();
         let info = self.info().clone();
+        let interrupter = self.guest.as_ref().map_or_else(|| self.first.interrupter(), |guest| guest.interrupter());
         let mut state = self.switch.lock();
-        state.playing = Playing { turn: state.playing.turn + 1, info, first, failure };
+        state.interrupter = interrupter;
+        state.playing = Playing { turn: state.playing.turn + 1, info, first, mirrored: false, failure };
     }
 
     fn finished(&mut self, mut shot: Shot) -> Shot {
         if self.switch.is_mirrored() {
             shot.picture.mirror();
         }
+        // Another source, or the same one from its start.
+        shot.cut |= self.meets.is_none() && self.last > Duration::ZERO;
         let (theirs, ours) = *self.meets.get_or_insert((shot.at, self.last + GAP));
         shot.at = ours + shot.at.saturating_sub(theirs);
         self.last = shot.at;
@@ -165,27 +180,53 @@ impl Source for SwitchedSource {
         loop {
             self.take_next();
             let Some(guest) = &mut self.guest else {
-                return Ok(self.first.read()?.map(|shot| self.finished(shot)));
+                match self.first.read() {
+                    // Interrupted because another source was requested: the loop switches to it.
+                    Err(VideoError::Interrupted { .. }) if self.switch.lock().next.is_some() => continue,
+                    read => return Ok(read?.map(|shot| self.finished(shot))),
+                }
             };
             match guest.read() {
                 Ok(Some(shot)) => {
                     self.guest_shots += 1;
+                    self.guest_failure = None;
                     return Ok(Some(self.finished(shot)));
                 }
-                // A recording begins again; whatever is there to come next goes before it.
+                // A recording is repeated, unless another source is requested.
                 Ok(None) if self.guest_shots > 0 && guest.rewind().is_ok() => {
                     (self.guest_shots, self.meets) = (0, None);
                 }
-                Ok(None) => self.play(None, None),
-                Err(error) => self.play(None, Some(error.to_string())),
+                Ok(None) => {
+                    let failure = self.guest_failure.take();
+                    self.play(None, failure);
+                }
+                Err(error @ VideoError::Interrupted { .. }) => {
+                    if self.switch.lock().next.is_none() {
+                        return Err(error);
+                    }
+                }
+                // The next read continues after the error, or ends the guest.
+                Err(error) => {
+                    self.guest_failure = Some(error.to_string());
+                    return Err(error);
+                }
             }
         }
     }
 
-    /// Starts the source of the start again.
+    fn playing(&self) -> Playing {
+        self.switch.playing()
+    }
+
+    fn interrupter(&self) -> Option<Interrupter> {
+        let switch = self.switch.clone();
+        Some(Arc::new(move || switch.close()))
+    }
+
+    /// Starts the first source again.
     fn rewind(&mut self) -> Result<(), VideoError> {
         self.first.rewind()?;
-        // Whoever rewinds counts on by itself from where it was.
+        // The caller that rewinds continues its own count of time.
         (self.meets, self.last) = (Some((Duration::ZERO, Duration::ZERO)), Duration::ZERO);
         Ok(())
     }
@@ -194,11 +235,11 @@ impl Source for SwitchedSource {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pushed;
+    use crate::{Pace, pushed};
     use std::thread;
     use visavis_image::{Picture, codec};
 
-    /// A film of pictures of one width, their left pixel white.
+    /// A film of pictures of one width, whose left pixel is white.
     struct Film {
         info: SourceInfo,
         left: u64,
@@ -229,7 +270,7 @@ mod tests {
             let mut picture = Picture::new(self.info.width, 1);
             picture.set_pixel(0, 0, [255; 3]);
             let number = self.info.frames.unwrap() - self.left - 1;
-            Ok(Some(Shot { picture, at: Duration::from_millis(number * 100) }))
+            Ok(Some(Shot::new(picture, Duration::from_millis(number * 100))))
         }
 
         fn rewind(&mut self) -> Result<(), VideoError> {
@@ -265,7 +306,7 @@ mod tests {
         switch.put(guest, Some(Box::new(move || closing.close())));
         pusher.push(codec::encode_jpeg(&Picture::new(7, 1), 90).unwrap());
         assert_eq!(width(&mut source), 7);
-        // It waits for the next picture, which never comes.
+        // It waits for the next picture, which does not come.
         let reading = thread::spawn(move || width(&mut source));
         switch.back();
         assert_eq!(reading.join().unwrap(), 3);

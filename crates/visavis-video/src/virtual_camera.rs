@@ -1,4 +1,4 @@
-//! A camera for those who have none: it moves over still photos.
+//! A simulated camera that moves over still photos.
 
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
@@ -8,41 +8,20 @@ use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions};
 use visavis_image::{Picture, PicturePool, Point, Rect, Resizer};
 
+use crate::options::VirtualCameraParams;
 use crate::source::FRAME_RATES;
 use crate::still::{list, load};
 use crate::{OpenOptions, Pace, Shot, Source, SourceInfo, VideoError};
 
-/// How a virtual camera films.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct VirtualCameraParams {
-    /// Pixels across. Default: 1280.
-    pub width: u32,
-    /// Pixels down. Default: 720.
-    pub height: u32,
-    /// Pictures a second. Default: 30.
-    pub frame_rate: f64,
-    /// Seconds per photo. Default: 4.
-    pub seconds_per_photo: f64,
-    /// How close it goes, 1 to 4. Default: 1.3, which keeps more than three quarters of the photo in view.
-    pub zoom: f32,
-    /// How often it goes through the photos; `None` (default): for ever.
-    pub loops: Option<u32>,
-}
-
-impl Default for VirtualCameraParams {
-    fn default() -> Self {
-        Self { width: 1280, height: 720, frame_rate: 30.0, seconds_per_photo: 4.0, zoom: 1.3, loops: None }
-    }
-}
-
-/// Part of its time for which a photo is shown whole before the camera moves.
+/// Share of its time for which a photo is shown completely before the camera moves.
 const REST: f32 = 0.25;
-/// Where the camera goes, in parts of the photo: the upper middle, where people have their faces; photos take turns.
+/// Targets of the camera, as fractions of the photo: the upper middle, where faces usually are. Photos alternate between
+/// them.
 const FOCUSES: [(f32, f32); 3] = [(0.5, 0.4), (0.44, 0.42), (0.56, 0.42)];
-/// Brightness of the margin beside a photo of another shape.
+/// Brightness of the margin beside a photo of another aspect ratio.
 const MARGIN_BRIGHTNESS: f32 = 0.35;
 
-/// The same photos give the same frames, always.
+/// The same photos always give the same frames.
 pub(crate) struct VirtualCamera {
     info: SourceInfo,
     params: VirtualCameraParams,
@@ -50,7 +29,9 @@ pub(crate) struct VirtualCamera {
     max_pixels: u64,
     frames_per_photo: u64,
     number: u64,
-    /// The photo on show, and its place in the list.
+    /// Number of frames that were skipped, since their photo cannot be decoded. They take no time.
+    missing: u64,
+    /// The current photo and its index in the list.
     scene: Option<(usize, Scene)>,
     next: Option<Preparation>,
     zoomer: fast_image_resize::Resizer,
@@ -88,22 +69,24 @@ impl VirtualCamera {
             frames: loops.map(|loops| u64::from(loops) * photos.len() as u64 * frames_per_photo),
             pace: Pace::Timeline,
         };
-        let first = Scene::load(&photos[0], 0, &params, options.max_pixels)?;
+        let (place, first) = first_scene(&photos, &params, options.max_pixels)?;
         Ok(Self {
             info,
             params,
             photos,
             max_pixels: options.max_pixels,
             frames_per_photo,
+            // Photos before the first one that can be decoded are reported as errors, each in its turn.
             number: 0,
-            scene: Some((0, first)),
+            missing: 0,
+            scene: Some((place, first)),
             next: None,
             zoomer: fast_image_resize::Resizer::new(),
             pool: PicturePool::new(12),
         })
     }
 
-    /// Films the photo at this place, which the thread beside has usually prepared by now.
+    /// Starts with the photo at this index, which the background thread has usually prepared by now.
     fn film(&mut self, place: usize, moment: f32) -> Result<Picture, VideoError> {
         let scene = match self.scene.take() {
             Some((shown, scene)) if shown == place => scene,
@@ -135,34 +118,53 @@ impl Source for VirtualCamera {
         }
         let place = ((number / self.frames_per_photo) % self.photos.len() as u64) as usize;
         let moment = (number % self.frames_per_photo) as f32 / self.frames_per_photo.saturating_sub(1).max(1) as f32;
-        let at = Duration::from_secs_f64(number as f64 / self.params.frame_rate);
+        let at = Duration::from_secs_f64((number - self.missing) as f64 / self.params.frame_rate);
         match self.film(place, moment) {
             Ok(picture) => {
                 self.number += 1;
-                Ok(Some(Shot { picture, at }))
+                // A single photo that is repeated jumps back, but shows the same faces.
+                let cut = number.is_multiple_of(self.frames_per_photo) && self.photos.len() > 1;
+                Ok(Some(Shot { cut, ..Shot::new(picture, at) }))
             }
             Err(error) => {
-                // On to the next photo.
+                // Continue with the next photo.
                 self.number = (number / self.frames_per_photo + 1) * self.frames_per_photo;
+                self.missing += self.number - number;
                 Err(error)
             }
         }
     }
 
     fn rewind(&mut self) -> Result<(), VideoError> {
-        self.number = 0;
+        (self.number, self.missing) = (0, 0);
         Ok(())
     }
 }
 
-/// A photo being prepared on a thread of its own, so that its decoding does not make the film stumble.
+/// The first photo that can be decoded, with its index; the error of the first one if none can.
+fn first_scene(
+    photos: &[PathBuf],
+    params: &VirtualCameraParams,
+    max_pixels: u64,
+) -> Result<(usize, Scene), VideoError> {
+    let mut first = None;
+    for (place, photo) in photos.iter().enumerate() {
+        match Scene::load(photo, place, params, max_pixels) {
+            Ok(scene) => return Ok((place, scene)),
+            Err(error) => first = first.or(Some(error)),
+        }
+    }
+    Err(first.unwrap_or(VideoError::NoPictures { path: String::new() }))
+}
+
+/// A photo that is being prepared on a separate thread, so that decoding does not interrupt the film.
 struct Preparation {
     place: usize,
     thread: Option<JoinHandle<Result<Scene, VideoError>>>,
 }
 
 impl Preparation {
-    /// `None` if the system gives no thread; the photo is then prepared when it is due.
+    /// `None` if the system starts no thread; the photo is then prepared when it is due.
     fn start(place: usize, photo: PathBuf, params: VirtualCameraParams, max_pixels: u64) -> Option<Self> {
         let thread = thread::Builder::new()
             .name("virtual-camera".into())
@@ -179,13 +181,13 @@ impl Preparation {
 impl Drop for Preparation {
     fn drop(&mut self) {
         if let Some(thread) = self.thread.take() {
-            // A panic in there has been reported by its hook; there is nobody left to tell.
+            // A panic of the thread was printed by the panic hook.
             let _ = thread.join();
         }
     }
 }
 
-/// A photo on its background, at the scale at which the closest view needs no enlarging.
+/// A photo on its background, at a scale at which the largest zoom needs no enlarging.
 struct Scene {
     canvas: Picture,
     focus: Point,
@@ -194,7 +196,7 @@ struct Scene {
 
 impl Scene {
     fn load(photo: &Path, place: usize, params: &VirtualCameraParams, max_pixels: u64) -> Result<Self, VideoError> {
-        Ok(Self::new(&load(photo, max_pixels)?, place, params))
+        Ok(Self::new(&load(photo, max_pixels)?.picture, place, params))
     }
 
     fn new(photo: &Picture, place: usize, params: &VirtualCameraParams) -> Self {
@@ -216,7 +218,7 @@ impl Scene {
         Self { canvas, focus, zoom: params.zoom }
     }
 
-    /// The part of the canvas in view at a moment from 0 to 1.
+    /// The visible part of the canvas at a moment from 0 to 1.
     fn view(&self, moment: f32) -> Rect {
         let moved = smooth(((moment - REST) / (1.0 - REST)).clamp(0.0, 1.0));
         let (width, height) = (self.canvas.width() as f32, self.canvas.height() as f32);
@@ -224,11 +226,11 @@ impl Scene {
         let middle = Point::new(width / 2.0, height / 2.0).lerp(self.focus, moved);
         let view = Rect::around(middle, width / zoom, height / zoom);
         let (x, y) = (view.x.clamp(0.0, width - view.width), view.y.clamp(0.0, height - view.height));
-        // Rounding must not carry it beyond the edge.
+        // Rounding must not move it beyond the edge.
         Rect::new(x, y, view.width.min(width - x), view.height.min(height - y))
     }
 
-    /// Fills `out` with the view. A separable filter with a crop box takes a tenth of the time of a general warp.
+    /// Renders the view into `out`. A separable filter with a crop box takes a tenth of the time of a general warp.
     fn film(&self, moment: f32, zoomer: &mut fast_image_resize::Resizer, out: &mut Picture) {
         let view = self.view(moment);
         let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).crop(
@@ -254,7 +256,7 @@ fn canvas_size(params: &VirtualCameraParams) -> (u32, u32) {
     (side(params.width), side(params.height))
 }
 
-/// The photo itself, darkened and blurred beyond recognition, so that no face is found in it.
+/// The photo itself, darkened and blurred so much that no face is found in it.
 fn margin(photo: &Picture, width: u32, height: u32, resizer: &mut Resizer) -> Picture {
     let (mut few, mut many) = (Picture::new(8, 5), Picture::new(width, height));
     resizer.stretch(photo, &mut few);
@@ -265,7 +267,7 @@ fn margin(photo: &Picture, width: u32, height: u32, resizer: &mut Resizer) -> Pi
     many
 }
 
-/// Starts and stops gently: 3t² − 2t³.
+/// Smooth start and stop: 3t² − 2t³.
 fn smooth(t: f32) -> f32 {
     t * t * (3.0 - 2.0 * t)
 }

@@ -2,7 +2,7 @@
 
 use visavis_image::Picture;
 
-/// Which red, green and blue the luma was mixed from.
+/// The standard that defines the weights of red, green and blue in luma.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standard {
     /// ITU-R BT.601: standard definition, webcams, JPEG.
@@ -33,7 +33,7 @@ pub(crate) struct Colours {
 }
 
 impl Colours {
-    /// What players assume of a film that does not say: BT.709 from 720 lines on, else BT.601; limited range.
+    /// What players assume if a film does not specify it: BT.709 from 720 lines on, else BT.601; limited range.
     pub(crate) fn usual(height: u32) -> Self {
         Self { standard: if height >= 720 { Standard::Bt709 } else { Standard::Bt601 }, full_range: false }
     }
@@ -75,7 +75,7 @@ impl ToRgb {
     }
 }
 
-/// The three planes of a 4:2:0 picture and the bytes from row to row.
+/// The three planes of a 4:2:0 picture with their strides in bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Planes<'a> {
     pub(crate) y: &'a [u8],
@@ -86,7 +86,7 @@ pub(crate) struct Planes<'a> {
 }
 
 impl Planes<'_> {
-    /// Whether there is a sample for every pixel of this size.
+    /// Whether the planes have a sample for every pixel of this size.
     pub(crate) fn cover(&self, width: usize, height: usize) -> bool {
         let (half, rows) = (width.div_ceil(2), height.div_ceil(2));
         let needs = |stride: usize, width: usize, rows: usize| stride * rows.saturating_sub(1) + width;
@@ -109,14 +109,14 @@ pub(crate) struct Scratch {
 pub(crate) fn planes_to_rgb(planes: Planes<'_>, to_rgb: ToRgb, scratch: &mut Scratch, out: &mut Picture) {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") {
-        // SAFETY: the processor has AVX2, as just asked.
+        // SAFETY: the processor has AVX2, as checked above.
         unsafe { planes_to_rgb_avx2(planes, to_rgb, scratch, out) };
         return;
     }
     planes_to_rgb_anywhere(planes, to_rgb, scratch, out);
 }
 
-/// The same code, compiled for wider registers than every x86-64 has.
+/// The same code, compiled for AVX2.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 fn planes_to_rgb_avx2(planes: Planes<'_>, to_rgb: ToRgb, scratch: &mut Scratch, out: &mut Picture) {
@@ -168,10 +168,28 @@ fn luma_row(y: &[u8], to_rgb: ToRgb, scratch: &Scratch, out: &mut [u8]) {
     }
 }
 
-/// Fills `out` from packed 4:2:2 (Y U Y V), `stride` bytes from row to row. `false` if `packed` is too short.
+/// Where in four bytes the luma of two pixels, and their chroma, are.
 #[cfg(any(target_os = "linux", test))]
-pub(crate) fn yuyv_to_rgb(
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Packed {
+    pub(crate) y: [usize; 2],
+    pub(crate) u: usize,
+    pub(crate) v: usize,
+}
+
+#[cfg(any(target_os = "linux", test))]
+impl Packed {
+    pub(crate) const YUYV: Self = Self { y: [0, 2], u: 1, v: 3 };
+    pub(crate) const YVYU: Self = Self { y: [0, 2], u: 3, v: 1 };
+    pub(crate) const UYVY: Self = Self { y: [1, 3], u: 0, v: 2 };
+    pub(crate) const VYUY: Self = Self { y: [1, 3], u: 2, v: 0 };
+}
+
+/// Fills `out` from packed 4:2:2, `stride` bytes from row to row. `false` if `packed` is too short.
+#[cfg(any(target_os = "linux", test))]
+pub(crate) fn packed_to_rgb(
     packed: &[u8],
+    order: Packed,
     stride: usize,
     to_rgb: ToRgb,
     scratch: &mut Scratch,
@@ -193,7 +211,7 @@ pub(crate) fn yuyv_to_rgb(
     let (u, v) = chroma.split_at_mut(half);
     for (row, out) in packed.chunks(stride).zip(out.pixels_mut().chunks_exact_mut(width * 3)) {
         for (((four, y), u), v) in row.chunks_exact(4).zip(y.chunks_exact_mut(2)).zip(u.iter_mut()).zip(v.iter_mut()) {
-            (y[0], *u, y[1], *v) = (four[0], four[1], four[2], four[3]);
+            (y[0], y[1], *u, *v) = (four[order.y[0]], four[order.y[1]], four[order.u], four[order.v]);
         }
         spread_chroma(u, v, to_rgb, scratch);
         luma_row(&y[..width], to_rgb, scratch, out);
@@ -229,11 +247,11 @@ impl Film {
         (&self.y, &self.u, &self.v)
     }
 
-    /// Takes over a picture; an odd last column or row is shown twice.
+    /// Converts a picture. An odd last column or row is repeated.
     pub(crate) fn fill(&mut self, picture: &Picture) {
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor has AVX2, as just asked.
+            // SAFETY: the processor has AVX2, as checked above.
             unsafe { self.fill_avx2(picture) };
             return;
         }
@@ -357,13 +375,27 @@ mod tests {
         // Two rows with equal chroma are the same picture in 4:2:2 and 4:2:0.
         let packed = [50, 90, 60, 200, 70, 120, 80, 30, 99, 99, 150, 90, 160, 200, 170, 120, 180, 30];
         let mut from_packed = Picture::new(3, 2);
-        assert!(yuyv_to_rgb(&packed, 10, ToRgb::new(WEBCAM), &mut Scratch::default(), &mut from_packed));
+        assert!(packed_to_rgb(
+            &packed,
+            Packed::YUYV,
+            10,
+            ToRgb::new(WEBCAM),
+            &mut Scratch::default(),
+            &mut from_packed
+        ));
         let y = [50, 60, 70, 80, 150, 160, 170, 180];
         let planes = Planes { y: &y, u: &[90, 120], v: &[200, 30], y_stride: 4, uv_stride: 2 };
         let mut from_planes = Picture::new(3, 2);
         planes_to_rgb(planes, ToRgb::new(WEBCAM), &mut Scratch::default(), &mut from_planes);
         assert_eq!(from_packed, from_planes);
-        assert!(!yuyv_to_rgb(&packed[..17], 10, ToRgb::new(WEBCAM), &mut Scratch::default(), &mut from_packed));
+        assert!(!packed_to_rgb(
+            &packed[..17],
+            Packed::YUYV,
+            10,
+            ToRgb::new(WEBCAM),
+            &mut Scratch::default(),
+            &mut from_packed
+        ));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Everything that [`open`] understands, and what it says to the rest.
+//! Everything that [`open`] accepts, and its errors for other inputs.
 
 #![allow(clippy::unwrap_used)] // also in the helpers beside the tests
 
@@ -7,7 +7,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use visavis_image::{Picture, codec};
-use visavis_video::{OpenOptions, Pace, RawFormat, Source, VideoError, VirtualCameraParams, open};
+use visavis_video::{
+    FileKind, FolderContents, OpenOptions, Pace, RawFormat, Source, VideoError, VirtualCameraParams, open,
+};
 
 fn open_path(path: &Path) -> Result<Box<dyn Source>, VideoError> {
     open(path.to_str().unwrap(), &OpenOptions::default())
@@ -77,7 +79,10 @@ fn what_is_not_there_or_not_a_picture() {
     assert!(matches!(error_of(&put("zero.mp4", b"")), VideoError::Empty { .. }));
     assert!(matches!(error_of(&put("text.jpg", b"hello there, reader")), VideoError::UnknownFormat { .. }));
     let error = error_of(&put("x.mkv", b"\x1A\x45\xDF\xA3\x01\0\0\0\0\0\0\x1F"));
-    assert!(matches!(&error, VideoError::UnsupportedFormat { format: "Matroska or WebM", .. }), "{error}");
+    assert!(error.to_string().contains("x.mkv") && error.to_string().contains("ffmpeg"), "{error}");
+    assert!(matches!(error, VideoError::NoFfmpeg { .. } | VideoError::Ffmpeg { .. }), "{error}");
+    let apple = error_of(&put("._a.jpg", b"\0\x05\x16\x07\0\x02\0\0Mac OS X        "));
+    assert!(matches!(apple, VideoError::AppleDouble { .. }), "{apple}");
     assert!(matches!(error_of(Path::new("")), VideoError::Spec { .. }));
     let options = OpenOptions { frame_rate: Some(0.0), ..OpenOptions::default() };
     assert!(matches!(open("x", &options), Err(VideoError::Spec { .. })));
@@ -85,6 +90,81 @@ fn what_is_not_there_or_not_a_picture() {
         let error = open(spec, &OpenOptions::default()).err().unwrap().to_string();
         assert!(error.contains("video9999") && error.contains("virtual:"), "{error}");
     }
+}
+
+#[test]
+fn a_folder_named_by_a_number_is_no_camera() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("2024");
+    fs::create_dir(&path).unwrap();
+    fs::write(path.join("a.png"), codec::encode_png(&grey(5)).unwrap()).unwrap();
+    // Only a relative name can look like a number.
+    let before = std::env::current_dir().unwrap();
+    std::env::set_current_dir(folder.path()).unwrap();
+    let opened = open("2024", &OpenOptions::default()).map(|source| source.info().frames);
+    std::env::set_current_dir(before).unwrap();
+    assert_eq!(opened.unwrap(), Some(1));
+}
+
+#[test]
+fn what_a_folder_holds_and_what_is_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
+    put("photo.jfif", &codec::encode_jpeg(&grey(200), 95).unwrap());
+    put("film", b"\0\0\0\x14ftypisom\0\0\0\0mp41");
+    put("phone.jpg", b"\0\0\0\x14ftypheic\0\0\0\0mif1");
+    put("._photo.jfif", b"\0\x05\x16\x07\0\x02\0\0Mac OS X        ");
+    put("notes.txt", b"hello there");
+    put("empty.png", b"");
+    fs::create_dir(folder.path().join("more")).unwrap();
+    let contents = FolderContents::of(folder.path()).unwrap();
+    let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+    let files: Vec<_> = contents.files.iter().map(|(path, kind)| (name(path), *kind)).collect();
+    let expected =
+        [("film", FileKind::Mp4), ("phone.jpg", FileKind::OtherStill("HEIC")), ("photo.jfif", FileKind::Still)];
+    assert_eq!(files, expected.map(|(name, kind)| (name.to_owned(), kind)));
+    let passed_over: Vec<_> = contents.passed_over.iter().map(|(path, reason)| (name(path), reason.as_str())).collect();
+    let expected = [
+        ("._photo.jfif", "metadata of macOS (AppleDouble)"),
+        ("empty.png", "empty"),
+        ("notes.txt", "neither a picture nor a film"),
+    ];
+    assert_eq!(passed_over, expected.map(|(name, reason)| (name.to_owned(), reason)));
+}
+
+#[cfg(unix)]
+#[test]
+fn names_need_not_be_utf8() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9.png"));
+    if fs::write(&path, codec::encode_png(&grey(5)).unwrap()).is_err() {
+        eprintln!("skipped: this file system takes no such names");
+        return;
+    }
+    assert!(visavis_video::open_path(&path, &OpenOptions::default()).unwrap().read().unwrap().is_some());
+    assert!(open_path(folder.path()).unwrap().read().unwrap().is_some());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_named_pipe_goes_on_after_its_writer_has_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let mut source = open_path(&path).unwrap();
+    assert_eq!(source.info().pace, Pace::Own);
+    for level in [30u8, 220] {
+        let (path, jpeg) = (path.clone(), codec::encode_jpeg(&grey(level), 95).unwrap());
+        let writer = std::thread::spawn(move || fs::write(path, jpeg).unwrap());
+        let picture = source.read().unwrap().unwrap().picture;
+        assert!(picture.pixel(3, 3)[0].abs_diff(level) < 5);
+        writer.join().unwrap();
+    }
+    // The pipe is open but nothing is written: a waiting read is interrupted.
+    let interrupt = source.interrupter().unwrap();
+    interrupt();
+    assert!(matches!(source.read(), Err(VideoError::Interrupted { .. })));
 }
 
 #[test]
@@ -104,7 +184,7 @@ fn cut_pictures_are_errors_or_pictures_but_never_panic() {
 
 #[test]
 fn a_giant_is_refused_by_its_header() {
-    // A PNG header, with its checksum, that promises 60,000 × 60,000 pixels.
+    // A PNG header with a valid checksum that announces 60,000 × 60,000 pixels.
     let mut bytes = codec::encode_png(&grey(0)).unwrap();
     bytes[16..20].copy_from_slice(&60_000u32.to_be_bytes());
     bytes[20..24].copy_from_slice(&60_000u32.to_be_bytes());
@@ -201,7 +281,21 @@ fn a_virtual_camera_films_the_same_every_time() {
     source.rewind().unwrap();
     assert_eq!(film(source.as_mut()), first);
 
-    // A photo that cannot be decoded costs its own turn only.
+    // At a change of the photo, the picture is unrelated to the one before.
+    source.rewind().unwrap();
+    let cuts: Vec<bool> = (0..20).map(|_| source.read().unwrap().unwrap().cut).collect();
+    assert_eq!(cuts, [true, false, false, false, false].repeat(4));
+
+    // A photo that cannot be decoded is skipped, also if it is the first.
+    let png = codec::encode_png(&grey(9)).unwrap();
+    fs::write(folder.path().join("0.png"), &png[..40]).unwrap();
+    let mut source = open(&spec, &options).unwrap();
+    assert!(source.read().unwrap_err().to_string().contains("0.png"));
+    let shot = source.read().unwrap().unwrap();
+    assert_eq!((shot.picture.pixel(32, 18)[0], shot.at), (60, Duration::ZERO), "the next one takes its time");
+    fs::remove_file(folder.path().join("0.png")).unwrap();
+
+    // A photo that cannot be decoded is skipped.
     let png = codec::encode_png(&grey(9)).unwrap();
     fs::write(folder.path().join("11.png"), &png[..40]).unwrap();
     let mut source = open(&spec, &options).unwrap();

@@ -1,4 +1,4 @@
-//! The thread that makes one message of each scene for all clients.
+//! The thread that encodes each scene once, for all clients.
 
 use std::sync::Arc;
 
@@ -7,19 +7,18 @@ use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use visavis_image::Picture;
 use visavis_live::Subscription;
 
-use crate::desk::Desk;
+use crate::app_state::AppState;
 use crate::scene::SceneView;
 
-/// Good enough that no block is seen on a large screen; about 100 KB for a frame of 1280×720.
+/// JPEG quality: no blocks are visible on a large screen; about 100 KB for a frame of 1280×720.
 const QUALITY: u8 = 82;
 
-/// Goes through the scenes until the pipeline ends. A picture is encoded once, and only if somebody looks.
-pub(crate) fn run(desk: &Desk, scenes: &Subscription) {
+/// Runs until the pipeline ends. A picture is encoded only if a client shows it.
+pub(crate) fn run(state: &AppState, scenes: &Subscription) {
     while let Some(scene) = scenes.recv() {
-        desk.note_source();
-        if desk.is_watched() {
+        if state.has_viewers() {
             match message(&SceneView::new(&scene), &scene.frame.picture) {
-                Ok(message) => desk.frames.send_replace(Some(message)),
+                Ok(message) => state.frames.send_replace(Some(message)),
                 Err(reason) => {
                     log::warn!("frame {} cannot be shown: {reason}", scene.frame.seq);
                     None
@@ -27,12 +26,12 @@ pub(crate) fn run(desk: &Desk, scenes: &Subscription) {
             };
         }
         scenes.shown(&scene);
-        desk.recorder.offer(&scene);
-        desk.scene.send_replace(Some(Arc::clone(&scene)));
+        state.scene.send_replace(Some(Arc::clone(&scene)));
+        state.recorder.offer(&scene);
     }
 }
 
-/// The length of the JSON as 4 bytes, little-endian, the JSON, the JPEG.
+/// The length of the JSON as 4 bytes, little-endian; the JSON; the JPEG.
 fn message(view: &SceneView, picture: &Picture) -> Result<Bytes, String> {
     let json = serde_json::to_vec(view).map_err(|error| error.to_string())?;
     let length = u32::try_from(json.len()).map_err(|error| error.to_string())?;

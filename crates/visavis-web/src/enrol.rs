@@ -1,21 +1,21 @@
-//! Photos and faces of the picture into gallery entries.
+//! Makes gallery entries of photos and of faces in the live picture.
 
 use std::sync::Mutex;
 
 use sha2::{Digest, Sha256};
-use visavis_face::Enroller;
-use visavis_face::gallery::NewPhoto;
+use visavis_face::{Enrolled, Enroller};
+use visavis_gallery::NewPhoto;
 use visavis_image::{Picture, Point, Rect, Similarity, codec, warp_into};
 use visavis_live::{Loader, RegistryLoader};
 
 use crate::problem::Problem;
 
-/// Photos with more pixels are refused before they are decoded.
-const MAX_PIXELS: u64 = 40_000_000;
-/// What is cut out of the picture around a face, in widths of the face.
-const SURROUNDINGS: f32 = 2.2;
+/// Photos with more pixels are shrunk while they are decoded, or refused.
+pub(crate) const MAX_PIXELS: u64 = 40_000_000;
+/// Side of the region around a face of the live picture, in widths of the face.
+const REGION: f32 = 2.2;
 
-/// The networks that look at photos.
+/// Names of the networks for enrolment.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Networks {
     pub(crate) detector: String,
@@ -23,68 +23,69 @@ pub(crate) struct Networks {
     pub(crate) similarity: String,
 }
 
-/// Looks at photos, one at a time, with networks of its own: the picture never waits for it.
+/// Processes one photo at a time with its own network instances, so that the live picture does not wait. The networks stay loaded
+/// until others are asked for.
 #[derive(Default)]
-pub(crate) struct Looker(Mutex<Option<(Networks, Enroller)>>);
+pub(crate) struct CachedEnroller(Mutex<Option<(Networks, Enroller)>>);
 
-impl Looker {
-    /// The main face of an encoded photo.
+impl CachedEnroller {
+    /// The largest face of an encoded photo.
     pub(crate) fn photo(
         &self,
         loader: &RegistryLoader,
         networks: &Networks,
         encoded: &[u8],
-        file: &str,
-    ) -> Result<NewPhoto, Problem> {
-        let picture = codec::decode(encoded, MAX_PIXELS)?;
-        let looked = self.look(loader, networks, &picture)?;
-        let (_, photo) = looked.ok_or_else(|| Problem::unprocessable("no face was found on the photo"))?;
-        Ok(NewPhoto { source: file.to_owned(), sha256: Some(Sha256::digest(encoded).into()), ..photo })
+    ) -> Result<Enrolled, Problem> {
+        let picture = codec::decode_photo(encoded, MAX_PIXELS)?.picture;
+        let found = self.enrol(loader, networks, &picture)?;
+        found.ok_or_else(|| Problem::unprocessable("no face was found in the photo"))
     }
 
-    /// The face at `rect` of the live picture.
+    /// The face at `rect` in the live picture.
     pub(crate) fn face(
         &self,
         loader: &RegistryLoader,
         networks: &Networks,
         picture: &Picture,
         rect: &Rect,
-        source: String,
-    ) -> Result<NewPhoto, Problem> {
-        let unclear = || Problem::conflict("the face cannot be seen well enough just now: try again");
-        let around = rect.expanded(SURROUNDINGS).square();
+    ) -> Result<Enrolled, Problem> {
+        let unclear = || Problem::conflict("the face is not visible well enough at present: try again");
+        let around = rect.expanded(REGION).square();
         let side = (around.width.round() as u32).clamp(1, 2_000);
         let mut cut = Picture::new(side, side);
         warp_into(picture, &Similarity::scale_then_shift(around.width / side as f32, around.x, around.y), &mut cut);
-        let (found, photo) = self.look(loader, networks, &cut)?.ok_or_else(unclear)?;
-        // The largest face of the cutting need not be the one that was meant.
+        let found = self.enrol(loader, networks, &cut)?.ok_or_else(unclear)?;
+        // The largest face of the region may be another one.
         let middle = Point { x: side as f32 / 2.0, y: side as f32 / 2.0 };
-        if found.centre().distance(middle) > found.width / 2.0 {
+        if found.face.rect.centre().distance(middle) > found.face.rect.width / 2.0 {
             return Err(unclear());
         }
-        Ok(NewPhoto { source, ..photo })
+        Ok(found)
     }
 
-    fn look(
+    /// The largest face of a picture; `None` if there is no face.
+    fn enrol(
         &self,
         loader: &RegistryLoader,
         networks: &Networks,
         picture: &Picture,
-    ) -> Result<Option<(Rect, NewPhoto)>, Problem> {
+    ) -> Result<Option<Enrolled>, Problem> {
         let mut guard = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if guard.as_ref().is_none_or(|(loaded, _)| loaded != networks) {
             let enroller = Enroller {
-                detector: loader.detector(&networks.detector)?,
+                detector: loader.photo_detector(&networks.detector)?,
                 locator: networks.keypoints.as_deref().map(|name| loader.locator(name)).transpose()?,
                 embedder: loader.recogniser(&networks.similarity)?,
             };
             *guard = Some((networks.clone(), enroller));
         }
         let Some((_, enroller)) = &mut *guard else { return Ok(None) };
-        let enrolled = enroller.enrol(picture)?;
-        Ok(enrolled.map(|found| {
-            let (vector, thumbnail, score) = (found.vector, found.thumbnail, Some(found.score));
-            (found.face.rect, NewPhoto { source: String::new(), sha256: None, vector, thumbnail, score })
-        }))
+        Ok(enroller.enrol(picture)?)
     }
+}
+
+/// The gallery entry of a face that was found in a photo or, if `encoded` is `None`, in the live picture.
+pub(crate) fn new_photo(found: Enrolled, source: String, encoded: Option<&[u8]>) -> NewPhoto {
+    let sha256 = encoded.map(|encoded| Sha256::digest(encoded).into());
+    NewPhoto { source, sha256, vector: found.vector, thumbnail: found.thumbnail, score: Some(found.score) }
 }

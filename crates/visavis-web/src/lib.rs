@@ -1,43 +1,64 @@
-//! The page and its API: see a running pipeline and steer it, from a browser or a program.
+//! The page and its API: watch and control a running pipeline from a browser or a program.
 //!
-//! [`Listener`] takes a port, [`Listener::serve`] serves a running pipeline on it until the [`Server`] is dropped. A thread of
-//! its own makes one message of each scene, JSON and JPEG, for all clients; the rest is HTTP and WebSocket on a small tokio
-//! runtime, the only one of the program. Nothing here knows how a face is analysed.
+//! [`Listener`] listens on a port; [`Listener::serve`] serves a running pipeline on it until the [`Server`] is dropped. A thread
+//! encodes each scene once for all clients, as JSON and JPEG. Everything else is HTTP and WebSocket on a small tokio runtime.
+//! Nothing here knows how a face is analysed.
 
+mod access;
 mod api;
-mod desk;
+mod app_state;
 mod encode;
 mod enrol;
 mod guard;
 mod page;
+mod photo_analyzer;
 mod problem;
 mod record;
 mod scene;
 mod server;
 mod status;
-mod undo;
+mod tls;
+mod undo_log;
 
-pub use desk::Parts;
+pub use access::{Access, base_path, frame_origin, host_name};
+pub use app_state::ServerConfig;
 pub use record::{BeginRecord, Record};
-pub use server::{Listener, Server, openapi_json};
+pub use server::{Camera, Listener, Server, openapi_json, own_names};
+pub use tls::Tls;
 
 use std::io;
 use std::net::SocketAddr;
 
-/// What keeps the page from being served.
+/// Why the page cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum WebError {
-    /// The address cannot be listened on.
+    /// The server cannot listen on the address.
     #[error(
-        "the page cannot be served on {address}: {source}; name another address with --listen, or do without: --no-page"
+        "the page cannot be served on {address}: {source}; choose another address with --listen, or run without a page with --no-page"
     )]
     Listen {
-        /// Where.
+        /// The address.
         address: SocketAddr,
-        /// The system's own words.
+        /// The error of the system.
         source: io::Error,
     },
-    /// No thread, or no randomness, to be had.
+    /// A setting is not valid.
+    #[error("`{setting}` {reason}")]
+    Setting {
+        /// The setting as it was given.
+        setting: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A certificate or its key cannot be used.
+    #[error("{path}: cannot be used for encrypted connections: {reason}")]
+    Certificate {
+        /// The file.
+        path: String,
+        /// The error message.
+        reason: String,
+    },
+    /// The system did not start a thread or deliver random numbers.
     #[error("the page cannot be served: {0}")]
     System(String),
 }

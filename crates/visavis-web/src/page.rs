@@ -1,4 +1,4 @@
-//! The page itself: files that are part of the program.
+//! The files of the page, which are part of the program.
 
 use axum::Router;
 use axum::http::{HeaderValue, header};
@@ -16,6 +16,7 @@ macro_rules! assets {
 assets! {
     "icon.svg": "image/svg+xml",
     "style/base.css": "text/css; charset=utf-8",
+    "style/grid.css": "text/css; charset=utf-8",
     "style/stage.css": "text/css; charset=utf-8",
     "style/panels.css": "text/css; charset=utf-8",
     "js/main.js": "text/javascript; charset=utf-8",
@@ -25,7 +26,9 @@ assets! {
     "js/charts.js": "text/javascript; charset=utf-8",
     "js/dom.js": "text/javascript; charset=utf-8",
     "js/face.js": "text/javascript; charset=utf-8",
+    "js/freshness.js": "text/javascript; charset=utf-8",
     "js/gallery.js": "text/javascript; charset=utf-8",
+    "js/grid.js": "text/javascript; charset=utf-8",
     "js/insight.js": "text/javascript; charset=utf-8",
     "js/layout.js": "text/javascript; charset=utf-8",
     "js/link.js": "text/javascript; charset=utf-8",
@@ -40,17 +43,30 @@ assets! {
     "js/words.js": "text/javascript; charset=utf-8",
 }
 
+/// The page of one camera.
 const INDEX: &[u8] = include_bytes!("../page/index.html");
+/// The page with the pictures of all cameras.
+const GRID: &[u8] = include_bytes!("../page/grid.html");
 
 fn file(kind: &'static str, content: &'static [u8]) -> Response {
-    // A newer program has a newer page under the same names.
+    // Not cached, since a newer version has other files with the same names.
     let headers = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")];
     (headers.map(|(name, value)| (name, HeaderValue::from_static(value))), content).into_response()
 }
 
-/// Serves the page. Only what is listed here is to be had: no path of the machine is ever looked up.
+/// The page of one camera.
 pub(crate) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    let mut router = Router::new().route("/", get(|| async { file("text/html; charset=utf-8", INDEX) }));
+    with_files(INDEX)
+}
+
+/// The page with the pictures of all cameras.
+pub(crate) fn grid<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    with_files(GRID)
+}
+
+/// Serves a page and the files listed here, and no others. Paths of this machine are never used.
+fn with_files<S: Clone + Send + Sync + 'static>(page: &'static [u8]) -> Router<S> {
+    let mut router = Router::new().route("/", get(move || async move { file("text/html; charset=utf-8", page) }));
     for &(path, kind, content) in ASSETS {
         router = router.route(path, get(move || async move { file(kind, content) }));
     }
@@ -77,10 +93,11 @@ mod tests {
     }
 
     #[test]
-    fn every_file_of_the_page_is_served_and_every_import_leads_somewhere() {
+    fn every_file_of_the_page_is_served_and_every_import_exists() {
         let mut found = BTreeSet::new();
         on_disk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("page"), &mut found);
         found.remove("/index.html");
+        found.remove("/grid.html");
         let served: BTreeSet<String> = ASSETS.iter().map(|(path, ..)| (*path).to_owned()).collect();
         assert_eq!(served, found);
         for (path, _, content) in ASSETS.iter().filter(|(path, ..)| path.ends_with(".js")) {

@@ -1,12 +1,12 @@
-//! Errors as the API tells them: RFC 9457 problem documents.
+//! The errors of the API: problem documents (RFC 9457).
 
 use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
-use visavis_face::FaceError;
-use visavis_face::gallery::GalleryError;
+use visavis_face::{FaceError, Flaw};
+use visavis_gallery::GalleryError;
 use visavis_image::codec::CodecError;
 use visavis_live::LiveError;
 use visavis_video::VideoError;
@@ -14,21 +14,24 @@ use visavis_video::VideoError;
 /// A problem document (RFC 9457).
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Problem {
-    /// `about:blank`: the status says what kind of problem it is.
+    /// `about:blank`: the kind of problem is given by the status.
     #[serde(rename = "type")]
     kind: &'static str,
     /// The status in words.
     title: &'static str,
     /// The HTTP status.
     status: u16,
-    /// What was wrong, and what to do about it.
+    /// What is wrong, and what to do.
     detail: String,
+    /// Why a photo is poor, if it was refused for that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    flaws: Vec<String>,
 }
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, detail: impl ToString) -> Self {
         let title = status.canonical_reason().unwrap_or("Problem");
-        Self { kind: "about:blank", title, status: status.as_u16(), detail: detail.to_string() }
+        Self { kind: "about:blank", title, status: status.as_u16(), detail: detail.to_string(), flaws: Vec::new() }
     }
 
     pub(crate) fn not_found(what: impl ToString) -> Self {
@@ -39,6 +42,13 @@ impl Problem {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, why)
     }
 
+    /// The face in a photo is poor.
+    pub(crate) fn poor(flaws: &[Flaw]) -> Self {
+        let flaws: Vec<String> = flaws.iter().map(ToString::to_string).collect();
+        let detail = format!("{} (accept_poor=true adds the photo nevertheless)", flaws.join(", "));
+        Self { flaws, ..Self::unprocessable(detail) }
+    }
+
     pub(crate) fn conflict(why: impl ToString) -> Self {
         Self::new(StatusCode::CONFLICT, why)
     }
@@ -47,7 +57,7 @@ impl Problem {
         self.status == StatusCode::UNAUTHORIZED.as_u16()
     }
 
-    /// A fault of the program or the machine: logged, since no client can do anything about it.
+    /// A failure of the program or the machine. It is logged, since the client cannot correct it.
     pub(crate) fn internal(why: impl ToString) -> Self {
         let problem = Self::new(StatusCode::INTERNAL_SERVER_ERROR, why);
         log::error!("{}", problem.detail);
@@ -65,20 +75,23 @@ impl IntoResponse for Problem {
 
 impl From<GalleryError> for Problem {
     fn from(error: GalleryError) -> Self {
-        // A path of this machine is nobody's business on the other side.
+        // Messages with paths of this machine are replaced.
         match &error {
-            GalleryError::UnknownPerson { name, .. } => Self::not_found(format!("nobody here is called {name}")),
-            GalleryError::NameTaken { name, .. } => Self::conflict(format!("somebody else is called {name} already")),
+            GalleryError::UnknownPerson { name, .. } => Self::not_found(format!("there is no person named {name}")),
+            GalleryError::NoSuchPerson { .. } => Self::not_found("there is no such person in the gallery"),
+            GalleryError::NameTaken { name, .. } => Self::conflict(format!("another person is named {name} already")),
             GalleryError::OnlyPhoto { name, .. } => {
                 Self::conflict(format!("there is no other photo of {name}: remove the person instead"))
             }
-            GalleryError::Name { reason, .. } => Self::unprocessable(format!("that is no name: {reason}")),
+            GalleryError::Name { reason, .. } => Self::unprocessable(format!("the name is not valid: {reason}")),
             GalleryError::NoPhoto { .. } | GalleryError::Photo { .. } | GalleryError::Query { .. } => {
                 Self::unprocessable(error)
             }
-            GalleryError::OtherNetwork { .. } => Self::conflict("the gallery went over to another network meanwhile"),
+            GalleryError::OtherNetwork { .. } => {
+                Self::conflict("the gallery was converted to another network meanwhile: try again")
+            }
             GalleryError::InUse { .. } => Self::conflict("another program is using the gallery: try again"),
-            GalleryError::ReadOnly { .. } => Self::conflict("the gallery may only be read"),
+            GalleryError::ReadOnly { .. } => Self::conflict("the gallery is read-only"),
             _ => {
                 log::error!("{error}");
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the gallery failed; the log of visavis says why")
@@ -91,7 +104,9 @@ impl From<CodecError> for Problem {
     fn from(error: CodecError) -> Self {
         match error {
             CodecError::TooLarge { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, error),
-            CodecError::Empty | CodecError::Decode(_) => Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, error),
+            CodecError::Empty | CodecError::Decode(_) | CodecError::Truncated => {
+                Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, error)
+            }
             CodecError::Encode(_) => Self::internal(error),
         }
     }
@@ -135,7 +150,7 @@ impl From<QueryRejection> for Problem {
 
 impl From<PathRejection> for Problem {
     fn from(rejection: PathRejection) -> Self {
-        // A number that is none names nothing.
+        // A path with an invalid number does not exist.
         Self::not_found(rejection.body_text())
     }
 }

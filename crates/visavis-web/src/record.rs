@@ -1,44 +1,50 @@
-//! Recording on request: a thread that writes scenes into a film, until somebody stops it.
+//! Recording on request: a thread writes scenes to a film until the recording is stopped.
 
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use tempfile::NamedTempFile;
+use tokio::sync::watch;
 use visavis_live::Scene;
 
 use crate::problem::Problem;
 
-/// Writes scenes into a film.
+/// Writes scenes to a film.
 pub trait Record: Send {
     /// Adds a scene.
     ///
     /// # Errors
-    /// In words, where it cannot be written.
+    /// A message, if it cannot be written.
     fn take(&mut self, scene: &Scene) -> Result<(), String>;
 
     /// Completes the film.
     ///
     /// # Errors
-    /// In words, where nothing was written or it cannot be completed.
+    /// A message, if nothing was written or the film cannot be completed.
     fn finish(self: Box<Self>) -> Result<(), String>;
 }
 
-/// Begins a film in a file.
+/// Starts a film in a file.
 pub type BeginRecord = Box<dyn Fn(&Path) -> Result<Box<dyn Record>, String> + Send + Sync>;
 
-/// Scenes that wait to be written; more are left out of the film, the picture waits for nothing.
-const WAITING: usize = 60;
-/// A recording that nobody stops ends by itself.
-const LONGEST: Duration = Duration::from_secs(30 * 60);
+/// Capacity of the queue of scenes. Scenes that find it full are not recorded.
+const QUEUE: usize = 60;
+/// A recording takes no more scenes after this time.
+const MAX_TIME: Duration = Duration::from_secs(30 * 60);
 
-/// The recording that runs, or the film that was made last. It lies in a temporary file, gone with the program.
+/// The recording that runs, or the last film. The film is a temporary file, which is removed when the program ends.
 #[derive(Default)]
-pub(crate) struct Recorder(Mutex<State>);
+pub(crate) struct Recorder {
+    state: Mutex<State>,
+    /// Whether a recording runs, readable without waiting for the lock.
+    running: AtomicBool,
+}
 
 #[derive(Default)]
 enum State {
@@ -54,51 +60,64 @@ enum State {
 
 impl Recorder {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Hands a scene to the recording, if one runs. Waits for nothing.
+    /// Whether a recording runs.
+    pub(crate) fn is_running(&self) -> bool {
+        self.running.load(Ordering::Relaxed)
+    }
+
+    /// Passes a scene to the recording, if one runs. Does not wait.
     pub(crate) fn offer(&self, scene: &Arc<Scene>) {
         if let State::Running { scenes, since, .. } = &*self.lock()
-            && since.elapsed() < LONGEST
+            && since.elapsed() < MAX_TIME
         {
             let _ = scenes.try_send(Arc::clone(scene));
         }
     }
 
-    /// Begins to record; the film before is gone.
-    pub(crate) fn start(&self, begin: &BeginRecord) -> Result<(), Problem> {
+    /// Starts a recording and removes the last film.
+    ///
+    /// The newest scene, if there is one, is the first of the film. So a film is not empty if it is stopped at once or if the source
+    /// delivers no more pictures.
+    pub(crate) fn start(&self, begin: &BeginRecord, newest: &watch::Sender<Option<Arc<Scene>>>) -> Result<(), Problem> {
         let mut state = self.lock();
         if matches!(*state, State::Running { .. }) {
             return Err(Problem::conflict("a recording runs already: stop it first"));
         }
         let file = NamedTempFile::with_suffix(".mp4").map_err(Problem::internal)?;
         let film = begin(file.path()).map_err(Problem::internal)?;
-        let (scenes, waiting) = sync_channel(WAITING);
+        let (scenes, waiting) = sync_channel(QUEUE);
+        if let Some(scene) = &*newest.borrow() {
+            let _ = scenes.try_send(Arc::clone(scene));
+        }
         let writer = thread::Builder::new().name("record".into()).spawn(move || write(file, film, &waiting));
         *state = State::Running { scenes, since: Instant::now(), writer: writer.map_err(Problem::internal)? };
+        self.running.store(true, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Ends the recording and completes the film.
+    /// Stops the recording and completes the film.
     pub(crate) fn stop(&self) -> Result<(), Problem> {
         let mut state = self.lock();
-        match std::mem::take(&mut *state) {
+        let stopped = match std::mem::take(&mut *state) {
             State::Running { scenes, writer, .. } => {
-                // The writer finds no more scenes and completes the film.
+                // Closes the queue, so the writer completes the film.
                 drop(scenes);
-                let died = || Problem::internal("the recording died");
-                *state = State::Done(writer.join().map_err(|_| died())?.map_err(Problem::conflict)?);
-                Ok(())
+                let written = writer.join().map_err(|_| Problem::internal("the recording panicked"));
+                written.and_then(|film| film.map_err(Problem::conflict)).map(|film| *state = State::Done(film))
             }
             other => {
                 *state = other;
                 Err(Problem::conflict("no recording runs"))
             }
-        }
+        };
+        self.running.store(false, Ordering::Relaxed);
+        stopped
     }
 
-    /// The film that was made last.
+    /// The last film.
     pub(crate) fn film(&self) -> Result<File, Problem> {
         match &*self.lock() {
             State::Done(film) => film.reopen().map_err(Problem::internal),
@@ -113,14 +132,19 @@ fn write(
     mut film: Box<dyn Record>,
     scenes: &Receiver<Arc<Scene>>,
 ) -> Result<NamedTempFile, String> {
+    let mut last: Option<Arc<Scene>> = None;
     for scene in scenes {
-        film.take(&scene)?;
+        // The first scene comes twice if it was published just before the recording started.
+        if last.is_none_or(|last| !Arc::ptr_eq(&last, &scene)) {
+            film.take(&scene)?;
+        }
+        last = Some(scene);
     }
     film.finish()?;
     Ok(file)
 }
 
-/// The length of a film, for whoever fetches it.
+/// The length of a film in bytes.
 pub(crate) fn length(film: &File) -> io::Result<u64> {
     film.metadata().map(|about| about.len())
 }

@@ -1,67 +1,103 @@
-//! Scenes as the API tells them.
+//! Scenes as the API shows them.
 
 use serde::Serialize;
 use utoipa::ToSchema;
-use visavis_face::Resemblance;
-use visavis_face::gallery::Match;
+use visavis_face::{Expression, HeadPose};
+use visavis_gallery::{Match, Resemblance};
 use visavis_image::Point;
 use visavis_live::{Scene, SceneFace};
 
-/// What is known of one frame.
+/// A frame with its faces.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(crate) struct SceneView {
-    /// Counts up with every frame of the source.
+    /// Number of the frame.
     seq: u64,
-    /// Seconds since the start.
+    /// Seconds since the start, to the microsecond.
     time: f64,
-    /// Pixels across.
+    /// When the picture was taken (RFC 3339), for live sources.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    taken_at: Option<String>,
+    /// When the source delivered its last picture (RFC 3339), if it has stalled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stalled_since: Option<String>,
+    /// Width in pixels.
     width: u32,
-    /// Pixels down.
+    /// Height in pixels.
     height: u32,
-    /// Faces in view, longest known first.
+    /// The faces in view, oldest track first.
     faces: Vec<FaceView>,
 }
 
-/// What is known of one face.
+/// A face.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(crate) struct FaceView {
-    /// The face's number while it stays in view.
+    /// Number of the track: the same while the face stays in view.
     track: u64,
-    /// x, y, width, height in pixels of the picture.
+    /// Box: x, y, width, height in pixels of the picture.
     #[serde(rename = "box")]
     bounds: [f64; 4],
-    /// Whether it was found in the last frame that was looked at.
+    /// Whether the face was detected in the last frame with detections.
     detected: bool,
     /// Left eye, right eye, nose, left and right mouth corner, as seen in the picture; x and y in pixels.
     #[serde(skip_serializing_if = "Option::is_none")]
     landmarks: Option<Vec<[f64; 2]>>,
-    /// Years.
+    /// Age in years.
     #[serde(skip_serializing_if = "Option::is_none")]
     age: Option<f64>,
-    /// Share of "female", 0 to 1; the rest is "male".
+    /// Probability of "female", 0 to 1; the rest is "male".
     #[serde(skip_serializing_if = "Option::is_none")]
     female: Option<f64>,
-    /// Share of "smiling", 0 to 1.
+    /// Probability of "smiling", 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     smile: Option<f64>,
-    /// Whether that counts as a smile.
+    /// Whether that probability counts as a smile.
     #[serde(skip_serializing_if = "Option::is_none")]
     smiling: Option<bool>,
-    /// Whom it resembles most.
+    /// The most probable expression, if a network for expressions is in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expression: Option<ExpressionView>,
+    /// Head pose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    head_pose: Option<HeadPoseView>,
+    /// The most similar person of the gallery.
     #[serde(skip_serializing_if = "Option::is_none")]
     resembles: Option<ResemblanceView>,
 }
 
-/// Whom a face resembles.
+/// An expression and its probability.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub(crate) struct ExpressionView {
+    /// The network's name of the expression, such as neutral, happiness, surprise, sadness, anger, disgust, fear or contempt.
+    name: String,
+    /// Probability, 0 to 1.
+    share: f64,
+}
+
+/// Head pose in degrees, as seen in the picture. All angles are 0 for an upright face that looks into the camera.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub(crate) struct HeadPoseView {
+    /// Positive: turned to the right edge of the picture.
+    yaw: f64,
+    /// Positive: turned up.
+    pitch: f64,
+    /// Positive: rotated clockwise.
+    roll: f64,
+}
+
+/// A person of the gallery that a face resembles.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(crate) struct ResemblanceView {
-    /// The person's number in the gallery.
+    /// Number of the person.
     pub(crate) person: i64,
-    /// The name.
+    /// Name of the person.
     pub(crate) name: String,
-    /// 0 to 1.
-    pub(crate) similarity: f64,
-    /// Whether that is near enough to be the same person.
+    /// Likeness on a scale from 0 (typical for two people) to 1 (typical for two photos of one person). Not a probability.
+    pub(crate) likeness: f64,
+    /// Chance that the face is this person, given the number of photos that it was compared with, 0 to 1. Absent if the network's
+    /// distances were not measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) identified: Option<f64>,
+    /// Whether the face is identified as this person. Otherwise it is only similar.
     pub(crate) same_person: bool,
 }
 
@@ -70,15 +106,32 @@ pub(crate) struct ResemblanceView {
 pub(crate) struct FaceDetail {
     #[serde(flatten)]
     face: FaceView,
-    /// Score of its last detection, 0 to 1.
+    /// Score of the last detection, 0 to 1.
     score: f64,
-    /// Probability of each year from 0 on, where the network for age tells it.
+    /// Probability of each age from 0 years on, if the network determines it.
     ages: Option<Vec<f64>>,
-    /// The people whom it resembles most, best first, five at most.
+    /// The probabilities of all expressions, in the order of the network, if one is in use.
+    expressions: Option<Vec<ExpressionView>>,
+    /// The most similar people, best first, at most five.
     candidates: Vec<ResemblanceView>,
 }
 
-/// To so many decimals: more are noise.
+/// A face of a photo.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub(crate) struct PhotoFace {
+    #[serde(flatten)]
+    face: FaceView,
+    /// Score of the detection, 0 to 1.
+    score: f64,
+    /// Degrees, clockwise, by which the face is turned in the photo: 90, 180 or 270; absent for an upright face.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    turned: Option<u16>,
+    /// The embedding, if it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    embedding: Option<Vec<f32>>,
+}
+
+/// Rounds to a number of decimals.
 fn rounded(value: f32, decimals: i32) -> f64 {
     let factor = 10f64.powi(decimals);
     (f64::from(value) * factor).round() / factor
@@ -89,7 +142,9 @@ impl SceneView {
         let frame = &scene.frame;
         Self {
             seq: frame.seq,
-            time: rounded(frame.captured_at.as_secs_f32(), 3),
+            time: visavis_live::seconds(frame.captured_at),
+            taken_at: frame.wall_time.map(visavis_live::rfc3339),
+            stalled_since: scene.stalled_since.map(visavis_live::rfc3339),
             width: frame.picture.width(),
             height: frame.picture.height(),
             faces: scene.faces.iter().map(FaceView::new).collect(),
@@ -109,8 +164,41 @@ impl FaceView {
             female: face.female.map(|share| rounded(share, 3)),
             smile: face.smile.map(|share| rounded(share, 3)),
             smiling: face.smiling,
+            expression: face
+                .expression
+                .as_ref()
+                .and_then(Expression::likeliest)
+                .map(|(name, share)| ExpressionView::new(name, share)),
+            head_pose: face.pose.map(HeadPoseView::new),
             resembles: face.resembles.as_ref().map(ResemblanceView::new),
         }
+    }
+}
+
+impl PhotoFace {
+    /// `shrunk`: pixels of the photo per pixel of the picture in which `face` was found.
+    pub(crate) fn new(face: &SceneFace, shrunk: f32, embedding: Option<Vec<f32>>) -> Self {
+        let turned = Some(face.turn.degrees()).filter(|degrees| *degrees != 0);
+        let score = rounded(face.score, 3);
+        let landmarks = face.landmarks.map(|points| points.map(|p| Point::new(p.x * shrunk, p.y * shrunk)));
+        let face = SceneFace { rect: face.rect.scaled(shrunk, shrunk), landmarks, ..face.clone() };
+        Self { face: FaceView::new(&face), score, turned, embedding }
+    }
+}
+
+impl ExpressionView {
+    fn new(name: &str, share: f32) -> Self {
+        Self { name: name.to_owned(), share: rounded(share, 3) }
+    }
+
+    fn all(expression: &Expression) -> Vec<Self> {
+        expression.labels.iter().zip(&expression.shares).map(|(name, share)| Self::new(name, *share)).collect()
+    }
+}
+
+impl HeadPoseView {
+    fn new(pose: HeadPose) -> Self {
+        Self { yaw: rounded(pose.yaw, 1), pitch: rounded(pose.pitch, 1), roll: rounded(pose.roll, 1) }
     }
 }
 
@@ -119,7 +207,8 @@ impl ResemblanceView {
         Self {
             person: found.person.0,
             name: found.name.to_string(),
-            similarity: rounded(found.similarity, 3),
+            likeness: rounded(found.likeness, 3),
+            identified: found.identified.map(|chance| rounded(chance, 3)),
             same_person: found.same_person,
         }
     }
@@ -130,7 +219,8 @@ impl From<Match> for ResemblanceView {
         Self {
             person: found.person.0,
             name: found.name.to_string(),
-            similarity: rounded(found.similarity, 3),
+            likeness: rounded(found.likeness, 3),
+            identified: found.identified.map(|chance| rounded(chance, 3)),
             same_person: found.same_person,
         }
     }
@@ -142,6 +232,7 @@ impl FaceDetail {
             face: FaceView::new(face),
             score: rounded(face.score, 3),
             ages: face.ages.as_ref().map(|ages| ages.iter().map(|share| rounded(*share, 4)).collect()),
+            expressions: face.expression.as_ref().map(ExpressionView::all),
             candidates: face.candidates.iter().take(5).map(ResemblanceView::new).collect(),
         }
     }

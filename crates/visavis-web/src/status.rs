@@ -1,40 +1,43 @@
-//! What runs now, as the API tells it.
+//! The state of the pipeline as the API shows it.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use utoipa::ToSchema;
-use visavis_infer::Task;
-use visavis_live::{Choice, Event};
+use visavis_live::{Snapshot, rfc3339};
 
-/// What runs now.
+/// The source, networks and gallery in use.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Status {
     /// The version of visavis.
     pub(crate) version: &'static str,
-    /// Where the pictures come from.
+    /// The source of the pictures.
     pub(crate) source: SourceStatus,
     /// Whether a recording runs.
     pub(crate) recording: bool,
-    /// The six tasks by name.
+    /// The tasks by name.
     pub(crate) tasks: BTreeMap<String, TaskStatus>,
-    /// The gallery, where there is one.
+    /// The gallery; null without one.
     pub(crate) gallery: Option<GalleryStatus>,
 }
 
-/// Where the pictures come from.
+/// The source of the pictures.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(crate) struct SourceStatus {
-    /// Its number among [`crate::api`]'s sources; `None` for the camera of a browser.
+    /// Its id in the list of sources; null for the camera of a browser.
     pub(crate) id: Option<String>,
-    /// For people.
+    /// Its name for display.
     pub(crate) name: String,
     /// Whether the picture is mirrored.
     pub(crate) mirrored: bool,
-    /// Whether there is no source yet.
+    /// Whether no source was chosen yet.
     pub(crate) waiting: bool,
-    /// Why the source before it ended, if it broke.
+    /// Why the source before it failed, if it did.
     pub(crate) failure: Option<String>,
+    /// When the source delivered its last picture (RFC 3339), if it has stalled; else null.
+    pub(crate) stalled_since: Option<String>,
+    /// Number of pictures that could not be read, since the start.
+    pub(crate) skipped: u64,
 }
 
 /// The gallery that faces are compared with.
@@ -42,101 +45,65 @@ pub(crate) struct SourceStatus {
 pub(crate) struct GalleryStatus {
     /// The network that made its vectors.
     pub(crate) network: String,
-    /// Whether everyone seen is added.
+    /// Whether visitors are added.
     pub(crate) grows: bool,
+    /// Why its store cannot be used at present, if so. Faces are compared with the people in memory meanwhile.
+    pub(crate) failure: Option<String>,
 }
 
 /// One task.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(crate) struct TaskStatus {
-    /// The network that does it.
+    /// The network in use; null if the task is switched off.
     pub(crate) network: Option<String>,
-    /// The network that is being loaded for it.
+    /// The network that is being loaded for the task.
     pub(crate) loading: Option<String>,
-    /// Why the last network that was wanted does not run.
+    /// Why the last switch failed, or why the network was disabled.
     pub(crate) failure: Option<String>,
     /// Engine, device and threads.
     pub(crate) runs_with: Option<String>,
+    /// Detection: width and height of the network's input in pixels.
+    pub(crate) input: Option<[u32; 2]>,
 }
 
 impl Status {
-    pub(crate) fn tasks_of(choice: &Choice) -> BTreeMap<String, TaskStatus> {
-        let task = |task: Task| {
-            let network = choice.of(task).map(str::to_owned);
-            (task.to_string(), TaskStatus { network, ..TaskStatus::default() })
-        };
-        Task::ALL.into_iter().map(task).collect()
-    }
-
-    /// The network that does `task` now.
-    pub(crate) fn network(&self, task: Task) -> Option<&str> {
-        self.tasks.get(&task.to_string())?.network.as_deref()
-    }
-
-    /// Takes in what happened; whether that changed anything.
-    pub(crate) fn absorb(&mut self, event: &Event) -> bool {
-        let mut with = |task: &Task, change: &mut dyn FnMut(&mut TaskStatus)| {
-            change(self.tasks.entry(task.to_string()).or_default());
-            true
-        };
-        match event {
-            Event::Running { task, model, placement } => with(task, &mut |status| {
-                status.runs_with = Some(placement.to_string());
-                // Until the switch is told, the old one does the task.
-                status.network.get_or_insert_with(|| model.clone());
+    /// `chosen`: the source that was chosen last, with the turn of the switch in which it plays. `waiting`: whether the first source
+    /// is a placeholder.
+    pub(crate) fn new(snapshot: &Snapshot, chosen: Option<(u64, String)>, waiting: bool, recording: bool) -> Self {
+        let (params, source) = (&snapshot.params, &snapshot.source);
+        let playing = &source.playing;
+        let tasks = snapshot.tasks.iter().map(|(task, state)| {
+            let status = TaskStatus {
+                network: params.choice.of(*task).map(str::to_owned),
+                loading: state.loading.clone(),
+                failure: state.failure.clone(),
+                runs_with: state.placement.as_ref().map(ToString::to_string),
+                input: state.input,
+            };
+            (task.to_string(), status)
+        });
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            source: SourceStatus {
+                id: if playing.first {
+                    Some("start".to_owned())
+                } else {
+                    chosen.filter(|(turn, _)| *turn == playing.turn).map(|(_, id)| id)
+                },
+                name: source.name(),
+                mirrored: playing.mirrored,
+                waiting: playing.first && waiting,
+                failure: playing.failure.clone(),
+                stalled_since: source.stalled_since.map(rfc3339),
+                skipped: source.skipped,
+            },
+            recording,
+            tasks: tasks.collect(),
+            gallery: snapshot.gallery.as_ref().map(|state| GalleryStatus {
+                network: state.gallery.embedding().name.clone(),
+                grows: params.growth.is_some(),
+                failure: state.failure.clone(),
             }),
-            Event::Loading { task, model } => with(task, &mut |status| {
-                (status.loading, status.failure) = (Some(model.clone()), None);
-            }),
-            Event::Switched { task, model } => with(task, &mut |status| {
-                (status.network, status.loading, status.failure) = (model.clone(), None, None);
-                if model.is_none() {
-                    status.runs_with = None;
-                }
-            }),
-            Event::SwitchFailed { task, reason, .. } => with(task, &mut |status| {
-                (status.loading, status.failure) = (None, Some(reason.clone()));
-            }),
-            Event::GaveUp { model, .. } => {
-                for status in self.tasks.values_mut().filter(|status| status.network.as_ref() == Some(model)) {
-                    *status = TaskStatus { failure: Some(event.to_string()), ..TaskStatus::default() };
-                }
-                true
-            }
-            _ => false,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn status() -> Status {
-        let choice = Choice { detector: "d".into(), age: Some("a".into()), ..Choice::default() };
-        Status {
-            version: "0",
-            source: SourceStatus { id: None, name: "film".into(), mirrored: false, waiting: false, failure: None },
-            recording: false,
-            tasks: Status::tasks_of(&choice),
-            gallery: None,
-        }
-    }
-
-    #[test]
-    fn a_switch_shows_loading_and_what_came_of_it() {
-        let mut status = status();
-        let (task, model) = (Task::Age, "b".to_owned());
-        assert!(status.absorb(&Event::Loading { task, model: model.clone() }));
-        assert_eq!((status.network(task), status.tasks["age"].loading.as_deref()), (Some("a"), Some("b")));
-        status.absorb(&Event::SwitchFailed { task, model: model.clone(), reason: "no".into() });
-        assert_eq!((status.network(task), status.tasks["age"].failure.as_deref()), (Some("a"), Some("no")));
-        status.absorb(&Event::Loading { task, model: model.clone() });
-        status.absorb(&Event::Switched { task, model: Some(model.clone()) });
-        let expected = TaskStatus { network: Some("b".into()), ..TaskStatus::default() };
-        assert_eq!(status.tasks["age"], expected);
-        status.absorb(&Event::GaveUp { model, failures: 5 });
-        assert!(status.network(task).is_none() && status.tasks["age"].failure.is_some());
-        assert!(!status.absorb(&Event::SourceEnded));
     }
 }

@@ -1,54 +1,57 @@
-//! Scenes with everything drawn in, as an MP4.
+//! Writes annotated scenes to an MP4 file.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use visavis_face::gallery::Gallery;
+use visavis_gallery::Gallery;
 use visavis_live::{Scene, Subscription};
 use visavis_video::Mp4Writer;
 use visavis_web::Record;
 
 use crate::annotate::Annotator;
 
-/// A film being made. Its file begins with the first scene, which tells its size.
+/// A film that is being written. The file is created at the first scene, whose size is the size of the film.
 pub(crate) struct Film {
     path: PathBuf,
     annotator: Annotator,
     frame_rate: f64,
-    writing: Option<(Mp4Writer, [u32; 2], Duration)>,
+    writing: Option<(Mp4Writer, Duration)>,
 }
 
 impl Film {
-    /// A film in the file `path`, with the photos of `gallery`, if there is one.
-    pub(crate) fn begin(path: &Path, gallery: Option<Arc<dyn Gallery>>, frame_rate: f64) -> Self {
+    /// A film in the file `path`; with the photos of `gallery`, if there is one.
+    pub(crate) fn begin(path: &Path, gallery: Option<Arc<Gallery>>, frame_rate: f64) -> Self {
         Self { path: path.to_owned(), annotator: Annotator::new(gallery), frame_rate, writing: None }
     }
 
     fn add(&mut self, scene: &Scene) -> Result<()> {
+        // The source has stalled: the scene repeats the last picture.
+        if scene.stalled_since.is_some() {
+            return Ok(());
+        }
         let picture = self.annotator.draw(scene);
-        let (size, at) = ([picture.width(), picture.height()], scene.frame.captured_at);
-        if self.writing.is_none() {
-            self.writing = Some((Mp4Writer::create(&self.path, size[0], size[1], self.frame_rate)?, size, at));
-        }
-        match &mut self.writing {
-            // A source of another size was chosen: that is another film.
-            Some((_, first, _)) if *first != size => {}
-            Some((writer, _, start)) => writer.write(picture, at.saturating_sub(*start))?,
-            None => {}
-        }
+        let at = scene.frame.captured_at;
+        let (writer, start) = match &mut self.writing {
+            Some(writing) => writing,
+            empty => {
+                let writer = Mp4Writer::create(&self.path, picture.width(), picture.height(), self.frame_rate)?;
+                empty.insert((writer, at))
+            }
+        };
+        writer.write(picture, at.saturating_sub(*start))?;
         Ok(())
     }
 
     fn complete(self) -> Result<()> {
         match self.writing {
             Some((writer, ..)) => Ok(writer.finish()?),
-            None => bail!("{}: no frame came, nothing was recorded", self.path.display()),
+            None => bail!("{} was not written: the source delivered no frame", self.path.display()),
         }
     }
 
-    /// Records all scenes to their end.
+    /// Records all scenes until the pipeline ends.
     pub(crate) fn record(mut self, scenes: &Subscription) -> Result<()> {
         while let Some(scene) = scenes.recv() {
             self.add(&scene)?;
@@ -63,6 +66,6 @@ impl Record for Film {
     }
 
     fn finish(self: Box<Self>) -> Result<(), String> {
-        self.complete().map_err(|_| "nothing was recorded: no picture came".into())
+        self.complete().map_err(|_| "nothing was recorded: the source delivered no frame".into())
     }
 }

@@ -1,44 +1,37 @@
-//! visavis: watches a camera and tells of every face: age, gender, smile, and whom it resembles.
-
-// Training takes and gives back hundreds of megabytes at every step, which the system's allocator returns to the system and
-// fetches again page by page.
-#[cfg(feature = "train")]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+//! visavis: finds the faces in the pictures of a camera and reports age, gender, smile and the most similar person for each.
 
 mod alarms;
 mod annotate;
 mod commands;
 mod film;
-mod interrupt;
-mod options;
+mod outputs;
 mod page;
-mod place;
 mod record;
 mod samples;
-mod session;
+mod verdict;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Watches a camera and tells of every face: age, gender, smile, and whom it resembles.
+/// Finds every face of a camera or film and reports its age, gender, smile and most similar person
 ///
-/// Everything stays on this machine: no picture, crop or embedding reaches a disk unless you ask for a file.
+/// The analysis runs on this machine. No picture, crop or embedding is written to a disk unless you ask for a file or name a
+/// gallery in a database.
 #[derive(Parser)]
 #[command(
     name = "visavis",
     version,
     max_term_width = 110,
     after_help = "Examples:
-  visavis demo --models DIR                     see it at work on sample photos
-  visavis live --models DIR                     watch the first webcam
-  visavis live film.mp4 --record seen.mp4       watch a film, write an annotated one
-  visavis analyze photos/ --out faces.jsonl     every face of every picture, one line each
+  visavis demo                                  a demonstration on sample photos
+  visavis live                                  analyse the first webcam
+  visavis live film.mp4 --record seen.mp4       analyse a film and write an annotated copy
+  visavis analyze photos/ --out faces.jsonl     write one line for each picture
   visavis gallery build people/ --out people.gallery"
 )]
 struct Cli {
-    /// Say more (-v: what happens, -vv: everything). Goes to standard error.
+    /// Log more on standard error (-v: information, -vv: debugging)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
     #[command(subcommand)]
@@ -48,47 +41,70 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Live(Box<commands::live::Args>),
+    Serve(Box<commands::serve::Args>),
     Analyze(commands::analyze::Args),
     Demo(commands::demo::Args),
     Gallery(commands::gallery::Args),
     Models(commands::models::Args),
     Runtime(commands::runtime::Args),
     Bench(commands::bench::Args),
-    Evaluate(commands::evaluate::Args),
-    Data(commands::data::Args),
-    Train(commands::train::Args),
+    #[command(hide = true)]
+    Data(MovedArgs),
+    #[command(hide = true)]
+    Evaluate(MovedArgs),
+    #[command(hide = true)]
+    Train(MovedArgs),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let level = ["warn", "info", "debug"][usize::from(cli.verbose.min(2))];
-    // The engines' own chatter is of use to their authors only.
-    let filter = format!("{level},tract_onnx=error,tract_core=error,tract_hir=error,tract_linalg=error,ort=error");
-    env_logger::Builder::new().parse_filters(&filter).parse_env("VISAVIS_LOG").init();
-    let done = match cli.command {
+    visavis_cli::run::run(cli.verbose, || match cli.command {
         Command::Live(args) => commands::live::run(&args),
+        Command::Serve(args) => commands::serve::run(*args),
         Command::Analyze(args) => commands::analyze::run(&args),
         Command::Demo(args) => commands::demo::run(&args),
         Command::Gallery(args) => commands::gallery::run(&args),
         Command::Models(args) => commands::models::run(&args),
         Command::Runtime(args) => commands::runtime::run(&args),
         Command::Bench(args) => commands::bench::run(&args),
-        Command::Evaluate(args) => commands::evaluate::run(&args),
-        Command::Data(args) => commands::data::run(&args),
-        Command::Train(args) => commands::train::run(&args),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        // The reader of our output has gone (`visavis … | head`): nothing is wrong.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            options::complain(&format!("error: {error:#}"));
-            ExitCode::FAILURE
-        }
+        Command::Data(args) | Command::Evaluate(args) | Command::Train(args) => args.refuse(),
+    })
+}
+
+/// The arguments of a command that has moved to visavis-lab.
+#[derive(clap::Args)]
+#[command(disable_help_flag = true)]
+struct MovedArgs {
+    #[arg(hide = true, allow_hyphen_values = true, trailing_var_arg = true)]
+    _arguments: Vec<std::ffi::OsString>,
+}
+
+impl MovedArgs {
+    #[expect(clippy::unused_self, reason = "the arguments of a moved command are ignored")]
+    fn refuse(&self) -> anyhow::Result<()> {
+        anyhow::bail!(
+            "data, train and evaluate are now commands of visavis-lab: build it with `cargo build --release -p visavis-lab`; \
+             the flags are the same"
+        )
     }
 }
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let io = |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref::<std::io::Error>().map(|e| e.kind());
-    error.chain().any(|cause| io(cause) == Some(std::io::ErrorKind::BrokenPipe))
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_short_help_of_live_fits_a_screen_and_the_long_help_shows_every_flag() {
+        let mut command = Cli::command();
+        command.build();
+        let live = command.find_subcommand_mut("live").unwrap();
+        let (short, long) = (live.render_help().to_string(), live.render_long_help().to_string());
+        println!("{short}");
+        assert!(short.lines().count() <= 55, "{} lines:\n{short}", short.lines().count());
+        for flag in live.get_arguments().filter_map(clap::Arg::get_long) {
+            assert!(long.contains(&format!("--{flag}")), "--{flag} is missing in the long help");
+        }
+    }
 }

@@ -1,38 +1,79 @@
-//! The page of a live run: flags and glue.
+//! The page of a live run: its flags, and how it is connected to the pipeline.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
-use visavis_face::gallery::Gallery;
-use visavis_live::{Delivery, Pipeline, PipelineParams, Prepared, RegistryLoader, Subscription};
-use visavis_video::{OpenOptions, Source, SourceSwitch, standby, switched};
-use visavis_web::{BeginRecord, Listener, Parts, Server};
+use anyhow::{Context, Result, bail};
+use visavis_gallery::Gallery;
+use visavis_infer::Task;
+use visavis_live::{Delivery, Pipeline, Prepared, RegistryLoader, Subscription};
+use visavis_video::{OpenOptions, SourceSwitch};
+use visavis_web::{
+    Access, BeginRecord, Camera, Listener, Server, ServerConfig, Tls, base_path, frame_origin, host_name, own_names,
+};
 
 use crate::film::Film;
-use crate::options::complain;
+use visavis_cli::options::complain;
+use visavis_cli::session::default_network;
 
 /// Flags about the page.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct PageArgs {
-    /// Where the page is served; if the port is taken, the next free one. Off this machine it asks for a token
+    /// Address and port of the page
+    ///
+    /// If the port is taken, the next free one is used. 127.0.0.1 is reached from this machine only, 0.0.0.0 from the whole
+    /// network. Any address other than the loopback asks for a token.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// The token that the page asks for [default off this machine: a new one, in the link that is printed]
-    #[arg(long, value_name = "TOKEN", env = "VISAVIS_TOKEN", hide_env_values = true, value_parser = parse_token)]
+    /// Token that clients must present: 16 or more letters, digits, `-` and `_`
+    ///
+    /// By default, a page on the loopback needs no token, and a page on any other address gets a new random token at each
+    /// start, which is part of the printed link.
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "VISAVIS_TOKEN",
+        hide_env_values = true,
+        value_parser = parse_token,
+        hide_short_help = true
+    )]
     token: Option<String>,
-    /// Another source that may be chosen on the page: a film, a folder …; may be given more than once
-    #[arg(long, value_name = "SOURCE")]
+    /// Additional source that can be chosen on the page, such as a film or a folder; may be given more than once
+    #[arg(long, value_name = "SOURCE", hide_short_help = true)]
     offer: Vec<String>,
-    /// Serve no page
+    /// Host name under which the page may be requested; may be given more than once
+    ///
+    /// `localhost` and IP addresses are always allowed. Give the name of a proxy, or the name of this machine on the network.
+    #[arg(long, value_name = "NAME", value_parser = host_name, hide_short_help = true)]
+    allow_host: Vec<String>,
+    /// Path under which a proxy serves the page, such as /cameras/door
+    #[arg(long, value_name = "PATH", default_value = "/", value_parser = base_path, hide_short_help = true)]
+    base_path: String,
+    /// Origin of a page that may show this page in a frame, such as `https://home.example:8123`; may be given more than once
+    #[arg(long, value_name = "ORIGIN", value_parser = frame_origin, hide_short_help = true)]
+    allow_frame: Vec<String>,
+    /// Serve over https with a self-signed certificate
+    ///
+    /// The certificate is created once and kept in the user's data folder. Browsers warn about it; after the warning is
+    /// accepted, a phone lets the page use its camera.
+    #[arg(long)]
+    tls: bool,
+    /// Serve over https with this certificate (PEM file, followed by its intermediate certificates)
+    #[arg(long, value_name = "FILE", requires = "tls_key", hide_short_help = true)]
+    tls_cert: Option<PathBuf>,
+    /// Private key of the certificate (PEM file)
+    #[arg(long, value_name = "FILE", requires = "tls_cert", hide_short_help = true)]
+    tls_key: Option<PathBuf>,
+    /// Do not serve the page
     #[arg(long)]
     no_page: bool,
 }
 
-/// It stands in links, cookies and headers, and is worth guessing.
+/// Accepts a token that is hard to guess and needs no escaping in links, cookies and headers.
 fn parse_token(text: &str) -> Result<String> {
     if text.len() < 16 || !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) {
-        bail!("a token has 16 or more letters, digits, - and _");
+        bail!("a token must have 16 or more characters: letters, digits, - and _");
     }
     Ok(text.to_owned())
 }
@@ -41,65 +82,91 @@ impl PageArgs {
     pub(crate) fn is_wanted(&self) -> bool {
         !self.no_page
     }
+
+    fn access(&self) -> Result<Access> {
+        let tls = match (&self.tls_cert, &self.tls_key) {
+            (Some(certificate), Some(key)) => Some(Tls::from_files(certificate, key)?),
+            _ if self.tls => {
+                let folder = dirs::data_dir().context(
+                    "this user has no data folder for the certificate: set XDG_DATA_HOME or HOME, or use --tls-cert and --tls-key",
+                )?;
+                let names: Vec<String> = own_names(self.listen).into_iter().chain(self.allow_host.clone()).collect();
+                Some(Tls::self_signed(&folder.join("visavis/tls"), &names)?)
+            }
+            _ => None,
+        };
+        Ok(Access {
+            token: self.token.clone(),
+            hosts: self.allow_host.clone(),
+            base_path: self.base_path.clone(),
+            frames: self.allow_frame.clone(),
+            tls,
+        })
+    }
 }
 
-/// A page whose pipeline does not run yet.
-pub(crate) struct Opening {
+/// A page whose pipelines do not run yet.
+pub(crate) struct Page {
     listener: Listener,
-    switch: SourceSwitch,
-    waiting: bool,
     offers: Vec<String>,
     reading: OpenOptions,
+    cameras: Vec<PageCamera>,
 }
 
-/// A page with its parts, before the pipeline starts.
-pub(crate) struct Ready {
-    opening: Opening,
+/// What the page needs of a camera.
+struct PageCamera {
+    name: String,
+    switch: SourceSwitch,
+    /// Whether there is no source until one is chosen on the page.
+    waiting: bool,
     scenes: Subscription,
-    params: PipelineParams,
-    loader: Arc<RegistryLoader>,
     record: BeginRecord,
 }
 
-impl Opening {
-    /// Takes the port, and makes a source of `first` that the page can switch. Without a first source there is a dark picture
-    /// until one is chosen.
-    pub(crate) fn new(
-        args: &PageArgs,
-        first: Option<Box<dyn Source>>,
-        mirror: Option<bool>,
-        reading: OpenOptions,
-    ) -> Result<(Self, Box<dyn Source>)> {
-        let listener = Listener::bind(args.listen, args.token.clone())?;
-        let waiting = first.is_none();
-        let (source, switch) = switched(first.unwrap_or_else(standby), mirror);
-        Ok((Self { listener, switch, waiting, offers: args.offer.clone(), reading }, source))
+impl Page {
+    /// Binds the port.
+    pub(crate) fn open(args: &PageArgs, reading: OpenOptions) -> Result<Self> {
+        let listener = Listener::bind(args.listen, args.access()?)?;
+        Ok(Self { listener, offers: args.offer.clone(), reading, cameras: Vec::new() })
     }
 
-    /// Subscribes to what is shown.
-    pub(crate) fn subscribe(
-        self,
+    /// Adds a camera: subscribes to the scenes that the page shows.
+    pub(crate) fn add(
+        &mut self,
+        name: &str,
+        switch: SourceSwitch,
+        waiting: bool,
         prepared: &mut Prepared,
-        params: PipelineParams,
-        loader: &Arc<RegistryLoader>,
-        gallery: Option<Arc<dyn Gallery>>,
+        gallery: Option<Arc<Gallery>>,
         frame_rate: f64,
-    ) -> Ready {
+    ) {
         let scenes = prepared.subscribe(Delivery::Newest);
         let record: BeginRecord = Box::new(move |path| Ok(Box::new(Film::begin(path, gallery.clone(), frame_rate))));
-        Ready { opening: self, scenes, params, loader: Arc::clone(loader), record }
+        self.cameras.push(PageCamera { name: name.to_owned(), switch, waiting, scenes, record });
     }
-}
 
-impl Ready {
-    /// Serves the page of a running pipeline, and says where.
-    pub(crate) fn serve(self, pipeline: &Pipeline) -> Result<Server> {
-        let Self { opening: Opening { listener, switch, waiting, offers, reading }, scenes, params, loader, record } =
-            self;
+    /// Serves the page of the running pipelines, which are in the order of the cameras, and prints its address.
+    pub(crate) fn serve(self, pipelines: &[Pipeline], loader: &Arc<RegistryLoader>) -> Result<Server> {
+        let Self { listener, offers, reading, cameras } = self;
         let link = listener.link();
-        let parts =
-            Parts { steering: pipeline.steering(), loader, params, switch, waiting, offers, opening: reading, record };
-        let server = listener.serve(parts, scenes)?;
+        let engine = loader.runtime.choose(&loader.recognition).ok();
+        let comparing = engine.and_then(|engine| default_network(&loader.registry, Task::Similarity, engine));
+        let comparing = comparing.map(|entry| entry.manifest.name.clone());
+        let cameras = cameras.into_iter().zip(pipelines).map(|(camera, pipeline)| {
+            let PageCamera { name, switch, waiting, scenes, record } = camera;
+            let config = ServerConfig {
+                pipeline: pipeline.handle(),
+                loader: Arc::clone(loader),
+                switch,
+                waiting,
+                offers: offers.clone(),
+                opening: reading.clone(),
+                comparing: comparing.clone(),
+                record,
+            };
+            Camera { name, config, scenes }
+        });
+        let server = listener.serve(cameras.collect())?;
         complain(&format!("the page: {link}"));
         Ok(server)
     }

@@ -1,7 +1,7 @@
-//! The sample photos of `visavis demo`: taken out of two public Python packages, never out of this program.
+//! The sample photos of `visavis demo`. They are not part of the program: they are extracted from two public Python packages.
 //!
-//! `face-recognition` 1.3.0 brings official, public-domain portraits of two US presidents in its tests; `scikit-image`
-//! 0.26.0 brings NASA's portrait of Eileen Collins.
+//! The tests of `face-recognition` 1.3.0 contain official, public-domain portraits of two US presidents; `scikit-image` 0.26.0
+//! contains NASA's portrait of Eileen Collins.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -12,16 +12,19 @@ use anyhow::{Context, Result, bail};
 use flate2::read::GzDecoder;
 use sha2::{Digest, Sha256};
 
-use crate::options::complain;
+use visavis_cli::options::complain;
 
 /// One photo.
 pub(crate) struct Sample {
     /// Its file name in the cache.
     pub(crate) file: &'static str,
-    /// Who is on it.
+    /// The person on it.
     pub(crate) person: &'static str,
-    /// Whether the gallery knows the person from this photo; the others are played.
+    /// Whether the photo is added to the gallery. The others are played by the virtual camera.
     pub(crate) enrolled: bool,
+    /// Number of faces on it.
+    #[cfg(test)]
+    pub(crate) faces: usize,
     member: &'static str,
     sha256: &'static str,
 }
@@ -34,6 +37,8 @@ pub(crate) const SAMPLES: [Sample; 6] = [
         file: "obama3.jpg",
         person: OBAMA,
         enrolled: true,
+        #[cfg(test)]
+        faces: 1,
         member: "tests/test_images/obama3.jpg",
         sha256: "76ac6bf97c36dc2da0ad16a537d6a5ac1b10f48d49aac29a0cca9a17cdbc3ca3",
     },
@@ -41,6 +46,8 @@ pub(crate) const SAMPLES: [Sample; 6] = [
         file: "biden.jpg",
         person: "Joe Biden",
         enrolled: true,
+        #[cfg(test)]
+        faces: 1,
         member: "tests/test_images/biden.jpg",
         sha256: "3c17508bb91554c637a2eabddfae790e5bb1caba93130814fc2ac50be9760c4c",
     },
@@ -48,6 +55,8 @@ pub(crate) const SAMPLES: [Sample; 6] = [
         file: "collins.png",
         person: "Eileen Collins",
         enrolled: true,
+        #[cfg(test)]
+        faces: 1,
         member: "skimage/data/astronaut.png",
         sha256: "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5",
     },
@@ -55,6 +64,8 @@ pub(crate) const SAMPLES: [Sample; 6] = [
         file: "obama.jpg",
         person: OBAMA,
         enrolled: false,
+        #[cfg(test)]
+        faces: 1,
         member: "tests/test_images/obama.jpg",
         sha256: "0930e3aa8cae5920329c0c8cbc6a2ab70f47b0e67b432875beaa95cbf7e741f6",
     },
@@ -62,6 +73,8 @@ pub(crate) const SAMPLES: [Sample; 6] = [
         file: "obama2.jpg",
         person: OBAMA,
         enrolled: false,
+        #[cfg(test)]
+        faces: 1,
         member: "tests/test_images/obama2.jpg",
         sha256: "a7efcc907375274796f39646510704aa86672d59f6d5469d69af3c85590976a6",
     },
@@ -69,12 +82,14 @@ pub(crate) const SAMPLES: [Sample; 6] = [
         file: "obama_partial_face2.jpg",
         person: OBAMA,
         enrolled: false,
+        #[cfg(test)]
+        faces: 1,
         member: "tests/test_images/obama_partial_face2.jpg",
         sha256: "9a812347f97633542b8cd9992de22def11b74f79d82056bc3ee830f13878e028",
     },
 ];
 
-/// An archive, by its name, version and hash, and the pip flags that give just this file on every system.
+/// A Python package: its name, version and hash, and the pip flags that select the same file on every system.
 struct Package {
     requirement: &'static str,
     sha256: &'static str,
@@ -104,11 +119,11 @@ const PACKAGES: [Package; 2] = [
     },
 ];
 
-/// What to do where the photos cannot be had.
-const WITHOUT: &str = "without them, use a camera (`visavis live`) or photos of your own \
+/// What to do if the photos cannot be downloaded.
+const ALTERNATIVE: &str = "without them, use a camera (`visavis live`) or photos of your own \
                        (`visavis gallery build FOLDER --out FILE`, `visavis live virtual:FOLDER --gallery FILE`)";
 
-/// The folder with all sample photos: from the cache, or fetched with pip into it. Every file is checked by its hash.
+/// Returns the folder with all sample photos. Downloads missing photos with pip into the cache, and checks the hash of every file.
 pub(crate) fn fetch() -> Result<PathBuf> {
     let cache = dirs::cache_dir().context("this user has no cache folder: set XDG_CACHE_HOME or HOME")?;
     let folder = cache.join("visavis").join("samples");
@@ -117,16 +132,16 @@ pub(crate) fn fetch() -> Result<PathBuf> {
     if missing().next().is_none() {
         return Ok(folder);
     }
-    complain("fetching six sample photos with pip (17 MB, once)");
+    complain("downloading six sample photos with pip (17 MB, once)");
     for package in &PACKAGES {
         let scratch = folder.join(".fetching");
         let _ = fs::remove_dir_all(&scratch);
         let done = download(package, &scratch).and_then(|archive| unpack(&archive, &folder));
         let _ = fs::remove_dir_all(&scratch);
-        done.with_context(|| format!("the sample photos could not be fetched; {WITHOUT}"))?;
+        done.with_context(|| format!("the sample photos could not be downloaded; {ALTERNATIVE}"))?;
     }
     if let Some(sample) = missing().next() {
-        bail!("{} is not in its package as it should be; {WITHOUT}", sample.file);
+        bail!("the downloaded package does not contain {}; {ALTERNATIVE}", sample.file);
     }
     Ok(folder)
 }
@@ -154,15 +169,15 @@ fn download(package: &Package, into: &Path) -> Result<PathBuf> {
         .arg(&archives)
         .stdin(Stdio::null())
         .output()
-        .context("python3 does not start: install Python 3 with pip")?;
+        .context("python3 could not be started: install Python 3 with pip")?;
     if !output.status.success() {
-        bail!("pip: {}", String::from_utf8_lossy(&output.stderr).trim());
+        bail!("pip failed: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
     let mut files = fs::read_dir(&archives)?.filter_map(|entry| Some(entry.ok()?.path()));
-    files.next().context("pip said it was done but left no file")
+    files.next().context("pip reported success but downloaded no file")
 }
 
-/// Takes the photos out of an archive; each is written aside and renamed.
+/// Extracts the photos from an archive. Each is written under a temporary name and renamed.
 fn unpack(archive: &Path, folder: &Path) -> Result<()> {
     let wanted = |name: &str| SAMPLES.iter().find(|sample| name.ends_with(sample.member));
     let keep = |sample: &Sample, bytes: &[u8]| -> Result<()> {

@@ -1,20 +1,24 @@
 //! Face boxes as COCO JSON.
 //!
-//! A box file holds `images` (id, file_name, width, height) and `annotations` (image_id, bbox `[x, y, width, height]` in
-//! pixels of the stored picture). Beyond COCO it may say `source` and `negative` of a picture, and of a box `ignore`
-//! and the WIDER FACE subsets `easy`, `medium`, `hard`. Flags may be written 0/1 or false/true.
+//! A box file has `images` (id, file_name, width, height) and `annotations` (image_id, bbox `[x, y, width, height]` in
+//! pixels of the stored picture) with, if known, five `keypoints` (x, y and visibility of each). Extensions of COCO are
+//! `source` and `negative` of a picture, and `ignore` and the WIDER FACE subsets `easy`, `medium`, `hard` of a box. Flags
+//! may be written 0/1 or false/true.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
-use visavis_image::Rect;
+use visavis_image::{Landmarks, Point, Rect};
 
 use super::{FaceBoxes, Label, LabelledFace, LabelledImage, WiderFlags};
 
-/// The category that boxes and detections are written with: 1, face.
+/// The category of all boxes and detections that are written: 1, face.
 pub const FACE_CATEGORY: u64 = 1;
+
+/// COCO's visibility code of a keypoint that is labelled and visible.
+const VISIBLE: f32 = 2.0;
 
 /// A box or detection file that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -24,7 +28,7 @@ pub enum CocoError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// The file cannot be written.
@@ -32,20 +36,20 @@ pub enum CocoError {
     Write {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// The detections cannot be written.
     #[error("cannot write detections: {0}")]
     WriteDetections(serde_json::Error),
-    /// Not JSON, or a field is absent or of another kind; the source names line and column.
+    /// Not JSON, or a field is missing or of another type; the source has line and column.
     #[error("{path} is not a COCO {kind} file: {source}")]
     Format {
         /// The file.
         path: PathBuf,
-        /// What was expected: "box" or "detection".
+        /// The expected kind: "box" or "detection".
         kind: &'static str,
-        /// Where and what.
+        /// The parser's error.
         source: serde_json::Error,
     },
     /// Two pictures share an id.
@@ -60,7 +64,7 @@ pub enum CocoError {
         /// File name of the second.
         second: String,
     },
-    /// A picture without pixels.
+    /// A picture with a width or height of 0.
     #[error("{path}: image {id} ({file_name}) has size {width}x{height}; both must be at least 1")]
     EmptyImage {
         /// The file.
@@ -74,17 +78,17 @@ pub enum CocoError {
         /// Pixels down.
         height: u32,
     },
-    /// A box on a picture that the file does not list.
+    /// A box of a picture that the file does not list.
     #[error("{path}: annotations[{index}] belongs to image id {image_id}, which images[] does not list")]
     UnknownImage {
         /// The file.
         path: PathBuf,
-        /// Place in `annotations`, from 0.
+        /// Index in `annotations`, from 0.
         index: usize,
-        /// The id it names.
+        /// The picture's id in the annotation.
         image_id: u64,
     },
-    /// A box without area or with a coordinate that is no number.
+    /// A box without area or with a coordinate that is not a number.
     #[error(
         "{path}: annotations[{index}] on image id {image_id} has bbox {bbox:?}; it must be four finite numbers \
         [x, y, width, height] with width and height above 0"
@@ -92,14 +96,14 @@ pub enum CocoError {
     BadBox {
         /// The file.
         path: PathBuf,
-        /// Place in `annotations`, from 0.
+        /// Index in `annotations`, from 0.
         index: usize,
         /// The picture.
         image_id: u64,
         /// The box as read.
         bbox: [f32; 4],
     },
-    /// More kinds of object than faces.
+    /// Boxes of several categories.
     #[error("{path}: boxes of several categories {categories:?}; keep only the faces in the file")]
     Categories {
         /// The file.
@@ -113,13 +117,13 @@ impl FaceBoxes {
     /// Reads a box file.
     ///
     /// # Errors
-    /// [`CocoError`] with the path and the entry at fault.
+    /// [`CocoError`] with the path and the invalid entry.
     pub fn read(path: &Path) -> Result<Self, CocoError> {
         Self::parse(&read_file(path)?, path)
     }
 
-    /// As a box file, which [`read`](Self::read) and pycocotools read. Boxes are numbered from 1: pycocotools takes the id
-    /// 0 for "no box".
+    /// Converts to a box file for [`read`](Self::read) and pycocotools. Boxes are numbered from 1, because pycocotools takes
+    /// the id 0 for "no box".
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         let images: Vec<serde_json::Value> = self
@@ -147,6 +151,11 @@ impl FaceBoxes {
                         entry[name] = flag.into();
                     }
                 }
+                if let Some(landmarks) = face.landmarks {
+                    let points = landmarks.to_array().into_iter().flat_map(|point| [point.x, point.y, VISIBLE]);
+                    entry["keypoints"] = points.collect::<Vec<f32>>().into();
+                    entry["num_keypoints"] = 5.into();
+                }
                 entry
             })
             .collect();
@@ -156,10 +165,10 @@ impl FaceBoxes {
             .into_bytes()
     }
 
-    /// As [`read`](Self::read), from bytes; `origin` names them in errors.
+    /// The same from bytes; errors name `origin`.
     ///
     /// # Errors
-    /// [`CocoError`] with the origin and the entry at fault.
+    /// [`CocoError`] with the origin and the invalid entry.
     pub fn parse(json: &[u8], origin: &Path) -> Result<Self, CocoError> {
         let file: BoxFile = serde_json::from_slice(json).map_err(|source| CocoError::Format {
             path: origin.to_owned(),
@@ -212,10 +221,10 @@ impl FaceBoxes {
         Ok(Self { images })
     }
 
-    /// Writes a box file, which [`read`](Self::read) and pycocotools read: aside, renamed when it is whole.
+    /// Writes a box file for [`read`](Self::read) and pycocotools, under a temporary name, and renames it at the end.
     ///
     /// # Errors
-    /// [`CocoError::Write`] if the disk refuses.
+    /// [`CocoError::Write`] if it cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), CocoError> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let aside = path.with_file_name(format!(".{name}.part"));
@@ -278,6 +287,9 @@ struct BoxEntry {
     medium: Option<bool>,
     #[serde(default, deserialize_with = "flag")]
     hard: Option<bool>,
+    /// Five times x, y and visibility; another number of keypoints belongs to other objects.
+    #[serde(default)]
+    keypoints: Vec<f32>,
 }
 
 impl From<BoxEntry> for LabelledFace {
@@ -293,7 +305,13 @@ impl From<BoxEntry> for LabelledFace {
             medium: entry.medium.unwrap_or(false),
             hard: entry.hard.unwrap_or(false),
         });
-        Self { rect: entry.bbox, label, wider }
+        let landmarks = (entry.keypoints.len() == 15
+            && entry.keypoints.iter().skip(2).step_by(3).all(|seen| *seen > 0.0))
+        .then(|| {
+            let point = |at: usize| Point::new(entry.keypoints[3 * at], entry.keypoints[3 * at + 1]);
+            Landmarks::from(std::array::from_fn(point))
+        });
+        Self { rect: entry.bbox, label, wider, landmarks }
     }
 }
 
@@ -394,7 +412,13 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_again_and_nothing_else_is_left() {
-        let face = |x, label, wider| LabelledFace { rect: Rect::new(x, 2.25, 30.5, 40.0), label, wider };
+        let landmarks = Landmarks::from([1.0, 2.5, 3.0, 4.25, 5.0].map(|x| Point::new(x, 7.5)));
+        let face = |x, label, wider| LabelledFace {
+            rect: Rect::new(x, 2.25, 30.5, 40.0),
+            label,
+            wider,
+            landmarks: (label == Label::Face).then_some(landmarks),
+        };
         let flags = WiderFlags { easy: false, medium: true, hard: true };
         let image = |id, negative, source: Option<&str>, faces| LabelledImage {
             id,

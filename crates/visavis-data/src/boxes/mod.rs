@@ -1,33 +1,35 @@
-//! Pictures with labelled face boxes: what detectors are trained and measured with.
+//! Pictures with labelled face boxes, for training and measuring detectors.
 //!
-//! Readers for the layouts that such sets come in stand in [`layout::boxes`](crate::layout::boxes); [`FaceBoxes::write`]
-//! makes COCO JSON of any of them, which everything else reads.
+//! [`layout::boxes`](crate::layout::boxes) reads the layouts of such sets; [`FaceBoxes::write`] writes any of them as COCO
+//! JSON, which everything else reads.
 
 mod coco;
+mod teachers;
 
 pub use coco::{CocoError, FACE_CATEGORY};
+pub use teachers::{Teacher, TeacherParams, label};
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use visavis_image::Rect;
+use visavis_image::{Landmarks, Rect};
 
 use crate::{Split, SplitRule};
 
-/// What a box asks of a detector.
+/// How a detector should treat a box.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Label {
     /// A face that must be found.
     #[default]
     Face,
-    /// A face that may be found or missed at no cost (`ignore`: too small, blurred, doubtful).
+    /// A face that may be found or missed without effect (`ignore`: too small, blurred, uncertain).
     Ignore,
-    /// A region of many faces (`iscrowd`): any number of detections inside it cost nothing.
+    /// A region of many faces (`iscrowd`): any number of detections inside has no effect.
     Crowd,
 }
 
-/// In which WIDER FACE subsets a face counts.
+/// The WIDER FACE subsets in which a face counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct WiderFlags {
     /// Large, clear faces.
@@ -43,10 +45,12 @@ pub struct WiderFlags {
 pub struct LabelledFace {
     /// In pixels of the stored picture.
     pub rect: Rect,
-    /// Whether it must be found.
+    /// How a detector should treat it.
     pub label: Label,
-    /// WIDER FACE subsets, where the file names any of them for this box.
+    /// WIDER FACE subsets, if the file gives any for this box.
     pub wider: Option<WiderFlags>,
+    /// Five keypoints in pixels of the stored picture, if the file gives them.
+    pub landmarks: Option<Landmarks>,
 }
 
 /// One picture and its boxes.
@@ -60,9 +64,9 @@ pub struct LabelledImage {
     pub width: u32,
     /// Pixels down.
     pub height: u32,
-    /// Which collection the picture came from, where the file says so.
+    /// The collection from which the picture comes, if the file gives it.
     pub source: Option<String>,
-    /// Whether the file vouches that the picture shows no face.
+    /// Whether the file states that the picture shows no face.
     pub negative: bool,
     /// Its boxes, in the order of the file.
     pub faces: Vec<LabelledFace>,
@@ -76,13 +80,13 @@ pub struct FaceBoxes {
 }
 
 impl FaceBoxes {
-    /// How many boxes carry the label [`Label::Face`].
+    /// Number of boxes with the label [`Label::Face`].
     #[must_use]
     pub fn face_count(&self) -> usize {
         self.images.iter().flat_map(|image| &image.faces).filter(|face| face.label == Label::Face).count()
     }
 
-    /// The pictures on one side of the split of a set: by the same hash as faces in packs, over the set's name and the
+    /// The pictures on one side of the split of a set. The hash is the same as for faces in packs, over the set's name and the
     /// picture's file name, so a picture never changes sides.
     #[must_use]
     pub fn part(&self, rule: SplitRule, set: &str, side: Split) -> Self {
@@ -91,8 +95,8 @@ impl FaceBoxes {
     }
 }
 
-/// The name of a set, which decides its split: that of the folder in which its pictures lie, or of the one around that if
-/// it is just called `images`.
+/// The name of a set, which determines its split: that of the folder with the pictures, or, if this is called `images`, of
+/// its parent folder.
 #[must_use]
 pub fn set_name(images: &Path) -> String {
     let full = std::path::absolute(images).unwrap_or_default();

@@ -1,8 +1,8 @@
 //! AFLW (Koestinger et al., 2011): `aflw.sqlite`, and beside it a folder for each source of pictures, such as `flickr`.
 //!
-//! Of its 21 landmarks, of which only visible ones are marked, we take the eye centres (or the middle between the corners
-//! of an eye), the nose tip and the corners of the mouth; all are left and right as seen in the picture. The head's pose
-//! is given as angles there and not as MTFL's five codes, and is not taken over.
+//! It labels the visible ones of 21 landmarks. The five keypoints are taken from the eye centres (or the middle between the
+//! corners of an eye), the nose tip and the corners of the mouth; left and right are as seen in the picture. The head pose
+//! is not read: it is given as angles and not as MTFL's five codes.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -23,7 +23,7 @@ const FACES: &str = "SELECT f.face_id, i.db_id, i.filepath, r.x, r.y, r.w, r.h, 
 const FEATURES: &str = "SELECT c.face_id, t.descr, c.x, c.y \
                         FROM FeatureCoords c JOIN FeatureCoordTypes t ON t.feature_id = c.feature_id";
 
-/// The landmarks that we use, under the names that `FeatureCoordTypes` gives them.
+/// The landmarks that are used, by their names in `FeatureCoordTypes`.
 const USED: [&str; 9] = [
     "LeftEyeCenter",
     "LeftEyeLeftCorner",
@@ -36,14 +36,14 @@ const USED: [&str; 9] = [
     "MouthRightCorner",
 ];
 
-/// Those of [`USED`] that are marked.
+/// Those of [`USED`] that are labelled.
 type Features = [Option<Point>; USED.len()];
 
-/// Reads `aflw.sqlite` or the folder that holds it. Faces without all five keypoints have none.
+/// Reads `aflw.sqlite` or the folder that contains it. Faces without all five keypoints get none.
 ///
 /// # Errors
-/// [`DataError::Layout`] where there is no such database or it lacks a table, [`DataError::Label`] (the line being the
-/// face's number) for a row that makes no sense.
+/// [`DataError::Layout`] if there is no such database or it lacks a table, [`DataError::Label`] (with the face's number as
+/// the line) for an invalid row.
 pub fn read(path: &Path) -> Result<DataSet, DataError> {
     let list = if path.is_dir() {
         let found = LISTS.iter().map(|name| path.join(name)).find(|path| path.is_file());

@@ -1,5 +1,5 @@
 //! CelebA, aligned and cropped: `list_attr_celeba.txt`, `identity_CelebA.txt`, `list_landmarks_align_celeba.txt` and the
-//! pictures in `img_align_celeba`, all in one folder or in `Anno` and `Img` as they are handed out.
+//! pictures in `img_align_celeba`, all in one folder or in `Anno` and `Img` as in the published archive.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -15,11 +15,11 @@ const IDENTITIES: [&str; 2] = ["identity_CelebA.txt", "Anno/identity_CelebA.txt"
 const LANDMARKS: [&str; 2] = ["list_landmarks_align_celeba.txt", "Anno/list_landmarks_align_celeba.txt"];
 const PICTURES: [&str; 2] = ["img_align_celeba", "Img/img_align_celeba"];
 
-/// Reads the folder. Without the list of identities or of landmarks those are not known, and that is noted.
+/// Reads the folder. If the list of identities or of landmarks is missing, these labels are missing, with a note.
 ///
 /// # Errors
-/// [`DataError::Layout`] where there is no list of attributes, or one without `Male` or `Smiling`; [`DataError::Label`]
-/// for a line that makes no sense; [`DataError::File`] for a list that cannot be read.
+/// [`DataError::Layout`] if there is no list of attributes, or it lacks `Male` or `Smiling`; [`DataError::Label`] for an
+/// invalid line; [`DataError::File`] for a list that cannot be read.
 pub fn read(path: &Path) -> Result<DataSet, DataError> {
     let attributes = List::find(path, &ATTRIBUTES)?;
     let mut set = DataSet { name: sample::name_of(path), ..DataSet::default() };
@@ -28,7 +28,7 @@ pub fn read(path: &Path) -> Result<DataSet, DataError> {
     let landmarks = if has(&LANDMARKS) { Some(List::find(path, &LANDMARKS)?) } else { None };
     for (list, names) in [(&identities, &IDENTITIES), (&landmarks, &LANDMARKS)] {
         if list.is_none() {
-            set.notes.push(format!("{} is not there: done without it", names[0]));
+            set.notes.push(format!("{} is missing: read without it", names[0]));
         }
     }
     let mut people = identities.as_ref().map(people).transpose()?.unwrap_or_default();
@@ -69,7 +69,7 @@ pub fn read(path: &Path) -> Result<DataSet, DataError> {
     Ok(set)
 }
 
-/// The first line of most lists is how many lines follow.
+/// The first line of most lists is the number of lines that follow.
 fn skip_count<'a>(rows: &mut std::iter::Peekable<impl Iterator<Item = (Place<'a>, Vec<&'a str>)>>) {
     rows.next_if(|(_, row)| row.len() == 1 && row[0].parse::<u64>().is_ok());
 }
@@ -85,7 +85,7 @@ fn people(list: &List) -> Result<HashMap<String, String>, DataError> {
 fn points(list: &List) -> Result<HashMap<String, Landmarks>, DataError> {
     let mut rows = list.rows().peekable();
     skip_count(&mut rows);
-    // The names of the columns.
+    // The header.
     rows.next_if(|(_, row)| row.iter().all(|name| name.parse::<f32>().is_err() && !name.contains('.')));
     let read = |(place, row): (Place<'_>, Vec<&str>)| {
         let [file, numbers @ ..] = columns::<11>(&place, &row, "picture, then x and y of five keypoints")?;

@@ -1,6 +1,6 @@
-//! A folder of folders, each named for what its pictures show: the simplest layout for a set of one's own.
+//! A folder of folders, each named after what its pictures show: the simplest layout for a set of your own.
 //!
-//! `faces/smile/*.jpg` and `faces/neutral/*.jpg`, for instance. Names that mean something by themselves:
+//! For instance `faces/smile/*.jpg` and `faces/neutral/*.jpg`. These names need no rule:
 //!
 //! | folder | label |
 //! |---|---|
@@ -19,12 +19,12 @@ use super::field::Place;
 use super::pictures::{entries, pictures_in};
 use crate::{DataError, DataSet, Labels, Sample, sample};
 
-/// What the pictures of a folder show, as in `grin=smile:1`, `boys=gender:male` or `seniors=age:75`.
+/// The label of the pictures in a folder, as in `grin=smile:1`, `boys=gender:male` or `seniors=age:75`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClassRule {
     /// The folder's name.
     pub folder: String,
-    /// What is said of each of its pictures.
+    /// The labels of each of its pictures.
     pub labels: Labels,
 }
 
@@ -45,12 +45,12 @@ impl FromStr for ClassRule {
     }
 }
 
-/// Reads the pictures in the folders of `path` (and in folders within those). `rules` go before what names mean by
-/// themselves.
+/// Reads the pictures in the folders of `path`, and in folders within those. `rules` take precedence over the names that
+/// need no rule.
 ///
 /// # Errors
-/// [`DataError::Layout`] for a folder whose name means nothing, a rule for a folder that is not there, or where there are
-/// no pictures; [`DataError::File`] for a folder that cannot be read.
+/// [`DataError::Layout`] for a folder with an unknown name, for a rule without a folder, or if there are no pictures;
+/// [`DataError::File`] for a folder that cannot be read.
 pub fn read(path: &Path, rules: &[ClassRule]) -> Result<DataSet, DataError> {
     let wrong = |path: &Path, reason: String| DataError::Layout { path: path.to_owned(), reason };
     if let Some(rule) = rules.iter().find(|rule| !path.join(&rule.folder).is_dir()) {
@@ -87,7 +87,7 @@ pub fn read(path: &Path, rules: &[ClassRule]) -> Result<DataSet, DataError> {
 }
 
 fn labels(label: &str, value: &str) -> Option<Labels> {
-    // The place is not told: a rule has no file and line.
+    // The place is not shown: a rule has no file and line.
     let place = Place { path: Path::new(""), line: 0 };
     let mut labels = Labels::default();
     match label {

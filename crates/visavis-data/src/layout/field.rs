@@ -1,4 +1,4 @@
-//! The fields of a list of labels, and errors that say where in the list they stand.
+//! The fields of a list of labels, and errors that name the place in the list.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use crate::{DataError, Gender};
 
-/// Greatest age believed, in years: nobody whose age is known for sure was older than 122.
+/// Largest accepted age in years: the greatest age that is known for certain is 122.
 pub(super) const GREATEST_AGE: f32 = 122.0;
 
 /// A line of a list.
@@ -15,12 +15,12 @@ pub(super) const GREATEST_AGE: f32 = 122.0;
 pub(super) struct Place<'a> {
     /// The list.
     pub path: &'a Path,
-    /// From 1.
+    /// Line number, from 1.
     pub line: u64,
 }
 
 impl Place<'_> {
-    /// The error for this line.
+    /// An error for this line.
     pub(super) fn bad(&self, reason: impl Into<String>) -> DataError {
         DataError::Label { path: self.path.to_owned(), line: self.line, reason: reason.into() }
     }
@@ -46,7 +46,7 @@ impl Place<'_> {
         self.number(what, text, 0.0..=GREATEST_AGE)
     }
 
-    /// Yes or no, in the spellings that sets use; CelebA writes −1 for no.
+    /// A flag in the spellings that data sets use; CelebA writes −1 for false.
     pub(super) fn flag(&self, what: &str, text: &str) -> Result<bool, DataError> {
         match text.to_ascii_lowercase().as_str() {
             "1" | "true" | "yes" => Ok(true),
@@ -55,7 +55,7 @@ impl Place<'_> {
         }
     }
 
-    /// A gender in words.
+    /// A gender as a word.
     pub(super) fn gender(&self, what: &str, text: &str) -> Result<Gender, DataError> {
         match text.to_ascii_lowercase().as_str() {
             "female" | "f" => Ok(Gender::Female),
@@ -64,7 +64,7 @@ impl Place<'_> {
         }
     }
 
-    /// A file named in a list: relative to the set's folder, `/` between the parts.
+    /// A file named in a list: a path relative to the set's folder, with `/` as separator.
     pub(super) fn file(&self, text: &str) -> Result<String, DataError> {
         let file = text.replace('\\', "/");
         if file.is_empty() {

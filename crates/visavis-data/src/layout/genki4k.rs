@@ -1,5 +1,5 @@
-//! GENKI-4K: `labels.txt`, whose line *i* tells of `files/file000i.jpg`: smile (1 or 0), then yaw, pitch and roll of the
-//! head in radians.
+//! GENKI-4K: `labels.txt`. Line *i* has the labels of `files/file000i.jpg`: smile (1 or 0), then yaw, pitch and roll of
+//! the head in radians.
 
 use std::path::Path;
 
@@ -9,8 +9,8 @@ use crate::{DataError, DataSet, Labels, Sample, sample};
 /// Reads the folder with `labels.txt` and `files`.
 ///
 /// # Errors
-/// [`DataError::Layout`] where there is no `labels.txt`, [`DataError::Label`] for a line that makes no sense,
-/// [`DataError::File`] for a list that cannot be read.
+/// [`DataError::Layout`] if there is no `labels.txt`, [`DataError::Label`] for an invalid line, [`DataError::File`] for a
+/// list that cannot be read.
 pub fn read(path: &Path) -> Result<DataSet, DataError> {
     let list = List::find(path, &["labels.txt"])?;
     let mut samples = Vec::new();

@@ -1,7 +1,7 @@
 //! IMDB-WIKI (Rothe et al., IJCV 2018): `imdb.mat` or `wiki.mat` beside the pictures.
 //!
-//! Its ages are the year of the photo less the day of birth, and its faces the strongest detection, taken for the person
-//! whom the page is about. So many are wrong; what is surely so is left out by [`ImdbWikiParams`].
+//! The age is the year of the photo minus the day of birth, and the face is the strongest detection, which is assumed to be the
+//! person of the web page. Many labels are therefore wrong; [`ImdbWikiParams`] leaves out those that certainly are.
 
 use std::fs;
 use std::path::Path;
@@ -14,20 +14,20 @@ use crate::{DataError, DataSet, Gender, Labels, Sample, sample};
 
 const LISTS: [&str; 2] = ["imdb.mat", "wiki.mat"];
 
-/// Matlab's number for 1 January 1970.
+/// Matlab's day number of 1 January 1970.
 const UNIX_EPOCH: i64 = 719_529;
 
 /// Mean length of a Gregorian year in days.
 const YEAR: f64 = 365.2425;
 
-/// What is believed.
+/// Which faces are accepted.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ImdbWikiParams {
-    /// Least score of the face. The set's detector gives −∞ where it found none; below 1 many are no faces.
+    /// Least score of the face. The set's detector gives −∞ if it found none; below 1 many are not faces.
     pub least_face_score: f64,
-    /// Leave out pictures with a second face: which of the two is the person is not known.
+    /// Leave out pictures with a second face, since it is not known which one is the person.
     pub alone: bool,
-    /// Least and greatest age in years; outside of that a date is wrong.
+    /// Least and greatest age in years; for others a date is wrong.
     pub ages: [f64; 2],
 }
 
@@ -37,14 +37,14 @@ impl Default for ImdbWikiParams {
     }
 }
 
-/// Reads `imdb.mat` or `wiki.mat`, or the one that lies in a folder.
+/// Reads `imdb.mat` or `wiki.mat`, or the one in a folder.
 ///
-/// Pictures of the cropped edition (folders named `…_crop`) show one face in the middle, so boxes, which are of the
-/// whole photo, are given for the other edition only.
+/// In the cropped edition (folders named `…_crop`) the face is in the middle. The boxes refer to the whole photo, so they are
+/// used for the other edition only.
 ///
 /// # Errors
-/// [`DataError::Layout`] where there is no list or it is no MAT-file with the set's fields, [`DataError::Label`] (the line
-/// being the number of the face) for a gender or box that makes no sense, [`DataError::File`] if it cannot be read.
+/// [`DataError::Layout`] if there is no list or it is not a MAT-file with the set's fields, [`DataError::Label`] (with the
+/// number of the face as the line) for an invalid gender or box, [`DataError::File`] if it cannot be read.
 pub fn read(path: &Path, params: ImdbWikiParams) -> Result<DataSet, DataError> {
     let list = if path.is_dir() {
         let found = LISTS.iter().map(|name| path.join(name)).find(|path| path.is_file());
@@ -74,7 +74,7 @@ pub fn read(path: &Path, params: ImdbWikiParams) -> Result<DataSet, DataError> {
     Ok(set)
 }
 
-/// The fields, one entry for each face.
+/// The fields, each with one entry per face.
 struct Faces<'a> {
     paths: &'a [Value],
     births: &'a [f64],
@@ -130,7 +130,7 @@ impl<'a> Faces<'a> {
         params: &ImdbWikiParams,
         left_out: &mut LeftOut,
     ) -> Result<Option<Sample>, DataError> {
-        // Not a number is no face either.
+        // NaN means no face too.
         if !(self.scores[index] >= params.least_face_score && self.scores[index].is_finite()) {
             left_out.no_face += 1;
             return Ok(None);
@@ -151,7 +151,7 @@ impl<'a> Faces<'a> {
             other => return Err(place.bad(format!("gender {other} is neither 0 (female), 1 (male) nor NaN"))),
         };
         let file = place.file(match &self.paths[index] {
-            // A row of one cell, as some exports have it.
+            // Some exports have a row of one cell.
             Value::Cells(cells) => cells.first().map_or("", Value::text),
             path => path.text(),
         })?;
@@ -178,7 +178,7 @@ impl LeftOut {
     }
 }
 
-/// Whole years at the middle of the year in which the photo was taken; its day is not known.
+/// Age in whole years at the middle of the photo's year, since its day is not known.
 fn age(birth: f64, year: f64) -> f64 {
     if !(1800.0..=2200.0).contains(&year) {
         return f64::NAN;
@@ -186,16 +186,16 @@ fn age(birth: f64, year: f64) -> f64 {
     ((first_of_july(year as i64) as f64 - birth) / YEAR).floor()
 }
 
-/// Matlab's number of a year's first of July: days since the year 0 of the Gregorian calendar.
+/// Matlab's day number of 1 July: days since the year 0 of the Gregorian calendar.
 fn first_of_july(year: i64) -> i64 {
-    // Leap days up to the end of the year before, and whether this year has had its own by July.
+    // Leap days up to the end of the year before, and that of this year, which is before July.
     let leap = |year: i64| year / 4 - year / 100 + year / 400;
     const DAYS_TO_JULY: i64 = 181;
     let days_since_1970 = 365 * (year - 1970) + leap(year) - leap(1969) + DAYS_TO_JULY;
     UNIX_EPOCH + days_since_1970
 }
 
-/// The set counts pixels from 1 and gives first and last pixel, right and bottom included.
+/// The set counts pixels from 1 and gives the first and the last pixel, right and bottom included.
 fn rect(numbers: &[f64], place: &Place<'_>) -> Result<Rect, DataError> {
     let rect = match *numbers {
         [left, top, right, bottom] => {

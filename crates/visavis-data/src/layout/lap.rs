@@ -1,5 +1,5 @@
-//! ChaLearn LAP 2016, apparent age: `train_gt.csv`, `valid_gt.csv`, `test_gt.csv` with the picture, the mean of the ages
-//! that people guessed and their standard deviation, in years.
+//! ChaLearn LAP 2016, apparent age: `train_gt.csv`, `valid_gt.csv`, `test_gt.csv` with the picture, and mean and standard
+//! deviation of the ages that people guessed, in years.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -10,15 +10,15 @@ use super::field::{GREATEST_AGE, Place};
 use super::pictures::entries;
 use crate::{DataError, DataSet, Labels, Sample, sample};
 
-/// What the lists' names end with.
+/// The end of the lists' file names.
 const LIST: &str = "gt.csv";
 
-/// Reads one list, or all `…gt.csv` of a folder. The pictures of `train_gt.csv` are looked for in `train`, in
+/// Reads one list, or all `…gt.csv` of a folder. The pictures of `train_gt.csv` are searched in `train`, in
 /// `train_images`, in `images` and beside the list.
 ///
 /// # Errors
-/// [`DataError::Layout`] for a folder without lists, [`DataError::Label`] for a line that makes no sense,
-/// [`DataError::File`] for a list that cannot be read.
+/// [`DataError::Layout`] for a folder without lists, [`DataError::Label`] for an invalid line, [`DataError::File`] for a
+/// list that cannot be read.
 pub fn read(path: &Path) -> Result<DataSet, DataError> {
     let (root, lists) = if path.is_dir() {
         let is_list = |path: &PathBuf| path.to_string_lossy().ends_with(LIST);
@@ -55,7 +55,7 @@ fn read_list(root: &Path, list: &Path, samples: &mut Vec<Sample>) -> Result<(), 
             return Err(place.bad(format!("{} columns instead of 3: picture, mean, standard deviation", row.len())));
         };
         if place.line == 1 && mean.parse::<f32>().is_err() && deviation.parse::<f32>().is_err() {
-            // The names of the columns.
+            // The header.
             continue;
         }
         let image = place.file(image)?;

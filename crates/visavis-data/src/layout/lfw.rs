@@ -1,9 +1,9 @@
 //! LFW (Huang et al. 2007): pictures named `Name_Surname_0001.jpg`, a folder for each person or all in one, and the pairs of
 //! its verification protocol.
 //!
-//! `pairs.txt` begins with the number of folds and of pairs of each kind in a fold (or the latter alone); then a line is
-//! `Name 1 4` for a pair of one person, `Name 1 Other 2` for a pair of two. A CSV with the columns `fold`, `a`, `b`, `same` will
-//! do too.
+//! `pairs.txt` begins with the number of folds and of pairs of each kind in a fold (or the latter alone). Each further line is
+//! `Name 1 4` for a pair of one person, `Name 1 Other 2` for a pair of two. A CSV with the columns `fold`, `a`, `b`, `same` is
+//! accepted too.
 
 use std::fs::File;
 use std::path::Path;
@@ -15,18 +15,18 @@ use super::list::List;
 use super::pictures::pictures_in;
 use crate::{DataError, DataSet, Labels, Sample, sample};
 
-/// A pair of pictures, by the names of their files without folder and ending.
+/// A pair of pictures, by their file names without folder and extension.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FacePair {
-    /// From 1.
+    /// Number of the fold, from 1.
     pub fold: u32,
     /// Such as `Name_Surname_0001`.
     pub faces: [String; 2],
-    /// Whether both show one person.
+    /// Whether both show the same person.
     pub same: bool,
 }
 
-/// Reads a folder of pictures. Who it is follows from the file: its name up to the number at its end.
+/// Reads a folder of pictures. The identity is the file name up to the number at its end.
 ///
 /// # Errors
 /// [`DataError::Layout`] for a folder without such pictures, [`DataError::File`] if it cannot be read.
@@ -57,12 +57,12 @@ pub fn read(path: &Path) -> Result<DataSet, DataError> {
 /// Reads `pairs.txt`, or a CSV.
 ///
 /// # Errors
-/// [`DataError::Label`] naming the line that makes no sense, [`DataError::File`] if the list cannot be read.
+/// [`DataError::Label`] with the invalid line, [`DataError::File`] if the list cannot be read.
 pub fn pairs(path: &Path) -> Result<Vec<FacePair>, DataError> {
     if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv")) { table(path) } else { list(path) }
 }
 
-/// The name of a file without folder and ending.
+/// The name of a file without folder and extension.
 #[must_use]
 pub fn stem(file: &str) -> &str {
     let name = file.rsplit('/').next().unwrap_or(file);

@@ -1,4 +1,4 @@
-//! Lists of labels that are plain text: a line for each picture, columns with blanks between.
+//! Lists of labels in plain text: a line for each picture, columns separated by blanks.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::field::Place;
 use crate::DataError;
 
-/// A text file of columns.
+/// A text file with columns.
 #[derive(Debug)]
 pub(super) struct List {
     path: PathBuf,
@@ -14,7 +14,7 @@ pub(super) struct List {
 }
 
 impl List {
-    /// Reads the first of `names` that lies in `folder`; `folder` may also be the list itself.
+    /// Reads the first of `names` that exists in `folder`; `folder` may also be the path of the list.
     pub(super) fn find(folder: &Path, names: &[&str]) -> Result<Self, DataError> {
         if folder.is_file() {
             return Self::read(folder);
@@ -27,23 +27,23 @@ impl List {
         Self::read(&found.ok_or_else(missing)?)
     }
 
-    /// Reads `path`. Bytes that are no UTF-8, as old lists have them in names, become replacement characters.
+    /// Reads `path`. Bytes that are not UTF-8, as in names of old lists, become replacement characters.
     pub(super) fn read(path: &Path) -> Result<Self, DataError> {
         let bytes = fs::read(path).map_err(|reason| DataError::File { path: path.to_owned(), reason })?;
         Ok(Self { path: path.to_owned(), text: String::from_utf8_lossy(&bytes).into_owned() })
     }
 
-    /// Where it lies.
+    /// Its path.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The folder it lies in.
+    /// The folder that contains it.
     pub(super) fn folder(&self) -> &Path {
         self.path.parent().unwrap_or(Path::new(""))
     }
 
-    /// Its lines with something on them, without the blanks around it.
+    /// Its lines that are not empty, trimmed.
     pub(super) fn lines(&self) -> impl Iterator<Item = (Place<'_>, &str)> {
         let lines = (1..).zip(self.text.lines()).map(|(line, text)| (Place { path: &self.path, line }, text.trim()));
         lines.filter(|(_, text)| !text.is_empty())

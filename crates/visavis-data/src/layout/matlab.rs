@@ -1,12 +1,12 @@
 //! MAT-files of version 5 (`save` of Matlab 5 to 7): numbers, text, cells and structures.
 //!
-//! After MathWorks, "MAT-File Format". Complex, sparse and object arrays are not read, nor is version 7.3, which is HDF5.
+//! After MathWorks, "MAT-File Format". Complex, sparse and object arrays are skipped; version 7.3, which is HDF5, is an error.
 
 use std::io::Read;
 
 use flate2::read::ZlibDecoder;
 
-/// What a variable holds. Arrays of any shape are flat, column by column.
+/// The value of a variable. Arrays of any shape are flattened column by column.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {
     /// Any numeric type.
@@ -26,17 +26,17 @@ impl Value {
         fields.iter().find(|(field, _)| field == name).map(|(_, value)| value)
     }
 
-    /// Its numbers; none for anything else.
+    /// The numbers; empty for any other value.
     pub(super) fn numbers(&self) -> &[f64] {
         if let Self::Numbers(numbers) = self { numbers } else { &[] }
     }
 
-    /// Its cells; none for anything else.
+    /// The cells; empty for any other value.
     pub(super) fn cells(&self) -> &[Value] {
         if let Self::Cells(cells) = self { cells } else { &[] }
     }
 
-    /// Its text; empty for anything else.
+    /// The text; empty for any other value.
     pub(super) fn text(&self) -> &str {
         if let Self::Text(text) = self { text } else { "" }
     }
@@ -44,10 +44,10 @@ impl Value {
 
 const HEADER: usize = 128;
 
-/// How large the inflated variables of one file may be: several times what half a million faces with names need.
+/// Largest total size of a file's decompressed variables: several times what half a million faces with names need.
 const MOST_INFLATED: u64 = 2 << 30;
 
-/// Cells within cells, structures within structures.
+/// Deepest nesting of cells and structures.
 const DEEPEST: usize = 16;
 
 // Types of elements.
@@ -72,7 +72,7 @@ const MX_STRUCT: u8 = 2;
 const MX_CHAR: u8 = 4;
 const MX_NUMERIC: std::ops::RangeInclusive<u8> = 6..=15;
 
-/// All variables of a file that we understand, by name.
+/// All variables of a file with a supported class, by name.
 pub(super) fn parse(bytes: &[u8]) -> Result<Vec<(String, Value)>, String> {
     let header = bytes.get(..HEADER).ok_or("it is shorter than the header of a MAT-file")?;
     match (&header[124..126], &header[126..128]) {
@@ -112,21 +112,21 @@ impl<'a> Elements<'a> {
         if self.bytes.is_empty() {
             return Ok(None);
         }
-        let cut = || "it ends in the middle of an element: it was not copied whole".to_owned();
+        let cut = || "it ends in the middle of an element: the file is incomplete".to_owned();
         let word = |at: usize| {
             let bytes = self.bytes.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
             bytes.map(u32::from_le_bytes).ok_or_else(cut)
         };
         let tag = word(0)?;
         if tag >> 16 != 0 {
-            // A small element: length and type share a word, up to four bytes of data follow in the next.
+            // A small element: length and type share a word, followed by a word with up to four bytes of data.
             let data = self.bytes.get(4..4 + (tag >> 16) as usize).filter(|data| data.len() <= 4).ok_or_else(cut)?;
             self.bytes = self.bytes.get(8..).ok_or_else(cut)?;
             return Ok(Some((tag & 0xffff, data)));
         }
         let length = word(4)? as usize;
         let data = self.bytes.get(8..).and_then(|rest| rest.get(..length)).ok_or_else(cut)?;
-        // Compressed elements are not padded, and neither may the last one be.
+        // Compressed elements are not padded, and the last element may lack its padding.
         let padded = if tag == MI_COMPRESSED { length } else { length.next_multiple_of(8) };
         self.bytes = self.bytes.get(8 + padded..).unwrap_or_default();
         Ok(Some((tag, data)))
@@ -137,10 +137,10 @@ impl<'a> Elements<'a> {
     }
 }
 
-/// A named array; `None` for a class that we do not read.
+/// A named array; `None` for an unsupported class.
 fn matrix(bytes: &[u8], depth: usize) -> Result<Option<(String, Value)>, String> {
     if depth > DEEPEST {
-        return Err(format!("arrays lie more than {DEEPEST} deep in each other"));
+        return Err(format!("arrays are nested more than {DEEPEST} deep"));
     }
     if bytes.is_empty() {
         // An empty cell or field.
@@ -197,7 +197,7 @@ fn children(parts: &mut Elements<'_>, count: usize, depth: usize) -> Result<Vec<
         if kind != MI_MATRIX {
             return Err(format!("a cell or field is of type {kind} instead of an array"));
         }
-        // What we do not read keeps its place.
+        // An unsupported value keeps its place.
         values.push(matrix(data, depth + 1)?.map_or_else(|| Value::Numbers(Vec::new()), |(_, value)| value));
     }
     Ok(values)
@@ -220,7 +220,7 @@ fn numbers(kind: u32, data: &[u8]) -> Result<Vec<f64>, String> {
         MI_DOUBLE => all!(f64),
         MI_INT64 => all!(i64),
         MI_UINT64 => all!(u64),
-        _ => return Err(format!("numbers are of type {kind}, which is none of numbers")),
+        _ => return Err(format!("numbers are of type {kind}, which is not a numeric type")),
     })
 }
 
@@ -228,14 +228,14 @@ fn text(kind: u32, data: &[u8]) -> Result<String, String> {
     Ok(match kind {
         MI_UTF8 | MI_INT8 | MI_UINT8 => match std::str::from_utf8(data) {
             Ok(text) => text.to_owned(),
-            // Older files hold Latin-1, whose code points are those of Unicode.
+            // Older files contain Latin-1, whose code points are those of Unicode.
             Err(_) => data.iter().map(|&byte| char::from(byte)).collect(),
         },
         MI_UTF16 | MI_UINT16 => {
             let units: Vec<u16> = data.as_chunks().0.iter().map(|&bytes| u16::from_le_bytes(bytes)).collect();
             String::from_utf16_lossy(&units)
         }
-        _ => return Err(format!("characters are of type {kind}, which is none of characters")),
+        _ => return Err(format!("characters are of type {kind}, which is not a character type")),
     })
 }
 
@@ -248,7 +248,7 @@ pub(super) mod tests {
     use flate2::write::ZlibEncoder;
     use proptest::prelude::*;
 
-    /// An element with its tag and padding; small ones packed small, as Matlab does.
+    /// An element with its tag and padding; in the compact form if it is small, as Matlab writes it.
     fn element(kind: u32, data: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
         if (1..=4).contains(&data.len()) {

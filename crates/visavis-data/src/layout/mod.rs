@@ -1,9 +1,10 @@
-//! Readers for the layouts that data sets come in.
+//! Readers for the layouts of data sets.
 
 pub mod aflw;
 pub mod boxes;
 pub mod celeba;
 pub mod classes;
+pub mod fer;
 mod field;
 pub mod genki4k;
 pub mod imdb_wiki;
@@ -21,7 +22,7 @@ use std::str::FromStr;
 
 use crate::{DataError, DataSet};
 
-/// How a data set lies on disk.
+/// How a data set is stored on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Layout {
     /// A CSV with a header beside the pictures: [`table`].
@@ -44,11 +45,13 @@ pub enum Layout {
     CelebA,
     /// LFW: [`lfw`].
     Lfw,
+    /// FER2013 with the votes of FER+: [`fer`].
+    Fer,
 }
 
 impl Layout {
     /// All of them, in the order in which a help text lists them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Table,
         Self::Classes,
         Self::Mtfl,
@@ -59,6 +62,7 @@ impl Layout {
         Self::Genki4k,
         Self::CelebA,
         Self::Lfw,
+        Self::Fer,
     ];
 
     /// Its name on the command line.
@@ -75,10 +79,11 @@ impl Layout {
             Self::Genki4k => "genki4k",
             Self::CelebA => "celeba",
             Self::Lfw => "lfw",
+            Self::Fer => "fer",
         }
     }
 
-    /// What such a folder holds, in a line.
+    /// A description of the folder in one line.
     #[must_use]
     pub const fn description(self) -> &'static str {
         match self {
@@ -92,6 +97,7 @@ impl Layout {
             Self::Genki4k => "GENKI-4K: labels.txt and files/ (smile)",
             Self::CelebA => "CelebA: list_attr_celeba.txt … (gender, smile, glasses, identity, keypoints)",
             Self::Lfw => "LFW: Name_Surname_0001.jpg (identity)",
+            Self::Fer => "FER+: labels.csv with the votes, or one of the folders beside it (expression)",
         }
     }
 }
@@ -107,11 +113,11 @@ impl FromStr for Layout {
     }
 }
 
-/// Reads the set at `path`, which is named after the folder until the caller names it otherwise.
+/// Reads the set at `path`. It is named after the folder; the caller may rename it.
 ///
 /// # Errors
 /// [`DataError::File`] for a list that cannot be read, [`DataError::Layout`] for a folder or list that is not in this
-/// layout, [`DataError::Label`] for a label that makes no sense.
+/// layout, [`DataError::Label`] for an invalid label.
 pub fn read(layout: Layout, path: &Path) -> Result<DataSet, DataError> {
     match layout {
         Layout::Table => table::read(path),
@@ -124,10 +130,11 @@ pub fn read(layout: Layout, path: &Path) -> Result<DataSet, DataError> {
         Layout::Genki4k => genki4k::read(path),
         Layout::CelebA => celeba::read(path),
         Layout::Lfw => lfw::read(path),
+        Layout::Fer => fer::read(path),
     }
 }
 
-/// A folder with these files, gone when dropped.
+/// A folder with these files; removed when dropped.
 #[cfg(test)]
 fn folder_of<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();

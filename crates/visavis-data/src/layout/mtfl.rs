@@ -17,8 +17,8 @@ const MEANING: &str = "picture, five x, five y, gender, smile, glasses, pose";
 /// Reads `training.txt` of a folder, or a list in the same form such as `testing.txt`.
 ///
 /// # Errors
-/// [`DataError::Layout`] where there is no list, [`DataError::Label`] for a line that makes no sense, [`DataError::File`]
-/// for a list that cannot be read.
+/// [`DataError::Layout`] if there is no list, [`DataError::Label`] for an invalid line, [`DataError::File`] for a list
+/// that cannot be read.
 pub fn read(path: &Path) -> Result<DataSet, DataError> {
     let list = List::find(path, &LISTS)?;
     let read = |(place, row): (Place<'_>, Vec<&str>)| line(&place, &row, list.folder());
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn lines_are_read() {
-        // As in the original: a blank before, backslashes, an empty line at the end.
+        // As in the original: a leading blank, backslashes, an empty line at the end.
         let set = list(
             " lfw_5590\\Some_One_0001.jpg 10.5 20 15 11 19 30.5 30 35 40 41 1 2 2 3 \r\n \
              net_7876\\x.jpg 1 2 3 4 5 6 7 8 9 10 2 1 1 5\r\n\r\n",

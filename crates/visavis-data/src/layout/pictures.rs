@@ -7,17 +7,17 @@ use crate::DataError;
 
 const ENDINGS: [&str; 6] = ["jpg", "jpeg", "png", "webp", "bmp", "gif"];
 
-/// A picture of a set's folder.
+/// A picture in a set's folder.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct PictureFile {
-    /// Relative to the set's folder, `/` between the parts.
+    /// Relative to the set's folder, with `/` as separator.
     pub file: String,
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
 }
 
-/// All pictures in `folder` and the folders within, sorted, their names relative to `root`. What begins with a dot is
-/// passed over.
+/// All pictures in `folder` and the folders within, sorted, with names relative to `root`. Names that begin with a dot are
+/// skipped.
 pub(super) fn pictures_in(root: &Path, folder: &Path) -> Result<Vec<PictureFile>, DataError> {
     let mut found = Vec::new();
     let mut open = vec![folder.to_owned()];
@@ -40,7 +40,7 @@ pub(super) fn pictures_in(root: &Path, folder: &Path) -> Result<Vec<PictureFile>
     Ok(found)
 }
 
-/// What lies in `folder`, sorted.
+/// The entries of `folder`, sorted.
 pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let fail = |reason| DataError::File { path: folder.to_owned(), reason };
     let read: Result<Vec<_>, _> = fs::read_dir(folder).map_err(fail)?.map(|entry| Ok(entry?.path())).collect();

@@ -1,18 +1,18 @@
-//! A CSV with a header: the layout for whoever makes a set of their own.
+//! A CSV with a header: the layout for a set of your own.
 //!
-//! | column | holds |
+//! | column | contents |
 //! |---|---|
-//! | `file` | the picture, relative to the CSV's folder (the one column that must be there) |
+//! | `file` | the picture, relative to the CSV's folder (the only required column) |
 //! | `age` | years |
 //! | `gender`, or `male` | `female` or `male`; or 1 and 0 |
 //! | `smile` or `smiling`, `glasses` or `eyeglasses` | 1 or 0 |
 //! | `race` | UTKFace's code, 0 to 4 |
 //! | `pose` | MTFL's code, 1 to 5 |
-//! | `identity`, `name` or `person` | who it is |
+//! | `identity`, `name` or `person` | the person |
 //! | `x`, `y`, `width`, `height` | the face's box in pixels |
 //! | `left_eye_x`, `left_eye_y`, `right_eye_…`, `nose_…`, `left_mouth_…`, `right_mouth_…` | keypoints in pixels |
 //!
-//! A cell may be empty where something is not known. Other columns are left alone and noted.
+//! A cell is empty if its value is not known. Other columns are ignored, with a note.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ use visavis_image::{Landmarks, Point, Rect};
 use super::field::Place;
 use crate::{DataError, DataSet, Gender, Labels, Sample, sample};
 
-/// The list's name where only the folder is given.
+/// The file name of the list if only the folder is given.
 const LIST: &str = "labels.csv";
 
 const BOX: [&str; 4] = ["x", "y", "width", "height"];
@@ -43,8 +43,8 @@ const KEYPOINTS: [&str; 10] = [
 /// Reads a CSV, or `labels.csv` of a folder.
 ///
 /// # Errors
-/// [`DataError::Layout`] for a header without `file`, with half a box or half the keypoints, or that names one thing
-/// twice; [`DataError::Label`] for a cell that makes no sense; [`DataError::File`] if the CSV cannot be read.
+/// [`DataError::Layout`] for a header without `file`, with an incomplete box or incomplete keypoints, or with two columns
+/// for one label; [`DataError::Label`] for an invalid cell; [`DataError::File`] if the CSV cannot be read.
 pub fn read(path: &Path) -> Result<DataSet, DataError> {
     let list = if path.is_dir() { path.join(LIST) } else { path.to_owned() };
     let folder = list.parent().map(Path::to_owned).unwrap_or_default();
@@ -54,7 +54,7 @@ pub fn read(path: &Path) -> Result<DataSet, DataError> {
     let columns = Columns::new(&list, &header)?;
     let mut set = DataSet { name: sample::name_of(&folder), ..DataSet::default() };
     if !columns.ignored.is_empty() {
-        set.notes.push(format!("columns that say nothing to us: {}", columns.ignored.join(", ")));
+        set.notes.push(format!("ignored, unknown columns: {}", columns.ignored.join(", ")));
     }
     let mut row = StringRecord::new();
     while rows.read_record(&mut row).map_err(|error| wrong(&list, &error))? {
@@ -71,7 +71,7 @@ fn wrong(list: &Path, error: &csv::Error) -> DataError {
     }
 }
 
-/// Where in a row what stands.
+/// The column of each label.
 #[derive(Debug, Default)]
 struct Columns {
     file: usize,
@@ -109,7 +109,7 @@ impl Columns {
                 wrong("the first line names no column `file`: write a header such as `file,age,gender,smile`".into())
             })?,
             age: find(&["age"])?,
-            // Looked for together, so that a table with both is refused.
+            // Found together, so that a table with both is rejected.
             gender: find(&["gender", "male"])?,
             smile: find(&["smile", "smiling"])?,
             race: find(&["race"])?,
@@ -142,6 +142,7 @@ impl Columns {
             race: cell(self.race).map(|text| place.number("race", text, 0..=4)).transpose()?,
             glasses: flag("glasses", self.glasses)?,
             pose: cell(self.pose).map(|text| place.number("pose", text, 1..=5)).transpose()?,
+            expression: None,
         };
         let file = place.file(row.get(self.file).unwrap_or_default())?;
         let rect = numbers(row, self.rect, &BOX, place)?.map(Rect::from);
@@ -178,7 +179,7 @@ fn verb(names: &[&str]) -> String {
     format!("{} {}", names.join(", "), if names.len() == 1 { "is" } else { "are" })
 }
 
-/// The numbers of several columns: all of them, or none where all cells are empty.
+/// The numbers of several columns; `None` if all cells are empty.
 fn numbers<const N: usize>(
     row: &StringRecord,
     at: Option<[usize; N]>,
@@ -220,7 +221,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(set.name, "mine");
-        assert_eq!(set.notes, ["columns that say nothing to us: yaw"]);
+        assert_eq!(set.notes, ["ignored, unknown columns: yaw"]);
         let first = &set.samples[0];
         assert_eq!(first.file, "images/a.jpg");
         assert!(first.path.ends_with("mine/images/a.jpg"));
@@ -236,6 +237,7 @@ mod tests {
             race: Some(4),
             glasses: Some(true),
             pose: Some(3),
+            expression: None,
         };
         assert_eq!(first.labels, labels);
         let second = &set.samples[1];

@@ -1,4 +1,4 @@
-//! UTKFace: the labels are in the names, `age_gender_race_time.jpg`, with gender 0 for male and 1 for female.
+//! UTKFace: the file name has the labels, `age_gender_race_time.jpg`, with gender 0 for male and 1 for female.
 
 use std::path::Path;
 
@@ -8,11 +8,11 @@ use crate::{DataError, DataSet, Gender, Labels, Sample, sample};
 
 /// Reads all pictures of a folder and of the folders within.
 ///
-/// The set is known for a few names that lack the race: such pictures are left out and noted.
+/// In the published set a few names lack the race: such pictures are left out, with a note.
 ///
 /// # Errors
-/// [`DataError::Layout`] for a name with four parts that make no sense, or a folder without pictures;
-/// [`DataError::File`] for a folder that cannot be read.
+/// [`DataError::Layout`] for a name with four parts that are invalid, or a folder without pictures; [`DataError::File`]
+/// for a folder that cannot be read.
 pub fn read(path: &Path) -> Result<DataSet, DataError> {
     let mut set = DataSet { name: sample::name_of(path), ..DataSet::default() };
     let mut lacking = Vec::new();

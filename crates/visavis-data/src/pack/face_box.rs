@@ -1,21 +1,21 @@
-//! The box that belongs to keypoints, where a set gives only those.
+//! A face box estimated from keypoints, for sets that give only those.
 
 use visavis_face::align::MOST_DISTORTION;
 use visavis_image::{Landmarks, Point, Rect, Similarity, distortion, face_template};
 
 use super::PackedFace;
 
-/// Where a detector's box lies about an aligned face, in sides of the face template: `[x, y, width, height]` with the
-/// centre first.
+/// The usual box of a detector relative to an aligned face, in sides of the face template: centre x, centre y, width,
+/// height.
 ///
-/// Medians over the 10,000 faces of MTFL as YuNet sees them, the face taken for symmetric; `visavis data show` prints them
-/// for any pack with labelled keypoints.
+/// Medians of YuNet's boxes for the 10,000 faces of MTFL, with the face assumed to be symmetric; `visavis-lab data show`
+/// prints them for any pack with labelled keypoints.
 pub(super) const USUAL_BOX: [f32; 4] = [0.5, 0.419, 0.704, 0.944];
 
-/// The upright box that a detector would usually draw around a face with these keypoints.
+/// The upright box that a detector would usually give for a face with these keypoints.
 ///
-/// The template is laid over the keypoints by a similarity; the box turns its centre with the head but stands upright, as
-/// detectors draw it. `None` if the keypoints lie in one place.
+/// A similarity maps the template to the keypoints. The centre of the box rotates with the head, but the box is upright, as
+/// detectors give it. `None` if all keypoints are in one place.
 #[must_use]
 pub fn usual_box(landmarks: &Landmarks) -> Option<Rect> {
     let to_picture = Similarity::least_squares(&face_template(1).to_array(), &landmarks.to_array())?;
@@ -24,19 +24,19 @@ pub fn usual_box(landmarks: &Landmarks) -> Option<Rect> {
     Some(Rect::around(to_picture.apply(Point::new(x, y)), width * scale, height * scale))
 }
 
-/// How a detector's boxes lie about labelled keypoints.
+/// The detector's boxes relative to labelled keypoints.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct BoxFit {
     /// Median centre and size in sides of the face template: x, y, width, height.
     pub usual: [f32; 4],
-    /// Median intersection over union of the box that [`usual_box`] gives with the detector's.
+    /// Median intersection over union of [`usual_box`] and the detector's box.
     pub iou: f32,
-    /// Over how many faces: those with labelled keypoints that are no full profile, and found by the detector.
+    /// Number of faces: those with labelled keypoints, not in full profile, that the detector found.
     pub faces: usize,
 }
 
 impl BoxFit {
-    /// Measures it; `None` where no face has both.
+    /// Measures the boxes; `None` if no face has both.
     #[must_use]
     pub fn measure<'a>(faces: impl IntoIterator<Item = &'a PackedFace>) -> Option<Self> {
         let template = face_template(1).to_array();
@@ -64,7 +64,7 @@ impl BoxFit {
     }
 }
 
-/// The upper one of two middle values.
+/// The median; of two middle values the upper one.
 fn median(mut values: Vec<f32>) -> f32 {
     let middle = values.len() / 2;
     *values.select_nth_unstable_by(middle, f32::total_cmp).1

@@ -1,5 +1,5 @@
-//! Faces of nobody: two faces laid over one another. A network that imitates another one learns from them what lies between
-//! the people it has photos of (Beyer et al., CVPR 2022: a teacher is asked about mixtures too).
+//! Mixtures of two faces, blended into one picture. A network that imitates another one is trained on them to learn the
+//! outputs between those of real people (Beyer et al., CVPR 2022, train with mixtures too).
 
 use std::path::Path;
 use std::thread;
@@ -11,27 +11,27 @@ use super::face_box::USUAL_BOX;
 use super::{Pack, PackInfo, PackParams, PackWriter, PackedFace, usual_box};
 use crate::{DataError, Labels, Split};
 
-/// Partners drawn for a face; the one whose keypoints lie nearest is taken, so that two noses do not stand side by side.
+/// Candidates drawn as partner of a face; the one with the nearest keypoints is used, so that the mixture has one nose.
 const PARTNERS: usize = 6;
 
-/// Share that each of the two has at least.
+/// Least share of each of the two faces.
 const LEAST_SHARE: f32 = 0.3;
 
-/// Mixtures that are made before they are written.
+/// Number of mixtures that are made before they are written.
 const AT_ONCE: usize = 256;
 
 /// Mixes faces.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mixer {
-    /// How many mixtures.
+    /// Number of mixtures.
     pub faces: usize,
-    /// What the random choice starts from.
+    /// Seed of the random choice.
     pub seed: u64,
-    /// Leaves faces out whose file in their set begins with one of these.
+    /// Faces whose file name in their set begins with one of these are left out.
     pub except: Vec<String>,
-    /// How the mixtures are cut.
+    /// How the mixtures are cropped.
     pub params: PackParams,
-    /// Mixtures made at once.
+    /// Number of threads.
     pub threads: usize,
 }
 
@@ -39,13 +39,13 @@ pub struct Mixer {
 struct Parent<'a> {
     pack: &'a Pack,
     index: usize,
-    /// From the template of side 1 into its crop.
+    /// Maps the template of side 1 into its crop.
     from_template: Similarity,
-    /// Its keypoints laid on that template.
+    /// Its keypoints mapped to that template.
     aligned: Landmarks,
 }
 
-/// Two faces, and what share the first has.
+/// Two faces, and the share of the first.
 struct Pair {
     first: usize,
     second: usize,
@@ -53,9 +53,8 @@ struct Pair {
 }
 
 impl Mixer {
-    /// Mixes faces to train with of `packs` into the pack `out`, called `name`; all mixtures are to train with. Faces to
-    /// validate with are left alone, and so are faces without keypoints or in full profile. `progress` is called after each
-    /// mixture.
+    /// Mixes training faces of `packs` into the pack `out`, called `name`; all mixtures are training faces. Validation faces,
+    /// faces without keypoints and full profiles are not used. `progress` is called after each mixture.
     ///
     /// # Errors
     /// [`DataError::Layout`] if fewer than two faces can be mixed or a pack is damaged, [`DataError::File`] if the pack cannot
@@ -105,7 +104,7 @@ impl Mixer {
         packs.iter().flat_map(of_pack).collect()
     }
 
-    /// Where the keypoints of every mixture lie: as those of an upright face in the middle of a crop.
+    /// The keypoints of every mixture: those of an upright face in the middle of a crop.
     fn template(&self) -> Landmarks {
         let [x, y, _, height] = USUAL_BOX;
         let side = self.params.side as f32;

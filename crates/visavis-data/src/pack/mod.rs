@@ -1,8 +1,8 @@
 //! Packed faces: what training and evaluation read.
 //!
 //! A pack is a folder with `pack.json` (format, side, how it was made), `faces.jsonl` (a line for each face) and `faces.bin`
-//! (the crops as JPEG, one after the other). A line of `faces.jsonl` is a [`PackedFace`] with `jpeg`, the place of its
-//! crop in `faces.bin` as `[offset, length]`.
+//! (the crops as JPEG, concatenated). A line of `faces.jsonl` is a [`PackedFace`] and a field `jpeg`: the place of its crop in
+//! `faces.bin` as `[offset, length]`.
 
 mod face_box;
 mod mixer;
@@ -38,39 +38,39 @@ const INFO: &str = "pack.json";
 const FACES: &str = "faces.jsonl";
 const CROPS: &str = "faces.bin";
 
-/// How the faces of a pack are cut.
+/// How the faces of a pack are cropped.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PackParams {
     /// Sides of a crop in pixels.
     pub side: u32,
-    /// Sides of a crop in longer sides of the face's box: room for shifting, turning and enlarging it while training.
+    /// Side of a crop as a multiple of the longer side of the face's box: a margin for shifts, rotations and scaling in training.
     pub expansion: f32,
     /// JPEG quality, 1 to 100.
     pub quality: u8,
-    /// Who trains and who validates.
+    /// The split into training and validation.
     pub split: SplitRule,
 }
 
 impl Default for PackParams {
-    /// A face of 80 pixels amid a crop of 160, stored in about 10 KB. Networks of 64 to 112 pixels are cut out of that
-    /// nearly pixel for pixel; at quality 95 the second compression does not show.
+    /// A face of 80 pixels in a crop of 160, stored in about 10 KB. Networks of 64 to 112 pixels get about one pixel of it per
+    /// input pixel; at quality 95 the second compression is not visible.
     fn default() -> Self {
         Self { side: 160, expansion: 2.0, quality: 95, split: SplitRule::default() }
     }
 }
 
-/// What `pack.json` says.
+/// The contents of `pack.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PackInfo {
     /// Version of the format.
     pub format: u32,
     /// Name of the set.
     pub name: String,
-    /// How the faces were cut.
+    /// How the faces were cropped.
     pub params: PackParams,
-    /// The detector that looked at them.
+    /// The name of the detector.
     pub detector: String,
-    /// How many there are.
+    /// Number of faces.
     pub faces: usize,
     /// Length of `faces.jsonl` in bytes.
     pub faces_bytes: u64,
@@ -87,22 +87,22 @@ pub struct PackedFace {
     pub set: String,
     /// Its file in the set.
     pub file: String,
-    /// Who it is, where the set says.
+    /// The person, if the set gives it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
     /// Training or validation.
     pub split: Split,
-    /// What the set says of it.
+    /// The labels that the set gives.
     pub labels: Labels,
     /// Crop pixels for each pixel of the stored picture.
     pub scale: f32,
-    /// The labelled box; where the set gives only keypoints, the box that belongs to them; where it gives neither, the
+    /// The labelled box; if the set gives only keypoints, the box estimated from them; if it gives neither, the
     /// detector's.
     pub rect: Rect,
     /// The labelled keypoints.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub landmarks: Option<Landmarks>,
-    /// What the detector found there.
+    /// The detection of this face.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detected: Option<DetectedFace>,
 }
@@ -115,14 +115,14 @@ impl PackedFace {
     }
 }
 
-/// A detector's answer for a packed face.
+/// The detection of a packed face.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct DetectedFace {
     /// Its box.
     pub rect: Rect,
-    /// Its confidence.
+    /// Its score.
     pub score: f32,
-    /// Its keypoints, where the detector has them.
+    /// Its keypoints, if the detector gives them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub landmarks: Option<Landmarks>,
 }

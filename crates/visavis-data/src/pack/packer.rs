@@ -1,4 +1,4 @@
-//! From a data set to a pack: decode, detect, cut, in several threads.
+//! Makes a pack of a data set: decode, detect and crop, in several threads.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,43 +9,43 @@ use std::thread;
 
 use serde::Serialize;
 use visavis_face::{Detect, Face};
-use visavis_image::{Landmarks, Picture, Point, Rect, Similarity, codec, warp_into};
+use visavis_image::{Landmarks, Picture, Point, Rect, Similarity, Turn, codec, warp_into};
 
 use super::{DetectedFace, PackParams, PackWriter, PackedFace, usual_box};
 use crate::{DataError, DataSet, Sample, Split};
 
-/// Least overlap (intersection over union) of a labelled box with a detection that is taken for the same face. Detectors
-/// and annotators differ on how much of the head belongs to a face: two boxes of one face overlap by 0.4 and more.
+/// Least overlap (intersection over union) of a labelled box with the detection of the same face. Detectors and annotators
+/// include different parts of the head: two boxes of one face overlap by 0.4 and more.
 const LEAST_IOU: f32 = 0.3;
 
-/// Of the five labelled keypoints, those that a detection of the same face holds at least.
+/// Least number of the five labelled keypoints that a detection of the same face contains.
 const LEAST_KEYPOINTS: usize = 3;
 
 /// Packs data sets.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Packer {
-    /// How faces are cut.
+    /// How faces are cropped.
     pub params: PackParams,
 }
 
-/// What packing gave.
+/// The result of packing.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct PackReport {
     /// Name of the set.
     pub name: String,
     /// Faces in the pack.
     pub faces: usize,
-    /// Of those, faces to train with.
+    /// Number of training faces.
     pub train: usize,
-    /// Of those, faces to validate with.
+    /// Number of validation faces.
     pub validation: usize,
-    /// Of those, faces that are there because the set says where they are: the detector did not find them.
+    /// Number of faces that the detector did not find; the set gives their place.
     pub undetected: usize,
-    /// Pictures left out: the set does not say where the face is, and the detector found none.
+    /// Pictures left out because the set does not give the face's place and the detector found none.
     pub faceless: Vec<String>,
     /// Pictures left out because they cannot be read.
     pub unreadable: Vec<Unreadable>,
-    /// Of the pack.
+    /// Fingerprint of the pack.
     pub fingerprint: String,
 }
 
@@ -54,11 +54,11 @@ pub struct PackReport {
 pub struct Unreadable {
     /// Its file in the set.
     pub file: String,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
-/// What became of a sample.
+/// The result for a sample.
 enum Outcome {
     Packed(Box<PackedFace>, Vec<u8>),
     Faceless,
@@ -66,12 +66,12 @@ enum Outcome {
 }
 
 impl Packer {
-    /// Packs `set` into the folder `out`, with a thread for each of `detectors`, which are alike and called `name`. The
-    /// pack does not depend on how many there are. `progress` is called after each sample.
+    /// Packs `set` into the folder `out`, with a thread for each of `detectors`, which must be alike and are called `name`. The
+    /// pack does not depend on their number. `progress` is called after each sample.
     ///
     /// # Errors
     /// [`DataError::Layout`] without detectors, if `out` is taken or if no face could be packed; [`DataError::Face`] if a
-    /// detector fails; [`DataError::File`] if the pack cannot be written. A picture that cannot be read is no error.
+    /// detector fails; [`DataError::File`] if the pack cannot be written. A picture that cannot be read is not an error.
     pub fn pack(
         &self,
         set: &DataSet,
@@ -93,7 +93,7 @@ impl Packer {
                 let (sender, next) = (sender.clone(), &next);
                 scope.spawn(move || {
                     while let Some((index, sample)) = take(&set.samples, next) {
-                        let outcome = self.look(&set.name, sample, detector.as_mut());
+                        let outcome = self.process(&set.name, sample, detector.as_mut());
                         if sender.send((index, outcome)).is_err() {
                             break;
                         }
@@ -101,7 +101,7 @@ impl Packer {
                 });
             }
             drop(sender);
-            // Threads finish out of order; the pack is in the order of the set.
+            // Threads finish in any order; the pack has the order of the set.
             let mut early = BTreeMap::new();
             let mut due = 0;
             for (index, outcome) in outcomes {
@@ -127,7 +127,7 @@ impl Packer {
         Ok(report)
     }
 
-    fn look(&self, set: &str, sample: &Sample, detector: &mut dyn Detect) -> Result<Outcome, DataError> {
+    fn process(&self, set: &str, sample: &Sample, detector: &mut dyn Detect) -> Result<Outcome, DataError> {
         let bytes = fs::read(&sample.path).map_err(|error| error.to_string());
         let decoded = bytes.and_then(|bytes| codec::decode(&bytes, codec::MAX_PIXELS).map_err(|e| e.to_string()));
         let picture = match decoded {
@@ -140,7 +140,9 @@ impl Packer {
         let Some(rect) = labelled.or(found.map(|face| face.rect)).filter(Rect::is_proper) else {
             return Ok(Outcome::Faceless);
         };
-        let to_source = crop_to_source(&rect, self.params.side, self.params.expansion);
+        // Labels refer to the picture as it is; a face without them is rotated upright.
+        let turn = if labelled.is_some() { Turn::None } else { found.map_or(Turn::None, |face| face.turn) };
+        let to_source = crop_to_source(&rect, turn, self.params.side, self.params.expansion);
         let mut crop = Picture::new(self.params.side, self.params.side);
         warp_into(&picture, &to_source, &mut crop);
         let jpeg = match codec::encode_jpeg(&crop, self.params.quality) {
@@ -189,8 +191,8 @@ fn take<'a>(samples: &'a [Sample], next: &AtomicUsize) -> Option<(usize, &'a Sam
     samples.get(index).map(|sample| (index, sample))
 }
 
-/// The detection that is the labelled face: the one that overlaps its box best, the one that holds most of its
-/// keypoints, or where the set has neither, the one that is large and near the middle.
+/// The detection of the labelled face: the one that overlaps its box most, or that contains most of its keypoints, or, if the
+/// set has neither, the one that is large and near the middle.
 #[must_use]
 pub fn belonging<'a>(sample: &Sample, faces: &'a [Face], picture: &Picture) -> Option<&'a Face> {
     if let Some(rect) = sample.rect {
@@ -206,7 +208,7 @@ pub fn belonging<'a>(sample: &Sample, faces: &'a [Face], picture: &Picture) -> O
         });
     }
     let middle = Point::new(picture.width() as f32 / 2.0, picture.height() as f32 / 2.0);
-    // A face half the way to the edge must be about twice as large to be the subject.
+    // A face halfway to the edge must be about twice as large to be preferred.
     let weight = |face: &Face| face.rect.area() - 2.0 * face.rect.centre().distance(middle).powi(2);
     faces.iter().max_by(|a, b| weight(a).total_cmp(&weight(b)))
 }
@@ -216,13 +218,15 @@ fn centre_of(landmarks: &Landmarks) -> Point {
     Point::new(sum.x / 5.0, sum.y / 5.0)
 }
 
-/// The square around `rect`, `expansion` times its longer side, as a crop of `side` pixels.
-fn crop_to_source(rect: &Rect, side: u32, expansion: f32) -> Similarity {
+/// Maps a crop of `side` pixels to the square around `rect` with `expansion` times its longer side. A face that is rotated by
+/// `turn` is upright in the crop.
+fn crop_to_source(rect: &Rect, turn: Turn, side: u32, expansion: f32) -> Similarity {
     let square = rect.square().expanded(expansion);
-    Similarity::scale_then_shift(square.width / side.max(1) as f32, square.x, square.y)
+    let scale = square.width / side.max(1) as f32;
+    Similarity::scale_then_shift(scale, square.x, square.y).after(&turn.transform([side as f32; 2]))
 }
 
-/// To hundredths of a pixel, which is finer than any label and keeps the lines short.
+/// Rounds to hundredths of a pixel, which is finer than any label and keeps the lines short.
 fn rounded(value: f32) -> f32 {
     (value * 100.0).round() / 100.0
 }
@@ -235,7 +239,8 @@ fn moved(landmarks: Landmarks, to_crop: &Similarity) -> Landmarks {
 }
 
 fn moved_box(rect: &Rect, to_crop: &Similarity) -> Rect {
-    let corner = to_crop.apply(Point::new(rect.x, rect.y));
-    let scale = to_crop.scale();
-    Rect::new(rounded(corner.x), rounded(corner.y), rounded(rect.width * scale), rounded(rect.height * scale))
+    let p = to_crop.apply(Point::new(rect.x, rect.y));
+    let q = to_crop.apply(Point::new(rect.right(), rect.bottom()));
+    let (width, height) = ((p.x - q.x).abs(), (p.y - q.y).abs());
+    Rect::new(rounded(p.x.min(q.x)), rounded(p.y.min(q.y)), rounded(width), rounded(height))
 }

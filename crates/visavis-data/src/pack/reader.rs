@@ -8,26 +8,26 @@ use visavis_image::{Picture, codec};
 use super::{CROPS, FACES, FORMAT, INFO, Line, PackInfo, PackedFace, fingerprint};
 use crate::DataError;
 
-/// What to do about a pack that is not as it was written.
-const AGAIN: &str = "the pack is damaged or was not copied whole: make it again with `visavis data pack`";
+/// What to do about a damaged pack.
+const AGAIN: &str = "the pack is damaged or incomplete: make it again with `visavis-lab data pack`";
 
-/// A pack, wholly in memory: ten thousand faces take about 100 MB.
+/// A pack, entirely in memory: ten thousand faces take about 100 MB.
 #[derive(Debug, Clone)]
 pub struct Pack {
     folder: PathBuf,
     info: PackInfo,
     faces: Vec<PackedFace>,
-    /// Where in `crops` each face's JPEG begins and ends.
+    /// Start and end of each face's JPEG in `crops`.
     places: Vec<[usize; 2]>,
     crops: Vec<u8>,
 }
 
 impl Pack {
-    /// Reads the pack in `folder`. Lengths are checked, hashes are not: that is [`Pack::verify`].
+    /// Reads the pack in `folder`. Checks the lengths, but not the hashes: [`Pack::verify`] does that.
     ///
     /// # Errors
-    /// [`DataError::File`] if a file cannot be read, [`DataError::Layout`] if it is no pack, of a format that this
-    /// program does not know, or shorter or longer than it was, [`DataError::Label`] for a line that makes no sense.
+    /// [`DataError::File`] if a file cannot be read, [`DataError::Layout`] if it is not a pack, has an unknown format or
+    /// another length than when it was written, [`DataError::Label`] for an invalid line.
     pub fn open(folder: &Path) -> Result<Self, DataError> {
         let read = |name: &str| {
             let path = folder.join(name);
@@ -35,7 +35,7 @@ impl Pack {
         };
         let wrong = |name: &str, reason: String| DataError::Layout { path: folder.join(name), reason };
         if !folder.join(INFO).is_file() {
-            let reason = format!("no pack is there ({INFO} is missing): make one with `visavis data pack`");
+            let reason = format!("no pack is there ({INFO} is missing): make one with `visavis-lab data pack`");
             return Err(DataError::Layout { path: folder.to_owned(), reason });
         }
         let info: PackInfo = serde_json::from_slice(&read(INFO)?)
@@ -58,7 +58,7 @@ impl Pack {
             let [offset, length] = line.jpeg;
             let place = offset.checked_add(length).filter(|&end| end <= info.crops_bytes);
             let end = place.ok_or_else(|| bad(format!("the crop lies beyond the end of {CROPS}: {AGAIN}")))?;
-            // Both lie within `crops`, so both fit.
+            // Both are within `crops`, so both fit.
             places.push([offset as usize, end as usize]);
             faces.push(line.face);
         }
@@ -68,19 +68,19 @@ impl Pack {
         Ok(Self { folder: folder.to_owned(), info, faces, places, crops })
     }
 
-    /// Where it lies.
+    /// Its folder.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// What `pack.json` says.
+    /// The contents of `pack.json`.
     #[must_use]
     pub fn info(&self) -> &PackInfo {
         &self.info
     }
 
-    /// SHA-256 of its contents in hexadecimal, as written when it was made: the same faces, labels and pixels give the same.
+    /// SHA-256 of its contents in hexadecimal, computed when it was made: the same faces, labels and pixels give the same value.
     #[must_use]
     pub fn fingerprint(&self) -> &str {
         &self.info.fingerprint

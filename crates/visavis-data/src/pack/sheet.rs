@@ -1,4 +1,4 @@
-//! A pack at a glance.
+//! A picture of some faces of a pack.
 
 use visavis_image::draw::{Colour, TextPainter, Weight, disc, outline, paste_rounded};
 use visavis_image::{Landmarks, Picture};
@@ -6,15 +6,15 @@ use visavis_image::{Landmarks, Picture};
 use super::{Pack, PackedFace};
 use crate::{DataError, Gender};
 
-/// Height of the line of text under each crop.
+/// Height of the text line below each crop.
 const CAPTION: u32 = 18;
 const TEXT_SIZE: u32 = 12;
 const TEXT: Colour = Colour::new(235, 235, 235);
 const LABELLED: Colour = Colour::new(80, 230, 120);
 const DETECTED: Colour = Colour::new(255, 190, 60);
 
-/// `count` faces from all over the pack, `columns` in a row: the crop, its box and labelled keypoints in green, what the
-/// detector found in orange, the labels beneath.
+/// `count` faces, evenly chosen from the pack, `columns` in a row: the crop, its box and labelled keypoints in green, those
+/// of the detector in orange, the labels below.
 ///
 /// # Errors
 /// [`DataError::Layout`] if a crop is damaged.

@@ -1,40 +1,40 @@
-//! How many faces of a pack say what.
+//! How many faces of a pack have each label.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use super::PackedFace;
-use crate::{Gender, Split};
+use crate::{EXPRESSIONS, Gender, Split};
 
-/// Faces with one value of one label.
+/// Number of faces with one value of one label.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Count {
     /// The label, such as `gender`.
     pub label: &'static str,
     /// Its value, such as `female`.
     pub value: String,
-    /// Faces to train with.
+    /// Number of training faces.
     pub train: usize,
-    /// Faces to validate with.
+    /// Number of validation faces.
     pub validation: usize,
 }
 
-/// What is in a pack.
+/// Contents of a pack.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
-    /// Faces to train with.
+    /// Number of training faces.
     pub train: usize,
-    /// Faces to validate with.
+    /// Number of validation faces.
     pub validation: usize,
-    /// Different people, where the set knows them.
+    /// Number of people, if the set gives identities.
     pub identities: usize,
-    /// For each label and value; ages by decades.
+    /// For each label and value; ages by decade.
     pub counts: Vec<Count>,
 }
 
 impl Summary {
-    /// Counts.
+    /// Counts the labels.
     #[must_use]
     pub fn of(faces: &[PackedFace]) -> Self {
         let mut counts: BTreeMap<(&'static str, String), [usize; 2]> = BTreeMap::new();
@@ -57,12 +57,12 @@ impl Summary {
     }
 }
 
-/// What is known of a face, label by label.
+/// The labels of a face, with their values.
 fn values(face: &PackedFace) -> Vec<(&'static str, String)> {
     let labels = &face.labels;
     let yes_no = |flag: bool| if flag { "yes" } else { "no" }.to_owned();
     let gender = |gender| if gender == Gender::Female { "female" } else { "male" }.to_owned();
-    // Of equal width, so that they sort by age.
+    // All of the same width, so that they sort by age.
     let decade = |age: f32| {
         let from = (age.max(0.0) as u32) / 10 * 10;
         format!("{from:3} to {}", from + 9)
@@ -74,6 +74,7 @@ fn values(face: &PackedFace) -> Vec<(&'static str, String)> {
         ("race", labels.race.map(|code| code.to_string())),
         ("glasses", labels.glasses.map(yes_no)),
         ("pose", labels.pose.map(|code| code.to_string())),
+        ("expression", labels.main_expression().map(|at| EXPRESSIONS[at].to_owned())),
         ("keypoints", face.landmarks.map(|_| "labelled".to_owned())),
         ("detector", Some(if face.detected.is_some() { "found" } else { "missed" }.to_owned())),
     ];

@@ -1,4 +1,4 @@
-//! Writing a pack: aside, renamed when it is complete.
+//! Writes a pack in a temporary folder and renames it at the end.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use super::{CROPS, FACES, FORMAT, INFO, Line, PackInfo, PackParams, PackedFace, fingerprint};
 use crate::DataError;
 
-/// Writes a pack face by face. Before [`PackWriter::finish`] nothing is at its place; dropped earlier, it leaves nothing.
-/// What a killed run leaves in the hidden folder beside goes with the next one.
+/// Writes a pack face by face. The pack appears at its place with [`PackWriter::finish`]; if dropped earlier, everything is
+/// removed. The next run removes what a killed run left in the hidden temporary folder.
 #[derive(Debug)]
 pub struct PackWriter {
     out: PathBuf,
@@ -19,10 +19,11 @@ pub struct PackWriter {
 }
 
 impl PackWriter {
-    /// Begins the pack `out`, which holds the set `name` as `detector` sees it. A pack that is there is replaced at the end.
+    /// Starts the pack `out` of the set `name`, detected by `detector`. An existing pack is replaced at the end.
     ///
     /// # Errors
-    /// [`DataError::Layout`] if something that is no pack is at `out` or another run is making it, [`DataError::File`] if nothing can be written beside it.
+    /// [`DataError::Layout`] if `out` exists and is not a pack, or another run is making it, [`DataError::File`] if the
+    /// temporary folder cannot be written.
     pub fn new(out: &Path, name: &str, detector: &str, params: PackParams) -> Result<Self, DataError> {
         if out.exists() && !out.join(INFO).is_file() {
             let reason = "something that is no pack is there: name another folder for the pack, or remove it".into();
@@ -46,7 +47,7 @@ impl PackWriter {
     /// Adds a face and its crop.
     ///
     /// # Errors
-    /// [`DataError::Layout`] for a face whose numbers are not finite, [`DataError::File`] if the disk refuses.
+    /// [`DataError::Layout`] for a face with numbers that are not finite, [`DataError::File`] if it cannot be written.
     pub fn push(&mut self, face: &PackedFace, jpeg: &[u8]) -> Result<(), DataError> {
         if !is_finite(face) {
             let reason = format!("{}: a box or keypoint of this face is no finite number", face.file);
@@ -64,14 +65,14 @@ impl PackWriter {
         Ok(())
     }
 
-    /// Puts the pack in its place.
+    /// Moves the pack to its place.
     ///
     /// # Errors
-    /// [`DataError::File`] if the disk refuses.
+    /// [`DataError::File`] if it cannot be written.
     pub fn finish(self) -> Result<PackInfo, DataError> {
         let Self { out, aside, mut info, lines, crops } = self;
         for (name, file) in [(FACES, lines), (CROPS, crops)] {
-            // Closed here: Windows renames no folder with an open file in it.
+            // Closed here: Windows cannot rename a folder with an open file in it.
             let file = file.into_inner().map_err(|error| aside.fail(name)(error.into_error()))?;
             file.sync_all().map_err(aside.fail(name))?;
         }
@@ -83,7 +84,7 @@ impl PackWriter {
         if !out.exists() {
             return fs::rename(&aside.0, &out).map_err(fail).map(|()| info);
         }
-        // A folder cannot be renamed over one with files in it.
+        // A folder cannot be renamed over one that contains files.
         let old = beside(&out, "old");
         let _ = fs::remove_dir_all(&old);
         fs::rename(&out, &old).map_err(fail)?;
@@ -96,12 +97,12 @@ impl PackWriter {
     }
 }
 
-/// The folder beside a pack in which it is made. It goes when it is dropped.
+/// The temporary folder beside a pack; removed when dropped.
 #[derive(Debug)]
 struct Aside(PathBuf);
 
 impl Aside {
-    /// Makes the folder, or takes over what a killed run has left there, and opens and locks the file of crops in it.
+    /// Makes the folder, or reuses that of a killed run, and opens and locks the file of crops in it.
     fn lock(out: &Path) -> Result<(Self, File), DataError> {
         let folder = beside(out, "part");
         fs::create_dir_all(&folder).map_err(|reason| DataError::File { path: folder.clone(), reason })?;
@@ -114,7 +115,7 @@ impl Aside {
                 let reason = "another run is making this pack: wait for its end, or name another folder".into();
                 return Err(DataError::Layout { path: out.to_owned(), reason });
             }
-            // Some network file systems know no locks: then nobody else is seen, which is no reason not to work.
+            // Some network file systems do not support locks; then other runs are not noticed.
             Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
             Err(TryLockError::Error(reason)) => return Err(fail(reason)),
         }
@@ -140,7 +141,7 @@ fn beside(out: &Path, what: &str) -> PathBuf {
     out.with_file_name(format!(".{name}.{what}"))
 }
 
-/// JSON has no words for other numbers.
+/// JSON cannot represent other numbers.
 fn is_finite(face: &PackedFace) -> bool {
     let boxes = [Some(face.rect), face.detected.map(|found| found.rect)];
     let points = [face.landmarks, face.detected.and_then(|found| found.landmarks)];

@@ -1,48 +1,48 @@
-//! What a detector got wrong, one by one: to be looked at.
+//! Lists the errors of a detector one by one, for visual inspection.
 
 use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AT_50, Bench, DetectionError, DetectionParams, Outcome, iou_thresholds};
+use super::{AT_50, DetectionError, DetectionParams, Matching, Outcome, iou_thresholds};
 use crate::coco::Detection;
 use visavis_data::boxes::FaceBoxes;
 
-/// Misses and false alarms at IoU 0.5.
+/// Missed faces and false positives at IoU 0.5.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Faults {
-    /// Faces that were to be found.
+    /// Number of faces to be found.
     pub faces: usize,
     /// Those not found at the threshold, largest first.
     pub misses: Vec<Miss>,
-    /// Detections that are no face, strongest first, also those below the threshold.
+    /// Detections that are no face, highest score first, also those below the threshold.
     pub false_alarms: Vec<FalseAlarm>,
 }
 
 /// A face that was not found.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Miss {
-    /// Place of its picture in the set.
+    /// Index of its picture in the set.
     pub image: usize,
-    /// Its place among the picture's boxes.
+    /// Its index among the picture's boxes.
     pub face: usize,
-    /// Score of the detection that would have found it at a lower threshold.
+    /// Score of a detection that would have found it with a lower threshold.
     pub weaker: Option<f32>,
 }
 
 /// A detection that is no face.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FalseAlarm {
-    /// Place of its picture in the set.
+    /// Index of its picture in the set.
     pub image: usize,
     /// The detection.
     pub detection: Detection,
-    /// Greatest IoU with a labelled box: near 0 nothing is there, below 0.5 the box fits badly, above the face was found
+    /// Highest IoU with a labelled box: near 0 there is no face, below 0.5 the box fits badly, above 0.5 the face was found
     /// twice.
     pub overlap: f64,
 }
 
-/// Lists what is wrong when detections count from `score` on.
+/// Lists the errors with the score threshold `score`.
 ///
 /// # Errors
 /// As [`evaluate`](super::evaluate).
@@ -53,11 +53,11 @@ pub fn faults(
     score: f32,
 ) -> Result<Faults, DetectionError> {
     params.validate()?;
-    let bench = Bench::new(boxes, detections, params)?;
+    let matching = Matching::new(boxes, detections, params)?;
     let mut faults = Faults::default();
-    for (image, case) in bench.cases.iter().enumerate() {
+    for (image, case) in matching.cases.iter().enumerate() {
         let counted = case.counted(|_| true);
-        // A weaker detection takes nothing from a stronger one: the matching holds for every threshold.
+        // A detection with a lower score takes no box from one with a higher score, so the matching is valid for every threshold.
         let outcomes = case.outcomes(&counted, |_| true, iou_thresholds()[AT_50]);
         let mut scores: Vec<Option<f32>> = vec![None; case.faces.len()];
         for (row, (&detection, outcome)) in case.detections.iter().zip(outcomes).enumerate() {
@@ -82,12 +82,12 @@ pub fn faults(
     Ok(faults)
 }
 
-/// False positives on the pictures of which the set vouches that they show no face.
+/// False positives on the pictures that are marked as having no face.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NegativeReport {
-    /// Those pictures.
+    /// Number of these pictures.
     pub images: usize,
-    /// At each threshold asked for.
+    /// At each requested threshold.
     pub at: Vec<AtScore>,
 }
 
@@ -96,16 +96,22 @@ pub struct NegativeReport {
 pub struct AtScore {
     /// Detections with this score or more count.
     pub score: f32,
-    /// Of them, for each picture on average.
+    /// Their number.
+    pub false_positives: usize,
+    /// Their average number per picture.
     pub false_positives_per_image: f64,
 }
 
-/// Counts at each of `scores`; every detection there counts, however small. `None` where no picture is marked `negative`.
+/// Counts at each of `scores`; every detection counts, whatever its size. `None` if no picture is marked `negative`.
 #[must_use]
 pub fn on_negatives(boxes: &FaceBoxes, detections: &[Detection], scores: &[f32]) -> Option<NegativeReport> {
     let negatives: HashSet<u64> = boxes.images.iter().filter(|image| image.negative).map(|image| image.id).collect();
     let there = |detection: &&Detection| negatives.contains(&detection.image_id);
     let count = |score: f32| detections.iter().filter(there).filter(|found| found.score >= score).count();
-    let at = |&score: &f32| AtScore { score, false_positives_per_image: count(score) as f64 / negatives.len() as f64 };
+    let at = |&score: &f32| {
+        let false_positives = count(score);
+        let false_positives_per_image = false_positives as f64 / negatives.len() as f64;
+        AtScore { score, false_positives, false_positives_per_image }
+    };
     (!negatives.is_empty()).then(|| NegativeReport { images: negatives.len(), at: scores.iter().map(at).collect() })
 }

@@ -1,10 +1,10 @@
-//! Small cases worked out by hand. Agreement with pycocotools on random boxes stands in `tests/pycocotools.rs`.
+//! Small cases computed by hand. `tests/pycocotools.rs` compares with pycocotools on random boxes.
 
 use super::*;
 use visavis_data::boxes::LabelledImage;
 
 fn face(x: f32, y: f32, width: f32, height: f32) -> LabelledFace {
-    LabelledFace { rect: Rect::new(x, y, width, height), label: Label::Face, wider: None }
+    LabelledFace { rect: Rect::new(x, y, width, height), label: Label::Face, wider: None, landmarks: None }
 }
 
 fn labelled(label: Label, face: LabelledFace) -> LabelledFace {
@@ -93,13 +93,13 @@ fn overlap_decides_the_threshold() {
 fn ignored_boxes_cost_nothing() {
     let ignored = labelled(Label::Ignore, face(100.0, 0.0, 10.0, 10.0));
     let set = boxes([vec![ignored, face(0.0, 0.0, 10.0, 10.0)]]);
-    // Unfound: no miss.
+    // Not found: it is not missed.
     let report = all(&set, &[found(1, 0.9, A)]);
     assert_eq!(report.faces, 1);
     assert_close(report.ap50, 1.0);
-    // Found: no false alarm.
+    // Found: no false positive.
     assert_close(all(&set, &[found(1, 0.9, B), found(1, 0.8, A)]).ap50, 1.0);
-    // Found twice: the box is taken, so the second is a false alarm.
+    // Found twice: the box is taken, so the second detection is a false positive.
     assert_close(all(&set, &[found(1, 0.9, B), found(1, 0.85, B), found(1, 0.8, A)]).ap50, 0.5);
 }
 
@@ -107,7 +107,7 @@ fn ignored_boxes_cost_nothing() {
 fn a_face_is_preferred_to_an_ignored_box_that_overlaps_more() {
     let set = boxes([vec![labelled(Label::Ignore, face(0.0, 0.0, 10.0, 10.0)), face(0.0, 0.0, 10.0, 14.0)]]);
     assert_close(all(&set, &[found(1, 0.9, A)]).ap50, 1.0);
-    // At IoU 10/14 = 0.714 the face no longer passes 0.75: the detection goes to the ignored box and the face is missed.
+    // IoU 10/14 = 0.714 is below 0.75: the detection is matched to the ignored box, and the face is missed.
     assert_close(all(&set, &[found(1, 0.9, A)]).ap75, 0.0);
 }
 
@@ -124,7 +124,7 @@ fn a_crowd_swallows_every_detection_inside() {
 #[test]
 fn bands_count_their_own_faces() {
     let set = boxes([vec![face(0.0, 0.0, 10.0, 90.0), face(100.0, 0.0, 16.0, 16.0)]]);
-    // The large one found; a small false alarm and a large one.
+    // The large face is found; there is a small and a large false positive.
     let detections = [
         found(1, 0.9, [300.0, 300.0, 8.0, 40.0]),
         found(1, 0.8, [400.0, 300.0, 20.0, 20.0]),
@@ -166,13 +166,13 @@ fn wider_subsets_ignore_the_other_faces() {
 
 #[test]
 fn recall_within_the_allowed_false_alarms() {
-    // Ten pictures with a face each: one false alarm in all is allowed.
+    // Ten pictures with a face each: one false positive in total is allowed.
     let set = boxes((0..10).map(|_| vec![face(0.0, 0.0, 10.0, 10.0)]));
     let mut detections = vec![found(1, 0.9, A), found(1, 0.8, NOWHERE), found(2, 0.7, A), found(3, 0.6, A)];
     assert_close(all(&set, &detections).recall, 0.3);
     detections.push(found(2, 0.65, NOWHERE));
     assert_close(all(&set, &detections).recall, 0.2);
-    // A threshold cannot part a face and a false alarm of the same score, whichever comes first.
+    // A threshold cannot separate a face and a false positive with the same score, in either order.
     detections.insert(0, found(2, 0.7, B));
     assert_close(all(&set, &detections).recall, 0.1);
 }
@@ -254,7 +254,7 @@ fn faces_too_small_at_the_input_cost_nothing() {
     {
         assert_eq!(report(pixels, input, &[]).faces, faces, "{pixels} px at {input:?}");
     }
-    // Neither the small face unfound, nor found, nor a small false alarm costs anything; a large one does.
+    // The small face may be missed or found, and a small false positive does not count; a large one does.
     let at_16 = |detections: &[Detection]| report(16.0, Some([320, 320]), detections).ap50;
     assert_close(at_16(&[found(1, 0.5, large)]), 1.0);
     assert_close(at_16(&[found(1, 0.9, A), found(1, 0.8, NOWHERE), found(1, 0.5, large)]), 1.0);
@@ -273,7 +273,7 @@ fn misses_come_largest_first_and_false_alarms_strongest_first() {
     ]);
     let detections = [
         found(1, 0.9, A),
-        // The second face, but too weak for the threshold; then half of it.
+        // The second face, with a score below the threshold; then half of it.
         found(1, 0.3, B),
         found(1, 0.2, [100.0, 0.0, 10.0, 4.0]),
         found(1, 0.95, NOWHERE),

@@ -1,4 +1,4 @@
-//! Told against labelled ages.
+//! Predicted against labelled ages.
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
@@ -7,28 +7,28 @@ use super::style::{Axes, FAINT, INK, Pen, colour, heat, legend, titled};
 use super::{PlotError, draw::Draw, failed};
 use crate::attributes::AgePair;
 
-/// How many faces of each labelled age were told to be of each age, with the mean of what was told.
+/// A map of the number of faces by labelled and predicted age, with the mean predicted age.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AgeMap {
-    /// On top.
+    /// Title above the plot.
     pub title: String,
     /// Below the title; may be empty.
     pub subtitle: String,
-    /// Every face.
+    /// Ages of all faces.
     pub pairs: Vec<AgePair>,
 }
 
-/// Years of a cell of the map.
+/// Years per cell of the map.
 const CELL: f64 = 2.0;
-/// Years over which told ages are averaged.
+/// Years over which predicted ages are averaged.
 const BAND: f64 = 5.0;
-/// Fewest faces of which a mean is shown.
+/// Least number of faces for which a mean is shown.
 const LEAST_FACES: usize = 5;
 
 impl AgeMap {
     /// End of both axes: 100, or more where a face is older.
     fn most(&self) -> f64 {
-        let oldest = self.pairs.iter().map(|pair| pair.labelled.max(pair.told)).filter(|age| age.is_finite());
+        let oldest = self.pairs.iter().map(|pair| pair.labelled.max(pair.predicted)).filter(|age| age.is_finite());
         (f64::from(oldest.fold(0.0, f32::max)) / 10.0).ceil().max(10.0) * 10.0
     }
 
@@ -36,25 +36,25 @@ impl AgeMap {
     fn cells(&self) -> Vec<(usize, usize, usize)> {
         let side = (self.most() / CELL) as usize + 1;
         let mut counts = vec![0; side * side];
-        for pair in self.pairs.iter().filter(|pair| pair.told.is_finite()) {
+        for pair in self.pairs.iter().filter(|pair| pair.predicted.is_finite()) {
             let place = |years: f32| ((f64::from(years).max(0.0) / CELL) as usize).min(side - 1);
-            counts[place(pair.told) * side + place(pair.labelled)] += 1;
+            counts[place(pair.predicted) * side + place(pair.labelled)] += 1;
         }
         let filled = counts.into_iter().enumerate().filter(|(_, count)| *count > 0);
         filled.map(|(place, count)| (place % side, place / side, count)).collect()
     }
 
-    /// (middle of the band, mean told age) for bands with enough faces.
+    /// (middle of the band, mean predicted age) for bands with enough faces.
     fn means(&self) -> Vec<(f64, f64)> {
         let bands = (self.most() / BAND) as usize;
-        let told = |band: usize| -> Vec<f64> {
-            let holds = |pair: &&AgePair| (f64::from(pair.labelled) / BAND) as usize == band && pair.told.is_finite();
-            self.pairs.iter().filter(holds).map(|pair| f64::from(pair.told)).collect()
+        let predicted = |band: usize| -> Vec<f64> {
+            let holds = |age: &&AgePair| (f64::from(age.labelled) / BAND) as usize == band && age.predicted.is_finite();
+            self.pairs.iter().filter(holds).map(|pair| f64::from(pair.predicted)).collect()
         };
         (0..bands)
-            .map(|band| (band as f64 * BAND + BAND / 2.0, told(band)))
-            .filter(|(_, told)| told.len() >= LEAST_FACES)
-            .map(|(middle, told)| (middle, told.iter().sum::<f64>() / told.len() as f64))
+            .map(|band| (band as f64 * BAND + BAND / 2.0, predicted(band)))
+            .filter(|(_, predicted)| predicted.len() >= LEAST_FACES)
+            .map(|(middle, predicted)| (middle, predicted.iter().sum::<f64>() / predicted.len() as f64))
             .collect()
     }
 }
@@ -67,12 +67,13 @@ impl Draw for AgeMap {
     fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>, pen: Pen) -> Result<(), PlotError> {
         let rest = titled(area, pen, &self.title, &self.subtitle)?;
         let most = self.most();
-        let axes = Axes { x: 0.0..most, y: 0.0..most, x_name: "labelled age", y_name: "told age", ticks: (10, 10) };
+        let axes =
+            Axes { x: 0.0..most, y: 0.0..most, x_name: "labelled age", y_name: "predicted age", ticks: (10, 10) };
         let (left, scale) = rest.split_horizontally(pen.px(760 - 76));
         let mut chart = axes.draw(&left, pen)?;
         let cells = self.cells();
         let fullest = cells.iter().map(|(_, _, count)| *count).max().unwrap_or(1);
-        // By the logarithm: a few young ages hold most of the faces of many sets.
+        // Logarithmic, because in many sets most faces have a few young ages.
         let shade = |count: usize| heat(0.25 + 0.75 * share_of_log(count, fullest));
         let square = |&(column, row, count): &(usize, usize, usize)| {
             let (x, y) = (column as f64 * CELL, row as f64 * CELL);
@@ -85,7 +86,7 @@ impl Draw for AgeMap {
         chart
             .draw_series(LineSeries::new(self.means(), mean))
             .map_err(failed)?
-            .label(format!("mean told age of {BAND:.0} labelled years"))
+            .label(format!("mean predicted age per {BAND:.0} labelled years"))
             .legend(move |(x, y)| PathElement::new([(x, y), (x + length, y)], mean));
         let dots = self.means().into_iter().map(|at| Circle::new(at, pen.px(4), colour(1).filled()));
         chart.draw_series(dots).map_err(failed)?;
@@ -99,7 +100,7 @@ fn share_of_log(count: usize, fullest: usize) -> f64 {
     if fullest <= 1 { 1.0 } else { (count as f64).ln() / (fullest as f64).ln() }
 }
 
-/// What the shades mean, beside the map.
+/// The colour scale beside the map.
 fn colour_bar<B: DrawingBackend>(
     area: &DrawingArea<B, Shift>,
     pen: Pen,
@@ -129,7 +130,7 @@ mod tests {
     use super::*;
 
     fn map(pairs: &[(f32, f32)]) -> AgeMap {
-        let pairs = pairs.iter().map(|&(labelled, told)| AgePair { labelled, told }).collect();
+        let pairs = pairs.iter().map(|&(labelled, predicted)| AgePair { labelled, predicted }).collect();
         AgeMap { title: String::new(), subtitle: String::new(), pairs }
     }
 

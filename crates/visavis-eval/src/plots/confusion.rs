@@ -8,10 +8,10 @@ use super::style::{FAINT, INK, Pen, RULE, heat, ink_on_heat, titled};
 use super::{PlotError, draw::Draw, failed};
 use crate::attributes::Confusion;
 
-/// Which label was told for which: rows labelled, columns told, shaded by the share of the row.
+/// Rows are labelled classes, columns predicted classes; a cell is shaded by its share of the row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConfusionMatrix {
-    /// On top.
+    /// Title above the plot.
     pub title: String,
     /// Below the title; may be empty.
     pub subtitle: String,
@@ -19,7 +19,7 @@ pub struct ConfusionMatrix {
     pub confusion: Confusion,
 }
 
-/// Room on the left for the names of the rows, and below for those of the columns.
+/// Space on the left for the names of the rows, and below for those of the columns.
 const NAMES: i32 = 132;
 const BELOW: i32 = 64;
 
@@ -72,7 +72,7 @@ impl Draw for ConfusionMatrix {
             let middle = NAMES + column as i32 * cell + cell / 2;
             text(label.clone(), middle, cells + 18, pen.text(15, INK), HPos::Center)?;
         }
-        let rule = "rows: labelled, columns: told".to_owned();
+        let rule = "rows: labelled, columns: predicted".to_owned();
         text(rule, NAMES + cells / 2, cells + 46, pen.text(14, FAINT), HPos::Center)
     }
 }

@@ -7,25 +7,25 @@ use super::style::{Axes, FAINT, Pen, colour, legend, titled};
 use super::{PlotError, draw::Draw, failed};
 use crate::keypoints::FAILURE;
 
-/// Share of the faces whose error stays below what the axis says, a curve for each network.
+/// For each network a curve: the share of faces whose error is below the value on the axis.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CumulativeErrors {
-    /// On top.
+    /// Title above the plot.
     pub title: String,
     /// Below the title; may be empty.
     pub subtitle: String,
     /// The curves, in the order of the legend.
     pub curves: Vec<ErrorCurve>,
-    /// End of the axis, as a share of the distance between the eyes.
+    /// End of the axis, as a share of the eye distance.
     pub most: f64,
 }
 
 /// The errors of one network.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ErrorCurve {
-    /// In the legend.
+    /// Name in the legend.
     pub name: String,
-    /// Of each face, as a share of the distance between the eyes, least first; infinite where nothing was found
+    /// The error of each face as a share of the eye distance, ascending; infinite if nothing was found
     /// ([`crate::keypoints::sorted_errors`]).
     pub errors: Vec<f64>,
 }
@@ -40,7 +40,7 @@ impl Draw for CumulativeErrors {
         let axes = Axes {
             x: 0.0..most,
             y: 0.0..100.0,
-            x_name: "mean error of the five keypoints, % of the distance between the eyes",
+            x_name: "mean error of the five keypoints, % of the eye distance",
             y_name: "share of the faces, %",
             ticks: (10, 10),
         };
@@ -66,7 +66,7 @@ impl Draw for CumulativeErrors {
     }
 }
 
-/// The distribution as a line in per cent, up to the end of the axis. At most one point for each quarter of a pixel or so.
+/// The distribution as a line in percent, up to the end of the axis, with at most about four points per pixel.
 fn steps(sorted: &[f64], most: f64) -> Vec<(f64, f64)> {
     const POINTS: usize = 500;
     let share = |error: f64| {

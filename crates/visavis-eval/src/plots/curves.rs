@@ -8,14 +8,14 @@ use plotters::prelude::*;
 use super::style::{Axes, Pen, colour, legend, titled};
 use super::{Plot, PlotError, draw::Draw, failed};
 
-/// Prefixes of series that belong on one panel, with the word for the legend.
+/// Prefixes of series that share a panel, with the text for the legend.
 const SIDES: [(&str, &str); 4] =
     [("train", "training"), ("training", "training"), ("validation", "validation"), ("val", "validation")];
 
-/// A panel for each quantity; training and validation of one quantity share theirs.
+/// A panel for each quantity; training and validation of one quantity share a panel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainingCurves {
-    /// On top.
+    /// Title above the plot.
     pub title: String,
     /// Name of the horizontal axis.
     along: String,
@@ -34,13 +34,13 @@ struct Line {
     points: Vec<(f64, f64)>,
 }
 
-/// The curves of a metrics CSV as an SVG document.
+/// Draws the curves of a metrics CSV as an SVG document.
 ///
-/// Columns: `step`, `epoch` (either may be absent, not both), and any number of series, named `train_X`, `validation_X`
-/// (or `val_X`) where a quantity has two sides. An empty cell is a value that was not measured there.
+/// Columns: `step`, `epoch` (at least one of them), and any number of series, named `train_X`, `validation_X` (or `val_X`)
+/// if a quantity has both. An empty cell is a value that was not measured.
 ///
 /// # Errors
-/// [`PlotError::Metrics`] with the line for text that is no such table; [`PlotError::Draw`].
+/// [`PlotError::Metrics`] with the line for an invalid table; [`PlotError::Draw`].
 pub fn curves(csv: &str) -> Result<String, PlotError> {
     TrainingCurves::from_csv("training", csv)?.svg()
 }
@@ -49,7 +49,7 @@ impl TrainingCurves {
     /// Reads a metrics CSV, as [`curves`] does.
     ///
     /// # Errors
-    /// [`PlotError::Metrics`] with the line for text that is no such table.
+    /// [`PlotError::Metrics`] with the line for an invalid table.
     pub fn from_csv(title: &str, csv: &str) -> Result<Self, PlotError> {
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(csv.as_bytes());
         let refuse = |line: u64, reason: String| PlotError::Metrics { line, reason };
@@ -80,7 +80,7 @@ impl TrainingCurves {
                 return Err(refuse(line, format!("`{}` is empty", &names[along])));
             };
             for (column, points) in &mut series {
-                // A loss that ran away is not drawn, whatever led to it is.
+                // Values that are not finite, as of a loss that diverges, are not drawn.
                 if let Some(y) = number(*column)?.filter(|y| y.is_finite()) {
                     points.push((x, y));
                 }
@@ -126,7 +126,7 @@ impl Draw for TrainingCurves {
     fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>, pen: Pen) -> Result<(), PlotError> {
         let rest = titled(area, pen, &self.title, "")?;
         let places = rest.split_evenly((self.rows(), self.columns()));
-        // All panels share the axis, so that what happened together stands one above the other.
+        // All panels share the horizontal axis, so that simultaneous values are above one another.
         let points = self.panels.iter().flat_map(|panel| &panel.lines).flat_map(|line| &line.points);
         let x = padded(points.map(|point| point.0).chain([0.0]), 0.0);
         self.panels.iter().zip(&places).try_for_each(|(panel, place)| panel.draw(place, pen, x.clone(), &self.along))
@@ -160,7 +160,7 @@ impl Panel {
                     .label(line.name.clone())
                     .legend(move |(x, y)| PathElement::new([(x, y), (x + length, y)], style));
             }
-            // A line of one point is no line.
+            // A single point is drawn as a dot.
             if let [only] = line.points[..] {
                 chart.draw_series([Circle::new(only, pen.px(3), colour(number).filled())]).map_err(failed)?;
             }
@@ -177,7 +177,7 @@ impl Panel {
     }
 }
 
-/// From the least to the most with a margin; never empty, as an axis must not be.
+/// The range from the least to the greatest value with a margin; never empty.
 fn padded(values: impl Iterator<Item = f64>, margin: f64) -> Range<f64> {
     let (low, high) =
         values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));

@@ -1,4 +1,4 @@
-//! Figures drawn: cumulative error curves, precision over recall, confusion matrices, age maps, training curves; as SVG and as PNG.
+//! Plots: cumulative error curves, precision over recall, confusion matrices, age maps, training curves; as SVG and as PNG.
 
 mod ages;
 mod confusion;
@@ -18,19 +18,19 @@ use visavis_image::{Picture, codec};
 
 use style::{Pen, register_typeface};
 
-/// PNGs have this many times the pixels of the SVG's size, so that they stay sharp on a page.
+/// PNGs have this many pixels per pixel of the SVG's size, so that they are sharp on a page.
 const PNG_SCALE: u32 = 2;
 
 /// A plot that cannot be drawn.
 #[derive(Debug, thiserror::Error)]
 pub enum PlotError {
-    /// The drawing itself failed.
+    /// The drawing library failed.
     #[error("the plot cannot be drawn: {0}")]
     Draw(String),
-    /// The numbers are not what the plot needs.
+    /// The metrics are not in the form that the plot needs.
     #[error("line {line} of the metrics: {reason}")]
     Metrics {
-        /// From 1, the names being the first.
+        /// Line number from 1; the first line has the names.
         line: u64,
         /// What is wrong.
         reason: String,
@@ -40,7 +40,7 @@ pub enum PlotError {
     Png(#[from] codec::CodecError),
 }
 
-/// What each plot does.
+/// What each plot implements.
 mod draw {
     use plotters::coord::Shift;
     use plotters::prelude::{DrawingArea, DrawingBackend};

@@ -7,10 +7,10 @@ use super::style::{Axes, Pen, colour, legend, titled};
 use super::{PlotError, draw::Draw, failed};
 use crate::detection::CurvePoint;
 
-/// Share of the detections that are faces over the share of the faces found, a curve for each detector.
+/// For each detector a curve: the share of detections that are faces over the share of faces found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PrecisionRecall {
-    /// On top.
+    /// Title above the plot.
     pub title: String,
     /// Below the title; may be empty.
     pub subtitle: String,
@@ -21,11 +21,11 @@ pub struct PrecisionRecall {
 /// The curve of one detector.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DetectorCurve {
-    /// In the legend.
+    /// Name in the legend.
     pub name: String,
-    /// By falling score ([`DetectionReport::curve`](crate::detection::DetectionReport::curve)).
+    /// Ordered by falling score ([`DetectionReport::curve`](crate::detection::DetectionReport::curve)).
     pub points: Vec<CurvePoint>,
-    /// The threshold it usually runs at: a disc marks it on the curve.
+    /// Its usual threshold; a disc marks it on the curve.
     pub threshold: f32,
 }
 
@@ -37,7 +37,7 @@ impl Draw for PrecisionRecall {
     fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>, pen: Pen) -> Result<(), PlotError> {
         let axes = Axes {
             x: 0.0..100.0,
-            // Room above the curves that run along the top.
+            // Space above curves at the top.
             y: 0.0..102.0,
             x_name: "recall: share of the faces found, %",
             y_name: "precision: share of the detections that are faces, %",
@@ -61,7 +61,7 @@ impl Draw for PrecisionRecall {
 }
 
 impl DetectorCurve {
-    /// In per cent, without the points that nobody could tell from their neighbours: thousands make a heavy SVG.
+    /// The curve in percent, without points too near to their neighbours to be visible: thousands would make a large SVG.
     fn line(&self) -> Vec<(f64, f64)> {
         const STEP: f64 = 0.1;
         let mut line: Vec<(f64, f64)> = Vec::new();
@@ -75,7 +75,7 @@ impl DetectorCurve {
         line
     }
 
-    /// Where the usual threshold lies; none where no detection reaches it.
+    /// The point at the usual threshold; `None` if no detection reaches it.
     fn usual(&self) -> Option<(f64, f64)> {
         self.points.iter().rev().find(|point| point.score >= self.threshold).map(percent)
     }

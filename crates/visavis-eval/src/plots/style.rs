@@ -1,4 +1,4 @@
-//! How plots look.
+//! Style of the plots.
 
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -9,7 +9,7 @@ use plotters::style::{FontStyle, register_font};
 
 use super::{PlotError, failed};
 
-/// Colours that differ for colour-blind eyes too (Okabe and Ito, "Color universal design", 2008), the palest left out.
+/// Colours that colour-blind people can distinguish (Okabe and Ito, "Color universal design", 2008), without the palest.
 const COLOURS: [RGBColor; 7] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -26,7 +26,7 @@ pub(super) const RULE: RGBColor = RGBColor(226, 229, 233);
 
 const TYPEFACE: &str = "sans-serif";
 
-/// Gives the plotting crate its typeface, once: no font of the system is looked for.
+/// Registers the typeface with the plotting crate, once, so that it does not search for system fonts.
 pub(super) fn register_typeface() -> Result<(), PlotError> {
     static DONE: OnceLock<bool> = OnceLock::new();
     let done = DONE.get_or_init(|| {
@@ -36,7 +36,7 @@ pub(super) fn register_typeface() -> Result<(), PlotError> {
     if *done { Ok(()) } else { Err(PlotError::Draw("the typeface cannot be read".into())) }
 }
 
-/// Sizes in pixels of the SVG, as they are on the drawing at hand.
+/// Sizes in pixels of the SVG, scaled to the current drawing.
 #[derive(Clone, Copy)]
 pub struct Pen {
     scale: u32,
@@ -68,7 +68,7 @@ impl Pen {
     }
 }
 
-/// The colour of series `number`; after the last they begin again.
+/// The colour of series `number`; after the last colour they repeat.
 pub(super) fn colour(number: usize) -> RGBColor {
     COLOURS[number % COLOURS.len()]
 }
@@ -84,18 +84,18 @@ pub(super) fn heat(share: f64) -> RGBColor {
     RGBColor(r, g, b)
 }
 
-/// Ink that can be read on [`heat`].
+/// A text colour that is readable on [`heat`].
 pub(super) fn ink_on_heat(share: f64) -> RGBColor {
     if share > 0.55 { WHITE } else { INK }
 }
 
-/// What a chart's axes say.
+/// The axes of a chart.
 pub(super) struct Axes<'a> {
     pub(super) x: Range<f64>,
     pub(super) y: Range<f64>,
     pub(super) x_name: &'a str,
     pub(super) y_name: &'a str,
-    /// Numbers along each axis, about.
+    /// Approximate number of labels on each axis.
     pub(super) ticks: (usize, usize),
 }
 
@@ -136,12 +136,12 @@ impl Axes<'_> {
     }
 }
 
-/// About the distance of two numbers on an axis.
+/// Approximate distance of two labels on an axis.
 fn step(range: &Range<f64>, ticks: usize) -> f64 {
     (range.end - range.start).abs() / ticks.max(1) as f64
 }
 
-/// A number with as many decimals as the distance to its neighbours needs, in thousands where it is long.
+/// A number with as many decimals as the step needs, in thousands if it is long.
 fn short(value: f64, step: f64) -> String {
     if step >= 1000.0 {
         return format!("{}k", (value / 1000.0 * 10.0).round() / 10.0);
@@ -153,7 +153,7 @@ fn short(value: f64, step: f64) -> String {
     format!("{value:.decimals$}")
 }
 
-/// Names the series of a chart in its corner `position`, so many pixels from the edge and in letters of so many.
+/// Draws the legend in the corner `position`, with the given margin and text size in pixels.
 pub(super) fn legend<'a, B: DrawingBackend + 'a>(
     chart: &mut Chart<'a, B>,
     pen: Pen,
@@ -172,7 +172,7 @@ pub(super) fn legend<'a, B: DrawingBackend + 'a>(
         .map_err(failed)
 }
 
-/// A title on top of `area`; gives what is left below it.
+/// Draws a title at the top of `area`; returns the area below it.
 pub(super) fn titled<B: DrawingBackend>(
     area: &DrawingArea<B, Shift>,
     pen: Pen,

@@ -1,4 +1,4 @@
-//! Plots are well-formed and show as many series as they were given.
+//! Plots are well-formed SVG and contain every series.
 
 use super::*;
 use crate::attributes::{AgePair, Confusion};
@@ -52,7 +52,7 @@ fn cumulative_errors_have_a_curve_for_each_network() {
     };
     let svg = plot.svg().unwrap();
     assert_well_formed(&svg);
-    // Longer than the lines of the grid and the legend.
+    // Has more points than the lines of the grid and the legend.
     let long = svg.split("<polyline ").filter(|line| line.matches(',').count() > 100).count();
     assert_eq!(long, 3);
     for name in ["one", "two", "three"] {
@@ -99,7 +99,7 @@ fn confusion_matrices_have_a_cell_for_each_pair() {
         let plot = ConfusionMatrix { title: "gender".into(), subtitle: String::new(), confusion };
         let svg = plot.svg().unwrap();
         assert_well_formed(&svg);
-        // Each a filled and a stroked rectangle, and the background.
+        // Each cell has a filled and a stroked rectangle; one more is the background.
         assert_eq!(count(&svg, "rect"), labels.len() * labels.len() * 2 + 1);
         assert!(svg.contains("50.0 %") && svg.contains("100.0 %"));
         assert_png(&plot);
@@ -108,7 +108,7 @@ fn confusion_matrices_have_a_cell_for_each_pair() {
 
 #[test]
 fn age_maps_show_every_cell() {
-    let pairs = (0..90).map(|age| AgePair { labelled: age as f32, told: age as f32 * 0.8 + 5.0 }).collect();
+    let pairs = (0..90).map(|age| AgePair { labelled: age as f32, predicted: age as f32 * 0.8 + 5.0 }).collect();
     let plot = AgeMap { title: "age".into(), subtitle: "MAE 5".into(), pairs };
     let svg = plot.svg().unwrap();
     assert_well_formed(&svg);

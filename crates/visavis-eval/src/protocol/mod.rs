@@ -1,7 +1,7 @@
-//! What networks are run on and how: the faces of a pack's validation part, each under several [`View`]s, every network on
-//! the very same ones, through the code that live runs.
+//! The protocol of an evaluation: which faces, under which [`View`]s. All networks run on exactly the same ones, with the
+//! code that the live program uses.
 
-mod look;
+mod viewed_face;
 mod walk;
 
 #[cfg(test)]
@@ -13,16 +13,16 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use visavis_data::{DataError, Split, pack::Pack, pack::PackedFace};
 use visavis_face::{Detect, FaceError, Findings, Locate, Recognise};
-use visavis_image::{Landmarks, Picture, Rect};
+use visavis_image::{Landmarks, Picture, Rect, Turn};
 
 pub use walk::{Progress, attributes, embeddings, keypoints};
 
-/// Where faces come from: a pack, or what a test makes up.
+/// A source of faces: a pack, or a fake in a test.
 pub trait FaceSource: Sync {
     /// All faces.
     fn faces(&self) -> &[PackedFace];
 
-    /// The picture around face `index`, in whose pixels its box and keypoints are.
+    /// The picture around face `index`; box and keypoints are in its pixels.
     ///
     /// # Errors
     /// [`DataError`] if it cannot be read or decoded.
@@ -39,21 +39,21 @@ impl FaceSource for Pack {
     }
 }
 
-/// How a face is come upon.
+/// Which box, keypoints and picture of a face a network gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum View {
-    /// Where the labels say: labelled box and labelled keypoints; the detector's where there are none.
+    /// The labelled box and the labelled keypoints; if there are none, the detector's.
     Labelled,
-    /// Where the detector says, as live: its box, and keypoints by the locator, else the detector's own. Faces that the
-    /// detector missed are left out, for every network.
+    /// The detector's box, as live, and keypoints by the locator, else the detector's own. Faces that the detector missed are
+    /// left out for every network.
     Detected,
     /// The labelled box shifted and scaled at random; keypoints by the locator.
     Jitter,
-    /// The picture shrunk until the labelled box is no wider than 64 pixels, as a face far from the camera; keypoints by
+    /// The picture shrunk until the labelled box is at most 64 pixels wide, like a face far from the camera; keypoints by
     /// the locator, else the labelled ones.
     Small,
-    /// The picture without its fine detail, as one out of focus: shrunk to a third and enlarged again; keypoints as for
+    /// The picture without fine detail, as if out of focus: shrunk to a third and enlarged again; keypoints as for
     /// [`View::Small`].
     Blurred,
 }
@@ -82,26 +82,26 @@ impl FromStr for View {
         Self::ALL
             .into_iter()
             .find(|view| view.to_string() == text)
-            .ok_or_else(|| format!("`{text}` is none of labelled, detected, jitter, small, blurred"))
+            .ok_or_else(|| format!("`{text}` is not one of labelled, detected, jitter, small, blurred"))
     }
 }
 
-/// Which faces, and how they are come upon.
+/// Which faces are used, under which views.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProtocolParams {
-    /// Each face is shown under each of these.
+    /// The views of each face.
     pub views: Vec<View>,
-    /// Only faces on this side; all if `None`.
+    /// Only faces on this side of the split; all if `None`.
     pub split: Option<Split>,
-    /// At most so many faces, taken at even distances.
+    /// At most this many faces, chosen at even distances.
     pub limit: Option<usize>,
     /// Seed of the random boxes. A face's box depends on this and its name only.
     pub seed: u64,
-    /// Largest shift of a random box, as a share of its sides, and largest change of its size. The issue asks for ±10 %.
+    /// Largest shift of a random box, as a share of its sides, and largest change of its size. 0.1 by default.
     pub jitter: f32,
     /// Width of a small face's box in pixels. The paper's demo left out faces below 60.
     pub small: f32,
-    /// Threads, each with networks of its own.
+    /// Number of threads, each with its own networks.
     pub workers: usize,
 }
 
@@ -119,25 +119,25 @@ impl Default for ProtocolParams {
     }
 }
 
-/// What finds the keypoints of a face.
+/// What locates the keypoints of a face.
 pub enum KeypointFinder {
     /// A keypoint network.
     Network(Box<dyn Locate>),
-    /// A detector that gives keypoints: it is run on the picture, and the face that overlaps the box most is taken.
+    /// A detector that gives keypoints: it runs on the picture, and the face that overlaps the box most is used.
     Detector(Box<dyn Detect>),
 }
 
-/// Less overlap (intersection over union) means another face.
+/// With less overlap (intersection over union) it is another face.
 const SAME_FACE: f32 = 0.3;
 
 impl KeypointFinder {
-    /// The keypoints in pixels of `picture`; `None` where a detector saw no face in the box.
+    /// The keypoints in pixels of `picture`; `None` if a detector found no face in the box.
     ///
     /// # Errors
     /// [`FaceError`] if the network fails.
     pub fn find(&mut self, picture: &Picture, rect: &Rect) -> Result<Option<Landmarks>, FaceError> {
         match self {
-            Self::Network(network) => network.locate(picture, rect).map(Some),
+            Self::Network(network) => network.locate(picture, rect, Turn::None).map(Some),
             Self::Detector(detector) => {
                 let faces = detector.detect(picture)?;
                 let near = faces.iter().filter(|face| face.landmarks.is_some() && face.rect.iou(rect) >= SAME_FACE);
@@ -148,50 +148,50 @@ impl KeypointFinder {
     }
 }
 
-/// The networks of one worker that tell of faces.
+/// The networks of one worker for attributes.
 pub struct AttributeNetworks {
-    /// What finds the keypoints for those that need them.
+    /// Locates the keypoints for networks that need them.
     pub keypoints: Option<KeypointFinder>,
     /// The networks under test.
     pub tested: Vec<Box<dyn Recognise>>,
 }
 
-/// What all networks said of all faces under one view.
+/// The results of all networks for all faces under one view.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ViewAnswers<A> {
     /// The view.
     pub view: View,
     /// The faces in the order of their source.
     pub faces: Vec<FaceAnswers<A>>,
-    /// Faces that there is no such view of: the detector missed them.
+    /// Number of faces without this view, because the detector missed them.
     pub left_out: usize,
-    /// Faces that the view leaves as they are: for [`View::Small`] they were as small already.
+    /// Number of faces that the view does not change, because for [`View::Small`] they are small already.
     pub unchanged: usize,
 }
 
 impl<A> ViewAnswers<A> {
-    /// What one network said, by the face's place in its source.
+    /// The results of one network, with the face's index in its source.
     pub fn of(&self, network: usize) -> impl Iterator<Item = (usize, &A)> {
         self.faces.iter().filter_map(move |face| Some((face.face, face.answers.get(network)?)))
     }
 }
 
-/// What all networks said of one face.
+/// The results of all networks for one face.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FaceAnswers<A> {
-    /// Its place in its source.
+    /// Its index in its source.
     pub face: usize,
     /// One for each network.
     pub answers: Vec<A>,
 }
 
-/// Keypoints in the pixels of the face's own picture, whatever the view did to it; `None` where nothing was found.
+/// Keypoints in the pixels of the face's own picture, whatever the view; `None` if nothing was found.
 pub type KeypointAnswer = Option<Landmarks>;
 
-/// What a network tells of a face.
+/// The result of an attribute network for a face.
 pub type AttributeAnswer = Findings;
 
-/// A run that came to no end.
+/// A run failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ProtocolError {
     /// A face cannot be read.
@@ -203,8 +203,8 @@ pub enum ProtocolError {
     /// The networks cannot be loaded.
     #[error(transparent)]
     Networks(Box<dyn std::error::Error + Send + Sync>),
-    /// A view that needs keypoints and has none to start from.
-    #[error("the view `{view}` needs something that finds the keypoints for networks whose crop is cut by them")]
+    /// A view needs keypoints, but nothing locates them.
+    #[error("the view `{view}` needs a keypoint locator, because a network crops faces by their keypoints")]
     NoLocator {
         /// The view.
         view: View,
@@ -214,7 +214,7 @@ pub enum ProtocolError {
     Params {
         /// The field of [`ProtocolParams`].
         name: &'static str,
-        /// What is wrong and what would be right.
+        /// What is wrong and what is allowed.
         reason: String,
     },
 }

@@ -1,4 +1,4 @@
-//! Fakes in place of packs and networks.
+//! The protocol with fake packs and networks.
 
 use std::sync::Mutex;
 
@@ -9,7 +9,7 @@ use visavis_infer::{Placement, Task};
 
 use super::*;
 
-/// A face of `set`, in the validation part: box (20, 20, 80, 90), eyes 40 apart, found by the detector 2 pixels to the right.
+/// A face of `set`, in the validation part: box (20, 20, 80, 90), eyes 40 apart, detected 2 pixels to the right.
 pub(crate) fn face(file: &str) -> PackedFace {
     let landmarks = Landmarks::from(
         [(40.0, 50.0), (80.0, 50.0), (60.0, 70.0), (45.0, 90.0), (75.0, 90.0)].map(|(x, y)| Point::new(x, y)),
@@ -52,13 +52,13 @@ fn placement() -> Placement {
     Placement { engine: "fake".into(), device: "none".into(), threads: 1 }
 }
 
-/// Puts the keypoints at fixed shares of the box, moved by a number of pixels of the picture it sees.
+/// Returns keypoints at fixed shares of the box, shifted by a number of pixels of its picture.
 struct AtShares {
     by: f32,
 }
 
 impl Locate for AtShares {
-    fn locate(&mut self, _: &Picture, rect: &Rect) -> Result<Landmarks, FaceError> {
+    fn locate(&mut self, _: &Picture, rect: &Rect, _: Turn) -> Result<Landmarks, FaceError> {
         let truth = face("");
         let place = |p: Point| {
             let (x, y) = ((p.x - truth.rect.x) / truth.rect.width, (p.y - truth.rect.y) / truth.rect.height);
@@ -72,7 +72,7 @@ impl Locate for AtShares {
     }
 }
 
-/// Tells as the age the x of the left eye that it is aligned by, notes what it is shown.
+/// Returns as age the x of the left eye by which it aligns, and records its input.
 struct LeftEye<'a> {
     aligned: bool,
     seen: &'a Mutex<Vec<(u8, FaceView)>>,
@@ -101,21 +101,21 @@ impl Recognise for LeftEye<'_> {
     }
 }
 
-/// Sees two faces: one where the labels say, one beside it.
+/// Detects two faces: one at the label, one beside it.
 struct TwoFaces;
 
 impl Detect for TwoFaces {
     fn detect(&mut self, picture: &Picture) -> Result<Vec<visavis_face::Face>, FaceError> {
         let truth = face("");
-        // Face 3 is one that it does not see.
+        // It does not detect face 3.
         if picture.pixel(0, 0)[0] == 3 {
             return Ok(Vec::new());
         }
         let beside = Rect { x: truth.rect.x + 50.0, ..truth.rect };
         let elsewhere = truth.landmarks.map(|landmarks| landmarks.map(|p| Point::new(p.x + 50.0, p.y)));
         Ok(vec![
-            visavis_face::Face { rect: beside, score: 0.9, landmarks: elsewhere },
-            visavis_face::Face { rect: truth.rect, score: 0.8, landmarks: truth.landmarks },
+            visavis_face::Face { rect: beside, score: 0.9, landmarks: elsewhere, turn: Turn::None },
+            visavis_face::Face { rect: truth.rect, score: 0.8, landmarks: truth.landmarks, turn: Turn::None },
         ])
     }
 
@@ -147,7 +147,7 @@ fn keypoints_come_back_in_the_face_s_own_pixels_under_every_view() {
     assert!((off(0, 0)).abs() < 1e-4 && (off(0, 1) - 4.0).abs() < 1e-4, "labelled");
     assert!((off(1, 0) - 2.0).abs() < 1e-4, "the detector's box");
     assert!(off(2, 0).abs() < 16.0 && off(2, 0) != 0.0, "jitter");
-    // The picture is shrunk by 64 / 80: 4 pixels of it are 5 of the face's own.
+    // The picture is shrunk by 64 / 80: 4 of its pixels are 5 of the face's own.
     assert!((off(3, 0)).abs() < 1e-3 && (off(3, 1) - 5.0).abs() < 1e-3, "small");
 }
 
@@ -190,8 +190,8 @@ fn a_detector_serves_as_keypoint_network_and_may_miss() {
 fn faces_are_aligned_by_what_live_would_have() {
     let mut faces = ten();
     faces.0[5].detected = None;
-    // Per view: the age told, which is where the left eye was believed to be.
-    let told = |locator: bool, views: &[View]| {
+    // Per view: the age, which is the x of the left eye that was used.
+    let predicted = |locator: bool, views: &[View]| {
         let seen: &'static Mutex<_> = Box::leak(Box::default());
         let params = ProtocolParams { views: views.to_vec(), ..ProtocolParams::default() };
         let make = || {
@@ -209,15 +209,15 @@ fn faces_are_aligned_by_what_live_would_have() {
                 .collect(),
         )
     };
-    let all = told(true, &View::ALL).unwrap();
+    let all = predicted(true, &View::ALL).unwrap();
     assert_eq!(all[0], (40.0, 10, 0), "labelled keypoints");
     assert_eq!(all[1], (46.0, 9, 1), "located in the detector's box: 40 + 2 + 4");
     assert!(all[2].0 != 40.0 && all[2].1 == 10, "located in the random box");
     assert!((all[3].0 - 36.0).abs() < 1e-3, "located in the small picture: 40 · 0.8 + 4");
-    let without = told(false, &[View::Labelled, View::Detected, View::Small]).unwrap();
+    let without = predicted(false, &[View::Labelled, View::Detected, View::Small]).unwrap();
     assert_eq!((without[0].0, without[1].0), (40.0, 42.0), "the detector's own keypoints");
     assert!((without[2].0 - 32.0).abs() < 1e-3, "the labelled ones, shrunk");
-    assert!(matches!(told(false, &[View::Jitter]), Err(ProtocolError::NoLocator { view: View::Jitter })));
+    assert!(matches!(predicted(false, &[View::Jitter]), Err(ProtocolError::NoLocator { view: View::Jitter })));
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn every_network_sees_the_same_views_and_plain_crops_need_no_locator() {
 }
 
 #[test]
-fn failures_are_told_and_nothing_hangs() {
+fn failures_are_reported_and_nothing_hangs() {
     let faces = ten();
     let broken = || Err("no such network".into());
     let error = keypoints(&faces, &every_view(3), &broken, &quiet).unwrap_err();

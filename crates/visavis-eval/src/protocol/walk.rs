@@ -1,4 +1,4 @@
-//! Every network over every face under every view.
+//! Runs every network on every face under every view.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use visavis_data::pack::PackedFace;
 use visavis_face::{FaceView, Findings};
 use visavis_image::{Landmarks, Picture, Resizer};
 
-use super::look::{Look, look};
+use super::viewed_face::{ViewedFace, view_face};
 use super::{
     AttributeAnswer, AttributeNetworks, FaceAnswers, FaceSource, KeypointAnswer, KeypointFinder, ProtocolError,
     ProtocolParams, View, ViewAnswers,
@@ -17,8 +17,8 @@ use super::{
 /// Makes the networks of one worker.
 type Make<'a, N> = &'a (dyn Fn() -> Result<N, Box<dyn std::error::Error + Send + Sync>> + Sync);
 
-/// Runs keypoint networks over the faces whose keypoints are labelled. `make` gives one worker's networks, always the same in
-/// the same order; `progress` is told the number of faces ahead once, and then each that is done.
+/// Runs keypoint networks on the faces with labelled keypoints. `make` makes one worker's networks, always the same in the
+/// same order; `progress` is called once with the number of faces, and then after each face.
 ///
 /// # Errors
 /// [`ProtocolError`] for a parameter out of range, a face that cannot be read, a network that fails.
@@ -29,33 +29,35 @@ pub fn keypoints(
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Vec<ViewAnswers<KeypointAnswer>>, ProtocolError> {
     let faces = select(source.faces(), params, |face| face.landmarks.is_some())?;
-    walk(source, params, &faces, make, progress, |finders, _, look| {
+    walk(source, params, &faces, make, progress, |finders, _, viewed| {
         let locate = |finder: &mut KeypointFinder| {
-            let found = finder.find(&look.picture, &look.rect)?;
-            Ok(found.map(|landmarks| look.to_own(landmarks)))
+            let found = finder.find(&viewed.picture, &viewed.rect)?;
+            Ok(found.map(|landmarks| viewed.to_own(landmarks)))
         };
         finders.iter_mut().map(locate).collect()
     })
 }
 
-/// Runs networks that tell age, gender or smile over the faces labelled with any of these.
+/// Runs networks for age, gender or smile on the faces with any of these labels.
 ///
 /// # Errors
-/// [`ProtocolError::NoLocator`] for [`View::Jitter`] where a network's crop is cut by keypoints and nothing finds them; else
-/// as [`keypoints`].
+/// [`ProtocolError::NoLocator`] for [`View::Jitter`] if a network crops by keypoints and there is no locator; else as
+/// [`keypoints`].
 pub fn attributes(
     source: &dyn FaceSource,
     params: &ProtocolParams,
     make: Make<'_, AttributeNetworks>,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Vec<ViewAnswers<AttributeAnswer>>, ProtocolError> {
-    let labelled =
-        |face: &PackedFace| face.labels.age.is_some() || face.labels.gender.is_some() || face.labels.smile.is_some();
+    let labelled = |face: &PackedFace| {
+        let labels = &face.labels;
+        labels.age.is_some() || labels.gender.is_some() || labels.smile.is_some() || labels.expression.is_some()
+    };
     let faces = select(source.faces(), params, labelled)?;
-    walk(source, params, &faces, make, progress, tell)
+    walk(source, params, &faces, make, progress, predict)
 }
 
-/// Runs networks that make embeddings over the faces of whom the set says who they are.
+/// Runs embedding networks on the faces with an identity.
 ///
 /// # Errors
 /// As [`attributes`].
@@ -66,46 +68,50 @@ pub fn embeddings(
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Vec<ViewAnswers<AttributeAnswer>>, ProtocolError> {
     let faces = select(source.faces(), params, |face| face.identity.is_some())?;
-    walk(source, params, &faces, make, progress, tell)
+    walk(source, params, &faces, make, progress, predict)
 }
 
-/// How far a run is.
+/// Progress of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// So many faces are to be done.
+    /// The number of faces to do.
     Faces(usize),
     /// One more face is done.
     Done,
 }
 
-fn tell(networks: &mut AttributeNetworks, view: View, look: &Look<'_>) -> Result<Vec<Findings>, ProtocolError> {
-    let mut landmarks = look.landmarks;
+fn predict(
+    networks: &mut AttributeNetworks,
+    view: View,
+    viewed: &ViewedFace<'_>,
+) -> Result<Vec<Findings>, ProtocolError> {
+    let mut landmarks = viewed.landmarks;
     if networks.tested.iter().any(|network| network.needs_landmarks()) {
-        landmarks = aligned_by(networks.keypoints.as_mut(), view, look)?;
+        landmarks = aligned_by(networks.keypoints.as_mut(), view, viewed)?;
     }
-    let face = FaceView { rect: look.rect, landmarks };
-    let tell = |network: &mut Box<dyn visavis_face::Recognise>| {
-        let mut answers = network.recognise(&look.picture, &[face])?;
+    let face = FaceView::upright(viewed.rect, landmarks);
+    let run = |network: &mut Box<dyn visavis_face::Recognise>| {
+        let mut answers = network.recognise(&viewed.picture, &[face])?;
         Ok(answers.pop().unwrap_or_default())
     };
-    networks.tested.iter_mut().map(tell).collect()
+    networks.tested.iter_mut().map(run).collect()
 }
 
-/// The keypoints to cut by: what live would have, but under [`View::Labelled`] the labelled ones.
+/// The keypoints for cropping: under [`View::Labelled`] the labelled ones, else those that the live program would use.
 fn aligned_by(
     finder: Option<&mut KeypointFinder>,
     view: View,
-    look: &Look<'_>,
+    viewed: &ViewedFace<'_>,
 ) -> Result<Option<Landmarks>, ProtocolError> {
     match (view, finder) {
-        (View::Labelled, _) if look.landmarks.is_some() => Ok(look.landmarks),
+        (View::Labelled, _) if viewed.landmarks.is_some() => Ok(viewed.landmarks),
         (View::Jitter, None) => Err(ProtocolError::NoLocator { view }),
-        (_, None) => Ok(look.landmarks),
-        (_, Some(finder)) => Ok(finder.find(&look.picture, &look.rect)?),
+        (_, None) => Ok(viewed.landmarks),
+        (_, Some(finder)) => Ok(finder.find(&viewed.picture, &viewed.rect)?),
     }
 }
 
-/// The places of the faces to be run on.
+/// The indices of the faces to run on.
 fn select(
     faces: &[PackedFace],
     params: &ProtocolParams,
@@ -131,14 +137,14 @@ fn select(
         .map(|(place, _)| place)
         .collect();
     if let Some(limit) = params.limit.filter(|&limit| limit < places.len()) {
-        // Sets are often sorted by what they label: the first ones alone would be of one kind.
+        // Sets are often sorted by label: the first faces alone would be of one kind.
         places = (0..limit).map(|number| places[number * places.len() / limit]).collect();
     }
     Ok(places)
 }
 
-/// One face's answers: for each view one answer of each network and whether the view left the face as it is, or `None`
-/// where there is no such view of it.
+/// The results for one face: for each view the result of each network and whether the view changed nothing, or `None` if
+/// the face has no such view.
 type FaceRow<A> = Vec<Option<(Vec<A>, bool)>>;
 
 fn walk<N, A: Send>(
@@ -147,7 +153,7 @@ fn walk<N, A: Send>(
     faces: &[usize],
     make: Make<'_, N>,
     progress: &(dyn Fn(Progress) + Sync),
-    run: impl Fn(&mut N, View, &Look<'_>) -> Result<Vec<A>, ProtocolError> + Sync,
+    run: impl Fn(&mut N, View, &ViewedFace<'_>) -> Result<Vec<A>, ProtocolError> + Sync,
 ) -> Result<Vec<ViewAnswers<A>>, ProtocolError> {
     progress(Progress::Faces(faces.len()));
     let next = AtomicUsize::new(0);
@@ -169,7 +175,7 @@ fn walk<N, A: Send>(
                 scope.spawn(|| {
                     let ended = worker();
                     if ended.is_err() {
-                        // Nobody need begin another face.
+                        // The other workers start no further face.
                         next.store(faces.len(), Ordering::Relaxed);
                     }
                     ended
@@ -192,11 +198,11 @@ fn face_row<N, A>(
     params: &ProtocolParams,
     resizer: &mut Resizer,
     networks: &mut N,
-    run: impl Fn(&mut N, View, &Look<'_>) -> Result<Vec<A>, ProtocolError>,
+    run: impl Fn(&mut N, View, &ViewedFace<'_>) -> Result<Vec<A>, ProtocolError>,
 ) -> Result<FaceRow<A>, ProtocolError> {
     let under = |&view: &View| {
-        let seen = look(view, picture, face, params, resizer);
-        seen.map(|look| Ok((run(networks, view, &look)?, look.unchanged))).transpose()
+        let seen = view_face(view, picture, face, params, resizer);
+        seen.map(|viewed| Ok((run(networks, view, &viewed)?, viewed.unchanged))).transpose()
     };
     params.views.iter().map(under).collect()
 }

@@ -1,32 +1,42 @@
-//! What a distance between two embeddings means: how likely the two are of one person.
+//! Calibration of distances between embeddings: the distances of pairs of one person and of pairs of two people, described by
+//! the five numbers of a [`Likeness`].
 
 use serde::{Deserialize, Serialize};
-use visavis_face::gallery::distance;
-use visavis_infer::manifest::{Likeness, Metric};
+use visavis_gallery::distance;
+use visavis_infer::manifest::{Likeness, Metric, STRANGERS_SHARE, Strangers};
 
-use super::{Embedded, at_rate};
+use super::Embedded;
 
-/// Shares of pairs of strangers; the first may pass for one person.
-const STRANGERS: [f64; 3] = [1e-3, 1e-4, 1e-5];
+/// The share of pairs of two people that are accepted as one person when a single pair is compared.
+const SAME_PERSON: f64 = 1e-3;
 
-/// Photos that are paired at most: two million pairs.
-const MOST_PHOTOS: usize = 2_000;
+/// Largest number of photos that are paired: 32 million pairs, 130 MB.
+const MOST_PHOTOS: usize = 8_000;
 
-/// How to read distances, as fitted to labelled faces.
+/// The tail of the distances of two people is fitted at distances for shares of pairs that decrease by this factor, half a
+/// decade.
+const STEP: f64 = 0.316_227_766;
+
+/// … as long as at least this many pairs are nearer. Below that, photos of one person under two names are no longer rare among
+/// the pairs, and chance affects the distances.
+const LEAST_PAIRS: f64 = 200.0;
+
+/// Measured meaning of distances.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
-    /// Of one thousand pairs of strangers one is nearer than this.
+    /// One of a thousand pairs of two people is nearer than this.
     pub same_person: f32,
     /// Share of pairs of one person that are nearer.
     pub accepted: f64,
-    /// The likelihood of one person by the distance, where half of the pairs are of one person; and how near strangers come.
-    pub likeness: Likeness,
-    /// Pairs of one person, and of two.
+    /// The distances of one person and of two people. `None` if there are too few pairs of two people.
+    pub likeness: Option<Likeness>,
+    /// The largest difference between a measured and the fitted distance of two people at the same share of pairs.
+    pub misfit: Option<f64>,
+    /// Number of pairs of one person, and of two.
     pub pairs: [usize; 2],
 }
 
-/// Fits the logistic curve 1 / (1 + exp((d − middle) / width)) to all pairs, those of one person together weighing as much as
-/// those of two; `None` without both kinds or where they do not part.
+/// Measures the distances of all pairs; `None` without pairs of both kinds.
 #[must_use]
 pub fn calibrate(metric: Metric, faces: &[Embedded]) -> Option<Calibration> {
     let faces: Vec<&Embedded> = faces.iter().step_by(faces.len().div_ceil(MOST_PHOTOS).max(1)).collect();
@@ -41,77 +51,101 @@ pub fn calibrate(metric: Metric, faces: &[Embedded]) -> Option<Calibration> {
     if pairs.contains(&0) {
         return None;
     }
-    let curve = fit(&same, &others)?;
-    let within = STRANGERS.map(|rate| at_rate(&mut others, rate));
-    // Fewer pairs than one over the share say nothing of it.
-    let measured = others.len() as f64 * STRANGERS[2] >= 1.0 && within.is_sorted_by(|a, b| a > b);
-    let (same_person, likeness) = (within[0], Likeness { strangers: measured.then_some(within), ..curve });
+    let same_person = quantile(&mut others, SAME_PERSON) as f32;
     let accepted = same.iter().filter(|distance| **distance < same_person).count() as f64 / same.len() as f64;
-    Some(Calibration { same_person, accepted, likeness, pairs })
+    let fitted = strangers(&mut others);
+    let likeness = fitted.and_then(|(strangers, _)| likeness(&mut same, strangers));
+    Some(Calibration { same_person, accepted, likeness, misfit: fitted.map(|(_, misfit)| misfit), pairs })
 }
 
-/// Logistic regression by Newton's method on the distance in units of its spread.
-fn fit(same: &[f32], others: &[f32]) -> Option<Likeness> {
-    let mean = |values: &[f32]| values.iter().map(|v| f64::from(*v)).sum::<f64>() / values.len() as f64;
-    let (near, far) = (mean(same), mean(others));
-    if far <= near {
+/// The distance below which this share of the distances lies.
+fn quantile(distances: &mut [f32], share: f64) -> f64 {
+    let place = ((share * distances.len() as f64) as usize).min(distances.len() - 1);
+    f64::from(*distances.select_nth_unstable_by(place, f32::total_cmp).1)
+}
+
+/// Median and spread of one person's distances. The spread is computed between the first and the last tenth, because the largest
+/// distances are those of photos under a wrong name.
+fn likeness(same: &mut [f32], strangers: Strangers) -> Option<Likeness> {
+    /// In a normal distribution, the middle eight tenths lie within this many standard deviations to either side.
+    const TENTH: f64 = 1.281_552;
+    let [low, median, high] = [0.1, 0.5, 0.9].map(|share| quantile(same, share));
+    let spread = (high / low).ln() / (2.0 * TENTH);
+    let sensible = low > 0.0 && spread > 0.0 && spread.is_finite() && median < strangers.distance(0.5);
+    sensible.then_some(Likeness { median, spread, strangers })
+}
+
+/// Fits a generalised Pareto distribution to the tail of the distances of two people, given the distances at certain shares of
+/// pairs; returns also the largest difference to them.
+fn strangers(others: &mut [f32]) -> Option<(Strangers, f64)> {
+    let within = quantile(others, STRANGERS_SHARE);
+    let mut measured = Vec::new();
+    let mut share = STRANGERS_SHARE * STEP;
+    while share * others.len() as f64 >= LEAST_PAIRS {
+        measured.push((share, within - quantile(others, share)));
+        share *= STEP;
+    }
+    // Two parameters fitted to two distances would reproduce every random deviation.
+    if measured.len() < 3 {
         return None;
     }
-    let (centre, unit) = ((near + far) / 2.0, far - near);
-    let sides = [(same, 1.0, 0.5 / same.len() as f64), (others, 0.0, 0.5 / others.len() as f64)];
-    let (mut slope, mut offset) = (-4.0f64, 0.0f64);
-    for _ in 0..50 {
-        // A little decay keeps the curve finite where the two kinds part without overlap.
-        let (mut g, mut h) = ([1e-5 * slope, 0.0], [1e-5, 0.0, 1e-9]);
-        for (values, label, weight) in sides {
-            for value in values {
-                let x = (f64::from(*value) - centre) / unit;
-                let p = 1.0 / (1.0 + (-(slope * x + offset)).exp());
-                let (off, curve) = (weight * (p - label), weight * p * (1.0 - p));
-                g = [g[0] + off * x, g[1] + off];
-                h = [h[0] + curve * x * x, h[1] + curve * x, h[2] + curve];
-            }
+    // For a given shape the scale follows by least squares; the shape is found by search.
+    let stretched = |shape: f64, share: f64| {
+        let rarer = (STRANGERS_SHARE / share).ln();
+        if shape.abs() < 1e-6 { rarer } else { ((shape * rarer).exp() - 1.0) / shape }
+    };
+    let fit = |shape: f64| {
+        let (mut product, mut square) = (0.0, 0.0);
+        for (share, below) in &measured {
+            let unit = stretched(shape, *share);
+            (product, square) = (product + unit * below, square + unit * unit);
         }
-        let determinant = h[0] * h[2] - h[1] * h[1];
-        let step = [(h[2] * g[0] - h[1] * g[1]) / determinant, (h[0] * g[1] - h[1] * g[0]) / determinant];
-        if !step.iter().all(|step| step.is_finite()) {
-            return None;
-        }
-        (slope, offset) = (slope - step[0].clamp(-2.0, 2.0), offset - step[1].clamp(-2.0, 2.0));
-        if step.iter().all(|step| step.abs() < 1e-9) {
-            break;
-        }
-    }
-    // slope·x + offset = −(d − middle) / width.
-    let (middle, width) = (centre - unit * offset / slope, -unit / slope);
-    (width > 0.0).then_some(Likeness { middle: middle as f32, width: width as f32, strangers: None })
+        let scale = product / square;
+        let off = |(share, below): &(f64, f64)| (below - scale * stretched(shape, *share)).abs();
+        let squares: f64 = measured.iter().map(|pair| off(pair).powi(2)).sum();
+        let most = measured.iter().map(off).fold(0.0, f64::max);
+        (squares, scale, most)
+    };
+    let shapes = (-500..=500).map(|step| f64::from(step) / 1000.0);
+    let (shape, (_, scale, misfit)) =
+        shapes.map(|shape| (shape, fit(shape))).min_by(|(_, a), (_, b)| a.0.total_cmp(&b.0))?;
+    (scale > 0.0).then_some((Strangers { within, scale, shape }, misfit))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_curve_that_made_the_pairs_is_found() {
-        // Distances 0 to 2 in steps; of those at d a share 1 / (1 + exp((d − 0.8) / 0.1)) is of one person.
-        let truth = Likeness { middle: 0.8, width: 0.1, strangers: None };
-        let (mut same, mut others) = (Vec::new(), Vec::new());
-        for step in 0..=160 {
-            let d = step as f32 / 100.0;
-            let of_one = (1000.0 * truth.of(d)).round() as usize;
-            same.extend(std::iter::repeat_n(d, of_one));
-            others.extend(std::iter::repeat_n(d, 1000 - of_one));
-        }
-        let found = fit(&same, &others).unwrap();
-        assert!((found.middle - 0.8).abs() < 0.01 && (found.width - 0.1).abs() < 0.01, "{found:?}");
-        assert!((found.of(0.8) - 0.5).abs() < 0.05 && found.of(0.0) > 0.99 && found.of(1.6) < 0.01);
-        assert!(fit(&others, &same).is_none(), "strangers are nearer");
+    /// Evenly drawn distances of a distribution: that at the middle of each of `count` equal shares.
+    fn drawn(count: usize, distance: impl Fn(f64) -> f64) -> Vec<f32> {
+        (0..count).map(|at| distance((at as f64 + 0.5) / count as f64) as f32).collect()
     }
 
     #[test]
-    fn pairs_that_do_not_overlap_have_a_steep_curve() {
-        let found = fit(&[0.1, 0.2], &[0.8, 0.9]).unwrap();
-        assert!((found.middle - 0.5).abs() < 0.05 && found.width < 0.1, "{found:?}");
+    fn the_distribution_that_made_the_pairs_is_found() {
+        for shape in [-0.2, -0.07, 0.0, 0.1] {
+            let truth = Strangers { within: 0.76, scale: 0.045, shape };
+            let (found, misfit) = strangers(&mut drawn(2_000_000, |share| truth.distance(share))).unwrap();
+            assert!((found.within - 0.76).abs() < 1e-3 && (found.shape - shape).abs() < 0.01, "{shape}: {found:?}");
+            assert!((found.scale - 0.045).abs() < 1e-3 && misfit < 1e-3, "{shape}: {found:?}, {misfit}");
+        }
+        assert!(strangers(&mut drawn(10_000, |share| share)).is_none(), "too few pairs");
+    }
+
+    #[test]
+    fn one_person_is_read_without_the_far_end() {
+        let strangers = Strangers { within: 0.76, scale: 0.045, shape: -0.07 };
+        // Half of them at 0.3, a tenth each below 0.2 and above 0.45; five percent under a wrong name.
+        let distance = |share: f64| match share {
+            share if share < 0.1 => 0.1,
+            share if share < 0.5 => 0.2 + (share - 0.1) * 0.25,
+            share if share < 0.95 => 0.3 + (share - 0.5) * 0.375,
+            _ => 1.0,
+        };
+        let found = likeness(&mut drawn(1000, distance), strangers).unwrap();
+        assert!((found.median - 0.3).abs() < 1e-3, "{found:?}");
+        assert!((found.spread - (0.45f64 / 0.2).ln() / 2.563).abs() < 0.01, "{found:?}");
+        assert!(likeness(&mut drawn(1000, |_| 1.4), strangers).is_none(), "farther than strangers");
     }
 
     #[test]
@@ -124,7 +158,7 @@ mod tests {
         let found = calibrate(Metric::Euclidean, &faces).unwrap();
         assert_eq!((found.pairs, found.accepted), ([30, 1740], 1.0));
         assert!((found.same_person - 0.9).abs() < 1e-3, "{found:?}");
-        assert_eq!(found.likeness.strangers, None, "of 1,740 pairs none is one of 100,000");
+        assert_eq!(found.likeness, None, "1,740 pairs do not tell how rare a distance is");
         assert!(calibrate(Metric::Euclidean, &faces[..2]).is_none());
     }
 }

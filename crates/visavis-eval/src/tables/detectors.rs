@@ -1,6 +1,6 @@
 //! Table I: detectors at several input sizes.
 
-use super::markdown::{NOTHING, Sheet, number, speeds};
+use super::layout::{NOTHING, Table, number, speeds};
 use super::paper::{DETECTOR_SIZES, PaperDetection, TABLE_I};
 use super::{DetectorFigures, Tables, same_network};
 use crate::bootstrap::Estimate;
@@ -20,32 +20,32 @@ pub(super) fn section(tables: &Tables) -> String {
     for engine in &tables.engines {
         header.extend([format!("ours: {engine}, 1/s"), "times the paper's TF-CPU / OpenCV".to_owned()]);
     }
-    let mut sheet = Sheet::new(&header);
+    let mut table = Table::new(&header);
     for family in &TABLE_I {
         for (size, paper) in DETECTOR_SIZES.into_iter().zip(&family.at) {
             let belongs =
                 |figures: &&DetectorFigures| figures.size == size && same_network(&figures.network, family.network);
             let figures = tables.detectors.iter().find(belongs);
             let network = figures.map_or(family.network, |figures| figures.network.as_str());
-            sheet.row(&cells(tables, family.label, network, size, Some(paper), figures));
+            table.row(&cells(tables, family.label, network, size, Some(paper), figures));
         }
     }
     for figures in &tables.detectors {
         let in_paper = DETECTOR_SIZES.contains(&figures.size)
             && TABLE_I.iter().any(|family| same_network(&figures.network, family.network));
         if !in_paper {
-            sheet.row(&cells(tables, "not in the paper", &figures.network, figures.size, None, Some(figures)));
+            table.row(&cells(tables, "not in the paper", &figures.network, figures.size, None, Some(figures)));
         }
     }
-    format!("\n## Table I: detectors\n\n{}{}", preface(tables), sheet.text)
+    format!("\n## Table I: detectors\n\n{}{}", preface(tables), table.text)
 }
 
 fn preface(tables: &Tables) -> String {
     let mut text = String::from("The paper does not say on which faces it measured. AP comes without an interval. ");
     text += tables.box_note.as_deref().unwrap_or_default();
     if tables.detectors.iter().any(|figures| figures.padded.is_some()) {
-        text += "Where a network does not take the size, pictures are as large as at that size and have black borders up to \
-                 the input named behind \"in\", which is what its speed is for. ";
+        text += "If a network does not accept the size, pictures are scaled as for that size and padded with black to \
+         the input after \"in\", to which the speed refers. ";
     }
     text.trim_end().to_owned() + "\n\n"
 }
@@ -78,7 +78,7 @@ fn cells(
     cells
 }
 
-/// How many times as fast as the paper's two figures for a CPU.
+/// The factors between our speed and the paper's two figures for a CPU.
 fn ratios(ours: Option<Estimate>, paper: Option<&PaperDetection>) -> String {
     match (ours, paper) {
         (Some(ours), Some(PaperDetection { speeds: [cpu, _, opencv], .. })) => {

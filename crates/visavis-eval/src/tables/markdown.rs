@@ -1,45 +1,22 @@
 //! Tables as Markdown.
 
+use super::layout::{NOTHING, Table, number, speeds};
 use super::paper::{PaperAttributes, TABLE_II, TABLE_III, TABLE_IV, TABLE_V};
 use super::{AttributeFigures, Cell, KeypointFigures, MULTITASK, SimilarityFigures, Tables, same_network};
 use crate::bootstrap::Estimate;
 
-/// Where there is nothing to say.
-pub(super) const NOTHING: &str = "–";
-
-/// A table that grows row by row.
-pub(super) struct Sheet {
-    pub(super) text: String,
-    columns: usize,
-}
-
-impl Sheet {
-    pub(super) fn new(header: &[String]) -> Self {
-        let mut sheet = Self { text: String::new(), columns: header.len() };
-        sheet.row(header);
-        let rules = (0..header.len()).map(|column| if column < 2 { "---|" } else { "---:|" });
-        sheet.text += &format!("|{}\n", rules.collect::<String>());
-        sheet
-    }
-
-    pub(super) fn row(&mut self, cells: &[String]) {
-        debug_assert_eq!(cells.len(), self.columns);
-        self.text += &format!("| {} |\n", cells.join(" | "));
-    }
-}
-
 pub(super) fn document(tables: &Tables) -> String {
     let mut text = String::from("# Our figures beside the paper's\n\n");
     text += &format!("Measured by `{}` on {}.\n\n", tables.command, tables.machine);
-    text += "Each figure of ours comes with its 95 % interval, by the bootstrap over faces or, for speeds, over runs. ";
-    text += "Speeds are pictures per second, one at a time, of the network alone; keypoint networks are timed together \
-             with the cutting of the face, without which a regression forest cannot be, and detectors together with \
-             decoding and suppression. ";
+    text += "Our figures have a 95 % interval, by the bootstrap over faces or, for speeds, over runs. ";
+    text += "Speeds are pictures per second, one at a time, of the network alone. For keypoint networks they include \
+     cropping the face, which cannot be separated for a regression forest; for detectors, decoding and \
+     suppression. ";
     if let Some(view) = tables.view {
         text += &format!("Faces are taken as `{view}`. ");
     }
-    text += "The paper measured on other faces (AFLW, ChaLearn LAP, GENKI-4K) and on another machine: its figures say \
-             what was reached there, not on the faces and the machine here.\n";
+    text += "The paper measured on other faces (AFLW, ChaLearn LAP, GENKI-4K) and on another computer, so its figures \
+     are no measurement of the networks, faces and computer here.\n";
     text += &super::detectors::section(tables);
     text += &keypoints(tables);
     text += &similarity(tables);
@@ -59,13 +36,13 @@ fn keypoints(tables: &Tables) -> String {
         "method".to_owned(),
         "network".to_owned(),
         "paper: error, %".to_owned(),
-        format!("ours: error, % of the eyes' distance{name}"),
+        format!("ours: error, % of the eye distance{name}"),
         "% of the box".to_owned(),
         "above 10 %, % of faces".to_owned(),
         "paper: CPU, 1/s".to_owned(),
     ];
     header.extend(tables.engines.iter().map(|engine| format!("ours: {engine}, 1/s")));
-    let mut sheet = Sheet::new(&header);
+    let mut table = Table::new(&header);
     let mut row = |label: &str, paper: Option<(f64, f64)>, network: &str, figures: Option<&KeypointFigures>| {
         let percent = |pick: fn(&KeypointFigures) -> Cell| cell(figures.map(pick), 100.0, 2);
         let mut cells = vec![
@@ -78,7 +55,7 @@ fn keypoints(tables: &Tables) -> String {
             number(paper.map(|paper| paper.1), 2),
         ];
         cells.extend(speeds(tables, figures.map(|figures| &figures.speeds[..])));
-        sheet.row(&cells);
+        table.row(&cells);
     };
     for paper in &TABLE_II {
         let figures = tables.keypoints.iter().find(|figures| same_network(&figures.network, paper.network));
@@ -90,7 +67,7 @@ fn keypoints(tables: &Tables) -> String {
             row("not in the paper", None, &figures.network, Some(figures));
         }
     }
-    format!("\n## Table II: keypoints\n\n{}", sheet.text)
+    format!("\n## Table II: keypoints\n\n{}", table.text)
 }
 
 fn similarity(tables: &Tables) -> String {
@@ -100,7 +77,7 @@ fn similarity(tables: &Tables) -> String {
         header.extend([format!("paper: {figure}"), format!("ours: {figure}{name}")]);
     }
     header.extend(tables.engines.iter().map(|engine| format!("ours: {engine}, 1/s")));
-    let mut sheet = Sheet::new(&header);
+    let mut table = Table::new(&header);
     let mut row = |label: &str, paper: Option<[f64; 3]>, network: &str, figures: Option<&SimilarityFigures>| {
         let mut cells = vec![label.to_owned(), format!("`{network}`")];
         let ours = figures.map(|figures| [figures.mean_average_precision, figures.rank_1, figures.rank_5]);
@@ -109,7 +86,7 @@ fn similarity(tables: &Tables) -> String {
             cells.push(cell(ours.map(|ours| ours[place]), 1.0, 3));
         }
         cells.extend(speeds(tables, figures.map(|figures| &figures.speeds[..])));
-        sheet.row(&cells);
+        table.row(&cells);
     };
     for paper in &TABLE_III {
         let figures = tables.similarity.iter().find(|figures| same_network(&figures.network, paper.network));
@@ -120,10 +97,10 @@ fn similarity(tables: &Tables) -> String {
             row("not in the paper", None, &figures.network, Some(figures));
         }
     }
-    let explained = "The paper does not say how it parted CelebA into queries and gallery. Here a third of the photos of \
-                     each person ask, the others are the gallery, with the people of whom there is one photo; nobody of \
-                     them was trained on.";
-    format!("\n## Table III: who resembles whom\n\n{explained}\n\n{}", sheet.text)
+    let explained = "The paper does not say how it divided CelebA into queries and gallery. Here a third of the photos of \
+     each person are queries; the others, and the photos of people with a single one, are the gallery. The \
+     networks were not trained on any of these people.";
+    format!("\n## Table III: similarity\n\n{explained}\n\n{}", table.text)
 }
 
 fn attributes(
@@ -151,7 +128,7 @@ fn attributes(
         header.extend(["paper: 1050 Ti, 1/s", "paper: 1080 Ti, 1/s"].map(str::to_owned));
     }
     header.extend(tables.engines.iter().map(|engine| format!("ours: {engine}, 1/s")));
-    let mut sheet = Sheet::new(&header);
+    let mut table = Table::new(&header);
     let mut row = |label: &str, paper: Option<&PaperAttributes>, network: &str, figures: Option<&AttributeFigures>| {
         let mut cells = vec![
             label.to_owned(),
@@ -169,7 +146,7 @@ fn attributes(
             cells.extend([0, 1].map(|place| number(both.map(|both| both[place]), 2)));
         }
         cells.extend(speeds(tables, figures.map(|figures| &figures.speeds[..])));
-        sheet.row(&cells);
+        table.row(&cells);
     };
     for paper in paper {
         let figures = tables.attributes.iter().find(|figures| same_network(&figures.network, paper.network));
@@ -181,13 +158,13 @@ fn attributes(
             row("not in the paper", None, &figures.network, Some(figures));
         }
     }
-    format!("\n## {title}\n\n{}", sheet.text)
+    format!("\n## {title}\n\n{}", table.text)
 }
 
 fn robustness(tables: &Tables) -> String {
     let mut header = vec!["figure".to_owned(), "network".to_owned()];
     header.extend(tables.views.iter().map(|view| format!("`{view}`")));
-    let mut sheet = Sheet::new(&header);
+    let mut table = Table::new(&header);
     for row in &tables.robustness {
         let mut cells = vec![row.figure.clone(), format!("`{}`", row.network)];
         let shown = |estimate: &Option<Estimate>| {
@@ -195,11 +172,11 @@ fn robustness(tables: &Tables) -> String {
             estimate.as_ref().map_or(NOTHING.to_owned(), text)
         };
         cells.extend(row.by_view.iter().map(shown));
-        sheet.row(&cells);
+        table.row(&cells);
     }
-    let explained = "`labelled`: the labelled box and keypoints. `detected`: what the detector found, as live. `jitter`: \
-                     the labelled box moved and scaled by up to 10 %. `small`: faces no wider than 64 pixels.";
-    format!("\n## Robustness\n\n{explained}\n\n{}", sheet.text)
+    let explained = "`labelled`: the labelled box and keypoints. `detected`: those of the detector, as live. `jitter`: \
+     the labelled box moved and scaled by up to 10 %. `small`: faces no wider than 64 pixels.";
+    format!("\n## Robustness\n\n{explained}\n\n{}", table.text)
 }
 
 /// ` (utkface, n = 1080)`, for a header.
@@ -220,15 +197,4 @@ fn cell(cell: Option<Cell>, factor: f64, decimals: usize) -> String {
         Some(Cell::NotTrained) => "not trained".into(),
         Some(Cell::Nothing) | None => NOTHING.into(),
     }
-}
-
-pub(super) fn number(value: Option<f64>, decimals: usize) -> String {
-    value.map_or(NOTHING.into(), |value| format!("{value:.decimals$}"))
-}
-
-/// One cell for each engine.
-pub(super) fn speeds(tables: &Tables, measured: Option<&[Option<Estimate>]>) -> Vec<String> {
-    let of = |engine: usize| measured.and_then(|measured| measured.get(engine).copied().flatten());
-    let text = |speed: Estimate| speed.text(if speed.value < 10.0 { 2 } else { 1 });
-    (0..tables.engines.len()).map(|engine| of(engine).map_or(NOTHING.into(), text)).collect()
 }

@@ -1,10 +1,11 @@
-//! Tables I to V of the paper as Markdown, our figures beside the paper's.
+//! Tables I to V of the paper as Markdown, with our figures beside the paper's.
 //!
-//! Which network of ours fills which row goes by its name ([`same_network`]): `faster_rcnn_resnet101`, `ssd_mobilenetv1`,
+//! A network's name determines its row ([`same_network`]): `faster_rcnn_resnet101`, `ssd_mobilenetv1`,
 //! `ssd_mobilenetv1_quarter`, `ssdlite_mobilenetv2`, `ssdlite_mobilenetv2_quarter`, `kazemi_forest`, `onet`,
 //! `similarity_BACKBONE`, `age_mobilenetv1`, `gender_mobilenetv1`, `smile_mobilenetv1`, `multitask_BACKBONE`.
 
 mod detectors;
+mod layout;
 mod markdown;
 mod paper;
 
@@ -13,13 +14,13 @@ pub use paper::DETECTOR_SIZES;
 use crate::bootstrap::Estimate;
 use crate::protocol::View;
 
-/// How the names of multitask networks begin.
+/// Prefix of the names of multitask networks.
 pub const MULTITASK: &str = "multitask_";
 
-/// How the names of embeddings begin.
+/// Prefix of the names of embedding networks.
 pub const SIMILARITY: &str = "similarity_";
 
-/// All networks of ours that a row of the paper's tables waits for: (name, whether it is a keypoint network).
+/// All our networks that have a row in the paper's tables: (name, whether it is a keypoint network).
 #[must_use]
 pub fn expected_networks() -> Vec<(&'static str, bool)> {
     let keypoints = paper::TABLE_II.iter().map(|row| (row.network, true));
@@ -33,19 +34,19 @@ pub fn expected_networks() -> Vec<(&'static str, bool)> {
     all
 }
 
-/// The detectors of ours that Table I waits for, at each of [`DETECTOR_SIZES`].
+/// Our detectors that have rows in Table I, at each of [`DETECTOR_SIZES`].
 #[must_use]
 pub fn expected_detectors() -> Vec<&'static str> {
     paper::TABLE_I.iter().map(|family| family.network).collect()
 }
 
-/// The networks of ours that make embeddings and that Table III waits for.
+/// Our embedding networks that have rows in Table III.
 #[must_use]
 pub fn expected_embeddings() -> Vec<&'static str> {
     paper::TABLE_III.iter().map(|row| row.network).collect()
 }
 
-/// Whether two names mean one network: letters and digits agree, so `multitask_efficientnet_b0` is
+/// Whether two names mean the same network: only letters and digits are compared, so `multitask_efficientnet_b0` equals
 /// `multitask_efficientnetb0`.
 #[must_use]
 pub fn same_network(a: &str, b: &str) -> bool {
@@ -55,36 +56,36 @@ pub fn same_network(a: &str, b: &str) -> bool {
     plain(a) == plain(b)
 }
 
-/// An accuracy of ours.
+/// An accuracy of our network.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum Cell {
     /// Measured: years, or a share 0 to 1.
     Measured(Estimate),
-    /// The weights are random: there is a speed, but nothing to be accurate.
+    /// The weights are random: only the speed can be measured.
     NotTrained,
-    /// Nothing to be measured: no such network, no such data, or a network that does not tell it.
+    /// Not measured: there is no such network or data, or the network does not have this task.
     #[default]
     Nothing,
 }
 
-/// What was measured of a detector at one input size.
+/// Figures of a detector at one input size.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DetectorFigures {
     /// Its name.
     pub network: String,
     /// Width and height into which pictures are fitted.
     pub size: [u32; 2],
-    /// What the network takes, where that is larger: the rest is black.
+    /// The network's input size if it is larger: the rest is black.
     pub padded: Option<[u32; 2]>,
-    /// The weights are random: there is a speed, but nothing to be precise.
+    /// The weights are random: only the speed can be measured.
     pub untrained: bool,
     /// On each of [`Tables::box_sets`].
     pub precisions: Vec<Precision>,
-    /// Frames per second, decoding and suppression included, an entry for each of [`Tables::engines`].
+    /// Frames per second, including decoding and suppression; an entry for each of [`Tables::engines`].
     pub speeds: Vec<Option<Estimate>>,
 }
 
-/// Average precision of a detector; `None` where there were no faces.
+/// Average precision of a detector; `None` if there were no faces.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Precision {
     /// Mean of those at IoU 0.5, 0.55, …, 0.95.
@@ -93,14 +94,14 @@ pub struct Precision {
     pub ap50: Option<f64>,
 }
 
-/// What was measured of a keypoint network.
+/// Figures of a keypoint network.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct KeypointFigures {
     /// Its name.
     pub network: String,
-    /// Mean error as a share of the distance between the eyes.
+    /// Mean error as a share of the eye distance.
     pub interocular: Cell,
-    /// Mean error as a share of the box.
+    /// Mean error as a share of the box's size.
     pub by_box: Cell,
     /// Share of the faces with an error above 10 %.
     pub failures: Cell,
@@ -108,7 +109,7 @@ pub struct KeypointFigures {
     pub speeds: Vec<Option<Estimate>>,
 }
 
-/// What was measured of a network that tells age, gender or smile.
+/// Figures of a network for age, gender or smile.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AttributeFigures {
     /// Its name.
@@ -123,7 +124,7 @@ pub struct AttributeFigures {
     pub speeds: Vec<Option<Estimate>>,
 }
 
-/// What was measured of a network that makes embeddings.
+/// Figures of an embedding network.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SimilarityFigures {
     /// Its name.
@@ -145,13 +146,13 @@ pub struct RobustnessRow {
     pub figure: String,
     /// The network.
     pub network: String,
-    /// In the unit that `figure` names; `None` where there is none.
+    /// In the unit of `figure`; `None` if not measured.
     pub by_view: Vec<Option<Estimate>>,
     /// Decimals to print.
     pub decimals: usize,
 }
 
-/// Names of the sets on which accuracies were measured; `None` where there was none.
+/// Names of the sets on which accuracies were measured; `None` if there was none.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SetNames {
     /// Keypoints.
@@ -162,38 +163,38 @@ pub struct SetNames {
     pub gender: Option<String>,
     /// Smile.
     pub smile: Option<String>,
-    /// Who is who.
+    /// Similarity.
     pub similarity: Option<String>,
 }
 
-/// Everything that goes into the tables.
+/// The contents of the tables.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Tables {
     /// The command that measured it all, without paths.
     pub command: String,
-    /// The machine, for people.
+    /// A description of the computer.
     pub machine: String,
-    /// What ran the networks, such as `tract 0.23.9, CPU, 1 thread`.
+    /// The engines, such as `tract 0.23.9, CPU, 1 thread`.
     pub engines: Vec<String>,
-    /// On which sets.
+    /// The sets of the accuracies.
     pub sets: SetNames,
-    /// The sets on which detectors were measured, for people: name, part, number of faces.
+    /// The sets on which detectors were measured, as text: name, part, number of faces.
     pub box_sets: Vec<String>,
-    /// Which faces of them were asked for, where not all were.
+    /// Which of their faces were to be found, if not all.
     pub box_note: Option<String>,
-    /// Detectors: those that fill rows of the paper, then any others, an entry for each size.
+    /// Detectors: those with rows in the paper, then the others; an entry for each size.
     pub detectors: Vec<DetectorFigures>,
     /// The view under which the accuracies of the paper's tables were measured.
     pub view: Option<View>,
-    /// Keypoint networks: those that fill rows of the paper, then any others.
+    /// Keypoint networks: those with rows in the paper, then the others.
     pub keypoints: Vec<KeypointFigures>,
-    /// Networks that make embeddings: those that fill rows of the paper, then any others.
+    /// Embedding networks: those with rows in the paper, then the others.
     pub similarity: Vec<SimilarityFigures>,
-    /// Networks that tell age, gender or smile: those that fill rows of the paper, then any others.
+    /// Networks for age, gender or smile: those with rows in the paper, then the others.
     pub attributes: Vec<AttributeFigures>,
     /// The views of `robustness`.
     pub views: Vec<View>,
-    /// The same figures under several views; empty where only one was measured.
+    /// The same figures under several views; empty if only one view was measured.
     pub robustness: Vec<RobustnessRow>,
 }
 

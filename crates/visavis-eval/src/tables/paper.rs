@@ -1,12 +1,12 @@
-//! What the paper's Tables I to V say ("Real-time facial analysis", the paper that this project builds on).
+//! Tables I to V of the paper ("Real-time facial analysis", on which this project builds).
 
 /// A family of detectors of Table I.
 pub(super) struct PaperDetector {
-    /// What the paper calls it.
+    /// The paper's name for it.
     pub(super) label: &'static str,
-    /// The network of ours that is built alike.
+    /// Our network of the same architecture.
     pub(super) network: &'static str,
-    /// At each of [`DETECTOR_SIZES`].
+    /// Figures at each of [`DETECTOR_SIZES`].
     pub(super) at: [PaperDetection; 3],
 }
 
@@ -74,11 +74,11 @@ pub(super) const TABLE_I: [PaperDetector; 5] = [
 
 /// A row of Table II.
 pub(super) struct PaperKeypoints {
-    /// What the paper calls it.
+    /// The paper's name for it.
     pub(super) label: &'static str,
-    /// The network of ours that does the same.
+    /// Our network for the same task.
     pub(super) network: &'static str,
-    /// Error rate in per cent on AFLW; the paper does not say of what length.
+    /// Error rate in percent on AFLW; the paper does not say of which length.
     pub(super) error: f64,
     /// Frames per second on the paper's CPU.
     pub(super) cpu: f64,
@@ -86,9 +86,9 @@ pub(super) struct PaperKeypoints {
 
 /// A row of Table III: shares on CelebA.
 pub(super) struct PaperSimilarity {
-    /// What the paper calls it.
+    /// The paper's name for it.
     pub(super) label: &'static str,
-    /// The network of ours that does the same.
+    /// Our network for the same task.
     pub(super) network: &'static str,
     /// Mean average precision, then the shares found at rank 1 and within rank 5.
     pub(super) found: [f64; 3],
@@ -100,18 +100,18 @@ pub(super) const TABLE_III: [PaperSimilarity; 3] = [
     PaperSimilarity { label: "ResNet50", network: "similarity_resnet50", found: [0.822, 0.953, 0.973] },
 ];
 
-/// A row of Table IV or V. Ages in years, accuracies in per cent.
+/// A row of Table IV or V. Ages in years, accuracies in percent.
 pub(super) struct PaperAttributes {
-    /// What the paper calls it.
+    /// The paper's name for it.
     pub(super) label: &'static str,
-    /// The network of ours that does the same.
+    /// Our network for the same task.
     pub(super) network: &'static str,
     pub(super) age: Option<f64>,
     pub(super) gender: Option<f64>,
     pub(super) smile: Option<f64>,
     /// Frames per second on the paper's CPU.
     pub(super) cpu: f64,
-    /// On its GTX 1050 Ti and 1080 Ti, where it says so.
+    /// Frames per second on its GTX 1050 Ti and 1080 Ti, if given.
     pub(super) gpus: Option<[f64; 2]>,
 }
 

@@ -1,4 +1,4 @@
-//! The tables against a golden file. `VISAVIS_UPDATE_GOLDEN=1 cargo test -p visavis-eval` writes it anew.
+//! Compares the tables with a golden file. `VISAVIS_UPDATE_GOLDEN=1 cargo test -p visavis-eval` writes it anew.
 
 use std::path::PathBuf;
 
@@ -21,7 +21,7 @@ fn tables() -> Tables {
         vec![Some(estimate(tract, tract * 0.02, 60)), other.map(|other| estimate(other, other * 0.01, 90))]
     };
     Tables {
-        command: "visavis evaluate tables --data a b".into(),
+        command: "visavis-lab tables --data a b".into(),
         machine: "two cores of a test".into(),
         engines: vec!["tract".into(), "ONNX Runtime".into()],
         sets: SetNames {
@@ -32,7 +32,7 @@ fn tables() -> Tables {
             similarity: Some("c".into()),
         },
         box_sets: vec!["wider, n = 1293".into(), "c, validation, n = 77".into()],
-        box_note: Some("Only faces of 16 px and more at the input are asked for. ".into()),
+        box_note: Some("Only faces of 16 px and more at the input are to be found. ".into()),
         detectors: vec![
             DetectorFigures {
                 network: "ssd_mobilenet_v1".into(),
@@ -171,7 +171,7 @@ fn every_detector_has_three_rows_and_says_what_is_not_trained() {
         for network in expected_detectors() {
             let rows = text.lines().filter(|line| line.contains(&format!("| `{network}` |")) && line.contains('×'));
             let rows: Vec<&str> = rows.collect();
-            // One row of this family is filled by a network that is spelled otherwise.
+            // One row of this family is filled by a network with another spelling.
             let spelled = network == "ssd_mobilenetv1" && !tables.detectors.is_empty();
             assert_eq!(rows.len(), if spelled { 2 } else { 3 }, "{network}");
             assert!(rows.iter().all(|row| row.contains("not trained")), "{network}");

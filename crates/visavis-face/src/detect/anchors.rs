@@ -1,4 +1,4 @@
-//! Anchor boxes of the SSD family (Liu et al. 2016): a box is coded as an offset from one of many fixed ones.
+//! Anchor boxes of the SSD family (Liu et al. 2016): a box is coded as an offset from one of many fixed boxes.
 
 use visavis_image::{Landmarks, Point, Rect};
 use visavis_infer::manifest::AnchorLevel;
@@ -13,7 +13,7 @@ pub struct AnchorGrid {
 impl AnchorGrid {
     /// All anchors in input pixels: level by level, row by row, column by column, size by size, ratio by ratio.
     ///
-    /// A level of stride s over W × H has ⌈W/s⌉ × ⌈H/s⌉ cells, as a convolution with "same" padding gives them.
+    /// A level of stride s over W × H has ⌈W/s⌉ × ⌈H/s⌉ cells, as a convolution with "same" padding produces.
     pub fn for_input(&mut self, levels: &[AnchorLevel], width: u32, height: u32) -> &[Rect] {
         if self.size != (width, height) {
             self.size = (width, height);
@@ -46,7 +46,7 @@ pub fn decode_box(anchor: &Rect, offset: &[f32], [centre_variance, size_variance
     Rect::around(centre, width, height)
 }
 
-/// The way back of [`decode_box`]: the offset that a network is taught for an anchor of a face.
+/// The inverse of [`decode_box`]: the training target of an anchor for a face.
 #[must_use]
 pub fn encode_box(anchor: &Rect, face: &Rect, [centre_variance, size_variance]: [f32; 2]) -> [f32; 4] {
     let (from, to) = (anchor.centre(), face.centre());

@@ -1,6 +1,6 @@
-//! Detector outputs into boxes, in pixels of the network's input.
+//! Decodes detector outputs into boxes, in pixels of the network's input.
 
-use visavis_image::{Landmarks, Point, Rect};
+use visavis_image::{Landmarks, Point, Rect, Turn};
 use visavis_infer::Tensor;
 use visavis_infer::manifest::{Activation, DetectorDecode};
 
@@ -8,7 +8,7 @@ use super::Face;
 use super::anchors::{self, AnchorGrid};
 use crate::FaceError;
 
-/// Turns outputs into faces that score at least `threshold`, before suppression.
+/// Decodes outputs into faces with a score of at least `threshold`, before suppression.
 ///
 /// `outputs` come in the order of `Manifest::output_tensors`; `width` and `height` are those of the input tensor.
 pub(super) fn decode(
@@ -30,6 +30,7 @@ pub(super) fn decode(
                     rect: Rect::from_corners(b[0], b[1], b[2], b[3]).scaled(width as f32, height as f32),
                     score: score[*face_class],
                     landmarks: None,
+                    turn: Turn::None,
                 })
                 .filter(|face| face.rect.is_proper())
                 .collect())
@@ -60,7 +61,7 @@ pub(super) fn decode(
                 let rect = anchors::decode_box(anchor, offsets.row(i), *variances);
                 let landmarks = points.as_ref().map(|p| anchors::decode_points(anchor, p.row(i), variances[0]));
                 if rect.is_proper() {
-                    faces.push(Face { rect, score: probability, landmarks });
+                    faces.push(Face { rect, score: probability, landmarks, turn: Turn::None });
                 }
             }
             Ok(faces)
@@ -109,7 +110,7 @@ fn yunet(
         let s = stride as f32;
         for cell in 0..cells {
             let product = cls.row(cell)[0].clamp(0.0, 1.0) * obj.row(cell)[0].clamp(0.0, 1.0);
-            // Compared before the root: nearly every cell ends here.
+            // Compared before taking the root: most cells end here.
             if product < threshold * threshold {
                 continue;
             }
@@ -120,7 +121,7 @@ fn yunet(
             if rect.is_proper() {
                 let point = |i: usize| Point::new((column + k[2 * i]) * s, (row + k[2 * i + 1]) * s);
                 let landmarks = Landmarks::from(std::array::from_fn(point));
-                faces.push(Face { rect, score: product.sqrt(), landmarks: Some(landmarks) });
+                faces.push(Face { rect, score: product.sqrt(), landmarks: Some(landmarks), turn: Turn::None });
             }
         }
     }
@@ -218,7 +219,8 @@ mod tests {
         ];
         let spec = DetectorDecode::Corners { scores: "s".into(), boxes: "b".into(), face_class: 1 };
         let faces = decode("m", &spec, &outputs, (320, 240), &mut AnchorGrid::default(), 0.5).unwrap();
-        assert_eq!(faces, [Face { rect: Rect::new(80.0, 120.0, 160.0, 120.0), score: 0.8, landmarks: None }]);
+        let rect = Rect::new(80.0, 120.0, 160.0, 120.0);
+        assert_eq!(faces, [Face { rect, score: 0.8, landmarks: None, turn: Turn::None }]);
     }
 
     #[test]

@@ -1,29 +1,50 @@
-//! Finding faces.
+//! Face detection.
 
 mod anchors;
 mod decode;
 mod nms;
+mod photo;
 mod pointed;
 
 pub use anchors::{AnchorGrid, decode_box, encode_box};
 pub use nms::non_maximum_suppression;
+pub use photo::{PhotoDetector, PhotoParams};
 pub use pointed::PointedDetector;
 
-use visavis_image::{Landmarks, Picture, Rect, Resizer};
-use visavis_infer::manifest::Detector;
+use visavis_image::{Landmarks, Picture, Rect, Resizer, Turn};
+use visavis_infer::manifest::{Detector, Input};
 use visavis_infer::{Manifest, Model, Placement, Task, Tensor};
 
-use crate::{FaceError, input};
+use crate::{FaceError, FaceView, input};
 
-/// A face as a detector sees it, in source pixels.
+/// A detected face, in source pixels.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Face {
-    /// Around the face; may reach over the edge of the picture.
+    /// Around the face; may extend beyond the edge of the picture.
     pub rect: Rect,
     /// 0 to 1.
     pub score: f32,
-    /// Where the detector gives them.
+    /// If the detector gives them; left and right are as seen when the face is upright.
     pub landmarks: Option<Landmarks>,
+    /// How the face is rotated in the picture. Only [`PhotoDetector`] finds faces that are not upright.
+    pub turn: Turn,
+}
+
+impl Face {
+    /// The face's place, for recognition.
+    #[must_use]
+    pub fn view(&self) -> FaceView {
+        FaceView { rect: self.rect, landmarks: self.landmarks, turn: self.turn }
+    }
+}
+
+/// The input sizes of a detector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InputSizes {
+    /// This width and height only.
+    Fixed([u32; 2]),
+    /// Every width and height that is a multiple of this number.
+    MultiplesOf(u32),
 }
 
 /// Finds the faces of a picture.
@@ -36,26 +57,45 @@ pub trait Detect: Send {
 
     /// Where it runs.
     fn placement(&self) -> Placement;
+
+    /// The input sizes that [`Detect::set_input_size`] accepts; `None` if the input size cannot be set, for instance because
+    /// the user has fixed it.
+    fn input_sizes(&self) -> Option<InputSizes> {
+        None
+    }
+
+    /// Current width and height of the input; `None` if it differs from picture to picture.
+    fn input_size(&self) -> Option<[u32; 2]> {
+        None
+    }
+
+    /// Sets width and height of the input from the next picture on. Does nothing if the size cannot be set.
+    ///
+    /// # Errors
+    /// [`FaceError::InputSize`] for a size that the network does not accept.
+    fn set_input_size(&mut self, _size: [u32; 2]) -> Result<(), FaceError> {
+        Ok(())
+    }
 }
 
-/// What the user may set about a detector; `None` leaves what the manifest says.
+/// The settings of a detector; `None` keeps the manifest's value.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct DetectorParams {
-    /// Input width and height. Every picture is fitted into it, aspect kept.
+    /// Input width and height. Every picture is fitted into it with its aspect ratio kept. If given, it is never changed.
     pub size: Option<[u32; 2]>,
-    /// Run at the size of each picture (rounded up to the network's multiple) instead.
+    /// Use the size of each picture (rounded up to the network's multiple) instead.
     pub native_size: bool,
     /// Least score, 0 to 1.
     pub score: Option<f32>,
-    /// Faces narrower than this many source pixels are left out. The paper's demo had 60 for a camera of 640×480.
+    /// Faces narrower than this many source pixels are left out. The paper's demo used 60 for a camera of 640×480.
     pub smallest: f32,
 }
 
-/// A detector network of any kind that the manifest can describe.
+/// A detector network, with any decoding that a manifest can describe.
 pub struct FaceDetector {
     name: String,
     model: Box<dyn Model>,
-    input: visavis_infer::manifest::Input,
+    input: Input,
     spec: Detector,
     params: DetectorParams,
     grid: anchors::AnchorGrid,
@@ -65,27 +105,21 @@ pub struct FaceDetector {
 }
 
 impl FaceDetector {
-    /// A detector from its manifest and its loaded network.
+    /// Makes a detector from a manifest and the loaded network.
     ///
     /// # Errors
     /// [`FaceError::WrongTask`] if the manifest describes no detector, [`FaceError::InputSize`] for a size that the
-    /// network does not take.
+    /// network does not accept.
     pub fn new(manifest: &Manifest, model: Box<dyn Model>, params: DetectorParams) -> Result<Self, FaceError> {
         let spec = manifest
             .detector
             .clone()
             .filter(|_| manifest.tasks.contains(&Task::Detection))
             .ok_or_else(|| FaceError::WrongTask { model: manifest.name.clone(), task: "detection".into() })?;
-        let [width, height] = params.size.unwrap_or(manifest.input.size);
-        let allowed = match manifest.input.multiple_of {
-            Some(multiple) if width % multiple == 0 && height % multiple == 0 && width > 0 && height > 0 => None,
-            Some(multiple) => Some(format!("any width and height that are multiples of {multiple}")),
-            None if params.native_size => Some(format!("{}x{} only", manifest.input.size[0], manifest.input.size[1])),
-            None if [width, height] == manifest.input.size => None,
-            None => Some(format!("{}x{} only", manifest.input.size[0], manifest.input.size[1])),
-        };
-        if let Some(allowed) = allowed {
-            return Err(FaceError::InputSize { model: manifest.name.clone(), allowed, width, height });
+        let size @ [width, height] = params.size.unwrap_or(manifest.input.size);
+        check_size(&manifest.name, &manifest.input, size)?;
+        if params.native_size && manifest.input.multiple_of.is_none() {
+            return Err(wrong_size(&manifest.name, &manifest.input, size));
         }
         Ok(Self {
             name: manifest.name.clone(),
@@ -100,16 +134,15 @@ impl FaceDetector {
         })
     }
 
-    /// Input width and height in use (of the last picture, at native size).
-    #[must_use]
-    pub fn input_size(&self) -> [u32; 2] {
+    /// The input size for the last picture, at native size.
+    fn fitted_size(&self) -> [u32; 2] {
         [self.fitted.width(), self.fitted.height()]
     }
 }
 
 impl Detect for FaceDetector {
     fn detect(&mut self, picture: &Picture) -> Result<Vec<Face>, FaceError> {
-        // A small picture is enlarged into a given size (small faces gain), never at native size.
+        // A small picture is enlarged to a fixed size, which helps with small faces, but never at native size.
         let mut most = f32::INFINITY;
         if let (true, Some(multiple)) = (self.params.native_size, self.input.multiple_of) {
             let up = |side: u32| side.max(1).next_multiple_of(multiple);
@@ -139,4 +172,39 @@ impl Detect for FaceDetector {
     fn placement(&self) -> Placement {
         self.model.placement().clone()
     }
+
+    fn input_sizes(&self) -> Option<InputSizes> {
+        if self.params.size.is_some() || self.params.native_size {
+            return None;
+        }
+        Some(self.input.multiple_of.map_or(InputSizes::Fixed(self.input.size), InputSizes::MultiplesOf))
+    }
+
+    fn input_size(&self) -> Option<[u32; 2]> {
+        (!self.params.native_size).then(|| self.fitted_size())
+    }
+
+    fn set_input_size(&mut self, size: [u32; 2]) -> Result<(), FaceError> {
+        if self.input_sizes().is_some() && size != self.fitted_size() {
+            check_size(&self.name, &self.input, size)?;
+            self.fitted.reshape(size[0], size[1]);
+        }
+        Ok(())
+    }
+}
+
+fn check_size(model: &str, input: &Input, size: [u32; 2]) -> Result<(), FaceError> {
+    let taken = match input.multiple_of {
+        Some(multiple) => size.iter().all(|side| *side > 0 && side % multiple == 0),
+        None => size == input.size,
+    };
+    if taken { Ok(()) } else { Err(wrong_size(model, input, size)) }
+}
+
+fn wrong_size(model: &str, input: &Input, [width, height]: [u32; 2]) -> FaceError {
+    let allowed = match input.multiple_of {
+        Some(multiple) => format!("any width and height that are multiples of {multiple}"),
+        None => format!("{}x{} only", input.size[0], input.size[1]),
+    };
+    FaceError::InputSize { model: model.to_owned(), allowed, width, height }
 }

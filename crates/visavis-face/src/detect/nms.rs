@@ -2,8 +2,8 @@
 
 use super::Face;
 
-/// Keeps, from the strongest on, every face that overlaps no kept one by more than `iou`. Sorted by falling score;
-/// equal scores keep their order, so that a run repeats.
+/// Goes through the faces from the highest score down and keeps each one whose overlap (IoU) with every kept face is at most
+/// `iou`. The result is sorted by falling score; faces with equal scores keep their order, so that runs are reproducible.
 #[must_use]
 pub fn non_maximum_suppression(mut faces: Vec<Face>, iou: f32) -> Vec<Face> {
     faces.sort_by(|a, b| b.score.total_cmp(&a.score));
@@ -20,10 +20,10 @@ pub fn non_maximum_suppression(mut faces: Vec<Face>, iou: f32) -> Vec<Face> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use visavis_image::Rect;
+    use visavis_image::{Rect, Turn};
 
     fn face(x: f32, score: f32) -> Face {
-        Face { rect: Rect::new(x, 0.0, 10.0, 10.0), score, landmarks: None }
+        Face { rect: Rect::new(x, 0.0, 10.0, 10.0), score, landmarks: None, turn: Turn::None }
     }
 
     #[test]
@@ -38,7 +38,7 @@ mod tests {
             boxes in prop::collection::vec((0f32..100.0, 0f32..100.0, 1f32..60.0, 1f32..60.0, 0f32..1.0), 0..40),
             iou in 0.1f32..0.9,
         ) {
-            let faces: Vec<Face> = boxes.iter().map(|&(x, y, w, h, score)| Face { rect: Rect::new(x, y, w, h), score, landmarks: None }).collect();
+            let faces: Vec<Face> = boxes.iter().map(|&(x, y, w, h, score)| Face { rect: Rect::new(x, y, w, h), score, landmarks: None, turn: Turn::None }).collect();
             let kept = non_maximum_suppression(faces.clone(), iou);
             for (i, a) in kept.iter().enumerate() {
                 for b in &kept[i + 1..] {

@@ -1,4 +1,4 @@
-//! Keypoints beside the boxes of a detector that has none.
+//! A detector without keypoints, combined with a keypoint locator.
 
 use visavis_image::Picture;
 use visavis_infer::Placement;
@@ -6,14 +6,14 @@ use visavis_infer::Placement;
 use super::{Detect, Face};
 use crate::{FaceError, Locate};
 
-/// A detector whose faces get the keypoints of a locator where it gives none itself.
+/// A detector and a locator, which adds the keypoints to faces for which the detector gives none.
 pub struct PointedDetector {
     detector: Box<dyn Detect>,
     locator: Box<dyn Locate>,
 }
 
 impl PointedDetector {
-    /// Both at work together.
+    /// Combines the two.
     #[must_use]
     pub fn new(detector: Box<dyn Detect>, locator: Box<dyn Locate>) -> Self {
         Self { detector, locator }
@@ -24,7 +24,7 @@ impl Detect for PointedDetector {
     fn detect(&mut self, picture: &Picture) -> Result<Vec<Face>, FaceError> {
         let mut faces = self.detector.detect(picture)?;
         for face in faces.iter_mut().filter(|face| face.landmarks.is_none()) {
-            face.landmarks = Some(self.locator.locate(picture, &face.rect)?);
+            face.landmarks = Some(self.locator.locate(picture, &face.rect, face.turn)?);
         }
         Ok(faces)
     }
@@ -37,7 +37,7 @@ impl Detect for PointedDetector {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use visavis_image::{Landmarks, Point, Rect};
+    use visavis_image::{Landmarks, Point, Rect, Turn};
 
     struct Fixed(Vec<Face>);
 
@@ -54,7 +54,7 @@ mod tests {
     struct Middle;
 
     impl Locate for Middle {
-        fn locate(&mut self, _: &Picture, rect: &Rect) -> Result<Landmarks, FaceError> {
+        fn locate(&mut self, _: &Picture, rect: &Rect, _: Turn) -> Result<Landmarks, FaceError> {
             Ok(Landmarks::from([rect.centre(); 5]))
         }
         fn placement(&self) -> Placement {
@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn only_faces_without_keypoints_get_some() {
         let own = Landmarks::from([Point::new(1.0, 2.0); 5]);
-        let face = |landmarks| Face { rect: Rect::new(10.0, 20.0, 4.0, 6.0), score: 0.9, landmarks };
+        let face = |landmarks| Face { rect: Rect::new(10.0, 20.0, 4.0, 6.0), score: 0.9, landmarks, turn: Turn::None };
         let mut detector = PointedDetector::new(Box::new(Fixed(vec![face(None), face(Some(own))])), Box::new(Middle));
         let faces = detector.detect(&Picture::new(8, 8)).unwrap();
         assert_eq!(faces[0].landmarks, Some(Landmarks::from([Point::new(12.0, 23.0); 5])));

@@ -1,4 +1,4 @@
-//! The forest's file.
+//! The file format of a forest.
 //!
 //! Little-endian throughout; version 1:
 //!
@@ -17,8 +17,8 @@
 //! | 4 | step of the leaves, `f32` |
 //! | 10 each | 2^D leaves: steps of x y x y …, `i8` |
 //!
-//! The header fixes the length of the file, so that a file that lies about its sizes is refused before any memory is
-//! taken.
+//! The length of the file follows from the header, so that a file with wrong sizes is rejected before memory is
+//! allocated.
 
 use visavis_image::Point;
 
@@ -30,30 +30,30 @@ const HEADER: usize = 60;
 const PIXEL: usize = 9;
 const SPLIT: usize = 6;
 const LARGEST_DEPTH: u8 = 8;
-/// Places and steps beyond so many sides of the box are no face's.
+/// Coordinates and steps beyond this many sides of the box are invalid.
 const FARTHEST: f32 = 16.0;
 
-/// A forest that cannot be.
+/// An invalid forest or forest file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ForestError {
-    /// Not a forest's file at all.
+    /// Not a forest file.
     #[error("not a regression forest: it does not begin with VVFOREST")]
     Magic,
-    /// A later program wrote it.
+    /// The file was written by a newer program.
     #[error("version {found} of the forest's file is unknown; this program reads version {VERSION}")]
     Version {
-        /// What the file says.
+        /// The file's version.
         found: u16,
     },
-    /// The file is cut off or has something at its end.
-    #[error("the forest's file has {found} bytes, its header speaks of {expected}")]
+    /// The file is cut off, or longer than its header says.
+    #[error("the forest's file has {found} bytes, its header says {expected}")]
     Length {
-        /// By its header; of the header itself where the file does not even hold that.
+        /// The length by its header; the header's own length if the file is shorter than that.
         expected: usize,
         /// Its length.
         found: usize,
     },
-    /// A part makes no sense.
+    /// A part is invalid.
     #[error("forest: {part}: {reason}")]
     Part {
         /// Such as `level 3, pixel 17`.
@@ -71,7 +71,7 @@ impl Forest {
     /// Reads a forest's file.
     ///
     /// # Errors
-    /// [`ForestError`] for bytes that are no forest, whatever they are.
+    /// [`ForestError`] for bytes that are not a valid forest.
     pub fn read(bytes: &[u8]) -> Result<Self, ForestError> {
         if !bytes.starts_with(&MAGIC) {
             return Err(ForestError::Magic);
@@ -134,12 +134,12 @@ impl Forest {
         out
     }
 
-    /// Depth, pixels and trees, the same in each level; zeros without levels.
+    /// Depth, number of pixels and number of trees, the same in each level; zeros without levels.
     fn sizes(&self) -> (u8, usize, usize) {
         self.levels.first().map_or((0, 0, 0), |level| (level.depth, level.pixels.len(), level.trees()))
     }
 
-    /// Whether each index stands for something, each number is one, and the file's format can hold it all.
+    /// Checks that every index refers to something, every value is finite, and the file format can hold the forest.
     pub(super) fn check(&self) -> Result<(), ForestError> {
         let (depth, pixels, trees) = self.sizes();
         if self.resolution == 0 {
@@ -157,7 +157,7 @@ impl Forest {
         }
         for (number, level) in self.levels.iter().enumerate() {
             if (level.depth, level.pixels.len(), level.trees()) != (depth, pixels, trees) {
-                return refuse(format!("level {number}"), "is not of the size of the first");
+                return refuse(format!("level {number}"), "has another size than the first level");
             }
             let good = |pixel: &PixelSample| usize::from(pixel.anchor) < POINTS && near(&pixel.offset);
             if let Some(bad) = level.pixels.iter().position(|pixel| !good(pixel)) {
@@ -189,11 +189,11 @@ fn put_point(out: &mut Vec<u8>, point: Point) {
     out.extend(point.y.to_le_bytes());
 }
 
-/// Reads from bytes whose number is known to suffice.
+/// Reads from bytes; the caller has checked that there are enough.
 struct Reader<'a>(&'a [u8]);
 
 impl Reader<'_> {
-    /// The next bytes; zeros beyond the end, where nobody reads.
+    /// The next bytes; zeros beyond the end, which is never reached.
     fn take<const N: usize>(&mut self) -> [u8; N] {
         let (taken, rest) = self.0.split_first_chunk::<N>().map_or(([0; N], &[][..]), |(taken, rest)| (*taken, rest));
         self.0 = rest;

@@ -4,7 +4,7 @@ use visavis_image::{Picture, Point, Rect};
 
 use super::BoxFrame;
 
-/// Whatever has grey pixels.
+/// An image with grey values.
 pub trait GreyImage {
     /// Pixels across.
     fn width(&self) -> u32;
@@ -31,12 +31,12 @@ impl GreyImage for Picture {
 
     fn grey(&self, x: u32, y: u32) -> u8 {
         let [red, green, blue] = self.pixel(x, y).map(u32::from);
-        // The weights sum to 256: the same light added to all three channels is added to the luma exactly.
+        // The weights sum to 256, so adding a value to all three channels adds exactly this value to the luma.
         ((77 * red + 150 * green + 29 * blue + 128) >> 8) as u8
     }
 }
 
-/// A picture that has only grey values; a third of the memory, for whoever keeps thousands of them.
+/// A picture with grey values only; it needs a third of the memory, which matters when thousands are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GreyPicture {
     width: u32,
@@ -44,7 +44,7 @@ pub struct GreyPicture {
 }
 
 impl GreyPicture {
-    /// The part of `picture` that `rect` touches; empty if that is nothing. The second value is the upper left corner of
+    /// The part of `picture` that `rect` touches; empty if there is none. The second value is the upper left corner of
     /// that part in pixels of `picture`.
     #[must_use]
     pub fn cut(picture: &Picture, rect: &Rect) -> (Self, Point) {
@@ -78,7 +78,7 @@ impl GreyImage for GreyPicture {
     }
 }
 
-/// A picture seen in a mirror.
+/// A picture mirrored left to right.
 #[derive(Debug, Clone, Copy)]
 pub struct Mirrored<'a, I>(pub &'a I);
 
@@ -96,28 +96,28 @@ impl<I: GreyImage> GreyImage for Mirrored<'_, I> {
     }
 }
 
-/// Most taps across: beyond, pixels between the taps are left out.
+/// Most samples per axis: with more than this, pixels between the samples are skipped.
 const MOST_TAPS: u32 = 4;
 
 /// Grey values around a face, at the scale of its box.
 ///
-/// A sample is the mean over a square of a `resolution`-th of the box's side, so that a large face looks to the trees as
-/// a small one does: the nearest pixels on a grid of up to 4 by 4 while the square is larger than a pixel, else
-/// bilinear interpolation. Beyond the picture its border goes on.
+/// A sample is the mean over a square of a `resolution`-th of the box's side, so that the trees see large and small faces
+/// alike. While the square is larger than a pixel, it is the mean of the nearest pixels on a grid of up to 4 by 4, else
+/// bilinear interpolation. Outside the picture, its border is repeated.
 #[derive(Debug, Clone, Copy)]
 pub struct Sampler<'a, I> {
     image: &'a I,
     frame: BoxFrame,
-    /// Taps across.
+    /// Samples per axis.
     taps: u32,
-    /// Pixels between two taps.
+    /// Distance of two samples in pixels.
     spacing: f32,
-    /// Greatest column and row.
+    /// Largest column and row.
     last: [i32; 2],
 }
 
 impl<'a, I: GreyImage> Sampler<'a, I> {
-    /// Samples of `image` at places in coordinates of `frame`. `resolution`: samples side by side that fill the box.
+    /// Samples `image` at places in coordinates of `frame`. `resolution`: the number of samples per side of the box.
     #[must_use]
     pub fn new(image: &'a I, frame: BoxFrame, resolution: u16) -> Self {
         let square = frame.side / f32::from(resolution.max(1));
@@ -142,7 +142,7 @@ impl<'a, I: GreyImage> Sampler<'a, I> {
         self.image.grey(x as u32, y as u32).into()
     }
 
-    /// In fixed point, so that the same light added everywhere is added to the result exactly.
+    /// In fixed point, so that adding a value to all pixels adds exactly this value to the result.
     fn interpolated(&self, place: Point) -> u8 {
         let fixed = |value: f32| ((value - 0.5) * 256.0) as i32;
         let (x, y) = (fixed(place.x), fixed(place.y));

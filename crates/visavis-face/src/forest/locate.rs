@@ -1,12 +1,12 @@
-//! The forest as a locator, interchangeable with a keypoint network.
+//! The forest as a locator; it can replace a keypoint network.
 
-use visavis_image::{Landmarks, Picture, Rect};
+use visavis_image::{Landmarks, Picture, Rect, Turn};
 use visavis_infer::Placement;
 
 use super::Forest;
 use crate::{FaceError, Locate};
 
-/// Locates keypoints with a [`Forest`]: one core, no engine, no copy of the picture.
+/// Locates keypoints with a [`Forest`]: on one core, without an engine and without copying the picture.
 #[derive(Debug, Clone)]
 pub struct ForestLocator {
     forest: Forest,
@@ -14,7 +14,7 @@ pub struct ForestLocator {
 }
 
 impl ForestLocator {
-    /// A locator of its own for each worker.
+    /// Makes a locator. Each worker needs its own.
     #[must_use]
     pub fn new(forest: Forest) -> Self {
         Self { forest, values: Vec::new() }
@@ -22,9 +22,9 @@ impl ForestLocator {
 }
 
 impl Locate for ForestLocator {
-    /// Never fails: whatever the box and the picture, five points come out.
-    fn locate(&mut self, picture: &Picture, rect: &Rect) -> Result<Landmarks, FaceError> {
-        Ok(self.forest.locate(picture, rect, &mut self.values))
+    /// Never fails: any box in any picture gives five points.
+    fn locate(&mut self, picture: &Picture, rect: &Rect, turn: Turn) -> Result<Landmarks, FaceError> {
+        Ok(self.forest.locate_turned(picture, rect, turn, &mut self.values))
     }
 
     fn placement(&self) -> Placement {

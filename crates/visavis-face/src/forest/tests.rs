@@ -1,12 +1,12 @@
-//! What every forest must hold to, grown or not.
+//! Properties of every forest, trained or not.
 
 use proptest::prelude::*;
-use visavis_image::Picture;
+use visavis_image::{Picture, Turn};
 
 use super::*;
 use crate::Locate;
 
-/// A face at about the usual places.
+/// A face at roughly the usual places.
 const MEAN: Shape = [
     Point { x: -0.2, y: -0.1 },
     Point { x: 0.2, y: -0.1 },
@@ -15,10 +15,10 @@ const MEAN: Shape = [
     Point { x: 0.15, y: 0.3 },
 ];
 
-/// Moves that a tree makes at most, in sides of the box.
+/// Largest move by a tree, in sides of the box.
 const REACH: f32 = 0.002;
 
-/// Numbers that look like noise and are the same in every run, 0 to 1.
+/// Pseudo-random numbers from 0 to 1, the same in every run.
 fn noise(seed: u64) -> impl FnMut() -> f32 {
     let mut state = seed;
     move || {
@@ -28,7 +28,7 @@ fn noise(seed: u64) -> impl FnMut() -> f32 {
     }
 }
 
-/// A forest that was never trained: any questions, any answers.
+/// An untrained forest with random splits and leaves.
 fn wild(seed: u64, levels: usize, trees: usize, depth: u8) -> Forest {
     const PIXELS: usize = 40;
     let mut next = noise(seed);
@@ -58,8 +58,8 @@ fn wild(seed: u64, levels: usize, trees: usize, depth: u8) -> Forest {
     Forest::new(MEAN, 64, levels).unwrap()
 }
 
-/// A picture of soft hills, the same wherever it is drawn: `at` is the place in it of the upper left corner, and `zoom`
-/// how large it is drawn.
+/// A picture of smooth hills. `at` is the place of its upper left corner in the pattern, `zoom` the factor by which the
+/// pattern is enlarged; the pattern itself is always the same.
 fn hills(width: u32, height: u32, at: (f32, f32), zoom: f32, light: u8) -> Picture {
     let mut picture = Picture::new(width, height);
     for y in 0..height {
@@ -74,11 +74,11 @@ fn hills(width: u32, height: u32, at: (f32, f32), zoom: f32, light: u8) -> Pictu
 }
 
 fn locate(forest: &Forest, picture: &Picture, rect: Rect) -> [Point; 5] {
-    ForestLocator::new(forest.clone()).locate(picture, &rect).unwrap().to_array()
+    ForestLocator::new(forest.clone()).locate(picture, &rect, Turn::None).unwrap().to_array()
 }
 
-/// Two pixel values that differ by rounding may part at one question in a hundred; the trees that are misled move the
-/// points by this much, where others would move them by several times that.
+/// Two pixel values that differ by rounding may give different answers at one split in a hundred. This moves the points by less
+/// than the tolerance; a real difference moves them several times as far.
 fn same_places(found: [Point; 5], expected: [Point; 5], side: f32) -> Result<(), TestCaseError> {
     for (found, expected) in found.into_iter().zip(expected) {
         let apart = found.distance(expected) / side;
@@ -109,7 +109,7 @@ proptest! {
     fn damaged_files_never_panic(seed: u64, damage in prop::collection::vec((any::<prop::sample::Index>(), 0u8..8), 1..20)) {
         let mut bytes = wild(seed, 2, 3, 3).write();
         for (place, bit) in damage {
-            // The first ten bytes are checked on their own: damage there would hide the rest.
+            // The first ten bytes are checked before all others, so damage there would hide damage elsewhere.
             let place = 10 + place.index(bytes.len() - 10);
             bytes[place] ^= 1 << bit;
         }
@@ -153,8 +153,8 @@ proptest! {
         let place = Point::new(x, y);
         let once = Sampler::new(&small, BoxFrame::of(&rect), 64).at(place);
         let again = Sampler::new(&large, BoxFrame::of(&rect.scaled(zoom, zoom)), 64).at(place);
-        // The hills rise by 10 grey levels a pixel where they are steepest; the nearest pixel is half a pixel off at most,
-        // and four of them are better than that.
+        // The hills rise by at most 10 grey levels per pixel; the nearest pixel is at most half a pixel away, and the mean of
+        // four pixels is closer than that.
         prop_assert!(once.abs_diff(again) <= 4, "{once} once, {again} in a picture {zoom} times as large");
     }
 
@@ -170,7 +170,7 @@ proptest! {
 
 #[test]
 fn a_tree_by_hand() {
-    // One question: is the pixel left of the left eye brighter than the one right of the right eye by more than 20?
+    // One split: is the pixel left of the left eye brighter than the one right of the right eye by more than 20?
     let pixel = |anchor, x| PixelSample { anchor, offset: Point::new(x, 0.0) };
     let mut level = Level::new(1, vec![pixel(0, -0.25), pixel(1, 0.25)]);
     let (mut yes, mut no) = ([0; COORDINATES], [0; COORDINATES]);
@@ -250,7 +250,7 @@ fn what_a_file_is_not_is_told() {
     assert!(with(8, 2).contains("version 2"));
     assert!(with(10, 68).contains("keypoints: 68"));
     assert!(with(11, 40).contains("depth: 40"));
-    assert!(with(13, 255).contains("its header speaks of"));
+    assert!(with(13, 255).contains("its header says"));
     assert!(matches!(Forest::read(&bytes[..20]), Err(ForestError::Length { .. })));
 }
 

@@ -1,8 +1,8 @@
-//! Where panels go: beside their face, inside the picture, clear of other faces and panels.
+//! Places of panels: beside their face, inside the picture, without covering other faces and panels.
 
 use crate::Rect;
 
-/// Side of the face on which a panel stands.
+/// Side of the face at which a panel is placed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
     Below,
@@ -11,7 +11,7 @@ pub(super) enum Side {
     Left,
 }
 
-/// A place beside a face: the side, and whether the panel is flush with the face's left or top edge (`Start`), its
+/// A place beside a face: the side, and whether the panel is aligned with the left or top edge of the face (`Start`), its
 /// middle, or its right or bottom edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Spot {
@@ -62,43 +62,43 @@ pub(super) const CARD_SPOTS: [Spot; 12] = [
     spot(Side::Below, Align::End),
 ];
 
-/// What the next place in the list costs, in shares of covered area: little, since any place is better than covering
-/// something.
+/// Cost of each further place in the list, in shares of covered area: low, since any place is better than covering
+/// a face or a panel.
 const RANK_COST: f32 = 0.015;
-/// What the place of the last frame gains: more than the whole list costs, so that a panel moves only when its place is
-/// no longer free.
+/// Bonus of the place in the last frame: larger than the cost of the whole list, so that a panel moves only when its place
+/// is no longer free.
 const HELD_GAIN: f32 = 0.25;
-/// Covering another face is worse than covering one's own, covering a panel makes both unreadable.
+/// Covering another face is worse than covering its own; covering a panel makes both unreadable.
 const FACE_COST: f32 = 2.0;
 const PANEL_COST: f32 = 3.0;
-/// A panel may lie on this share of its own face if the face fills more of the picture than `LARGE_FACE`.
+/// A panel may cover this share of its own face if the face fills more of the picture than `LARGE_FACE`.
 const OWN_FREE: f32 = 0.12;
 const LARGE_FACE: f32 = 0.2;
 
-/// A place found.
+/// A chosen place.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Placement {
     pub(super) rect: Rect,
     pub(super) spot: Spot,
-    /// How much of other faces and panels it covers, or they of it: 0 = none, 1 and more = a lot.
+    /// Share of other faces and panels that it covers, or of it that they cover: 0 = none, 1 and more = a lot.
     pub(super) crowding: f32,
     cost: f32,
 }
 
-/// Everything that stands in the picture so far.
+/// The faces and panels in the picture so far.
 #[derive(Debug)]
-pub(super) struct Board {
+pub(super) struct Layout {
     canvas: Rect,
-    /// Panels keep this far off the picture's edges where they fit so.
+    /// Distance of panels from the picture's edges, if they fit.
     inset: f32,
     /// The visible parts of the faces.
     faces: Vec<Rect>,
     panels: Vec<Rect>,
 }
 
-impl Board {
-    /// A board of this size in pixels with these faces; nothing is placed yet. Panels keep `inset` whole pixels off the
-    /// edges where they fit so.
+impl Layout {
+    /// A layout for a picture of this size in pixels with these faces; no panel is placed yet. Panels keep a distance of
+    /// `inset` whole pixels from the edges if they fit.
     pub(super) fn new(width: u32, height: u32, inset: f32, faces: Vec<Rect>) -> Self {
         Self { canvas: Rect::new(0.0, 0.0, width as f32, height as f32), inset, faces, panels: Vec::new() }
     }
@@ -108,13 +108,13 @@ impl Board {
         self.faces[own]
     }
 
-    /// From now on this area is taken.
+    /// Marks an area as occupied.
     pub(super) fn take(&mut self, rect: Rect) {
         self.panels.push(rect);
     }
 
-    /// The best of `spots` for a panel of this whole-pixel size, `gap` pixels off face `own`; `margin` pixels around it
-    /// should be free too. `None` where the panel is larger than the picture.
+    /// The best of `spots` for a panel of this size in whole pixels, `gap` pixels from face `own`; `margin` pixels around
+    /// it should be free too. `None` if the panel is larger than the picture.
     pub(super) fn place(
         &self,
         own: usize,
@@ -133,11 +133,11 @@ impl Board {
             let gain = if held == Some(spot) { HELD_GAIN } else { 0.0 };
             Placement { rect, spot, crowding, cost: crowding + on_own + rank as f32 * RANK_COST - gain }
         });
-        // `min_by` keeps the first of equals: the list's order decides.
+        // `min_by` returns the first of equals, so the order of the list decides.
         placements.min_by(|a, b| a.cost.total_cmp(&b.cost))
     }
 
-    /// The box moved into the picture, on whole pixels.
+    /// The box moved into the picture, at whole pixels.
     fn inside(&self, rect: Rect) -> Rect {
         let clamped = |start: f32, room: f32| {
             let inset = self.inset.min((room / 2.0).floor());
@@ -148,7 +148,7 @@ impl Board {
         Rect::new(x, y, rect.width, rect.height)
     }
 
-    /// How much a panel covers of others, and of its own face.
+    /// How much of others a panel covers, and how much of its own face.
     fn crowding(&self, own: usize, rect: Rect, margin: f32) -> (f32, f32) {
         let wide = Rect::new(rect.x - margin, rect.y - margin, rect.width + margin * 2.0, rect.height + margin * 2.0);
         // Relative to the smaller of the two: a large card on a small face hides all of that face.
@@ -191,10 +191,10 @@ mod tests {
 
     #[test]
     fn the_first_place_is_taken_where_nothing_is_in_the_way() {
-        let board = Board::new(1000, 1000, 0.0, vec![Rect::new(400.0, 400.0, 100.0, 120.0)]);
-        let label = board.place(0, (80.0, 30.0), 10.0, 2.0, &LABEL_SPOTS, None).unwrap();
+        let layout = Layout::new(1000, 1000, 0.0, vec![Rect::new(400.0, 400.0, 100.0, 120.0)]);
+        let label = layout.place(0, (80.0, 30.0), 10.0, 2.0, &LABEL_SPOTS, None).unwrap();
         assert_eq!((label.rect, label.crowding), (Rect::new(410.0, 530.0, 80.0, 30.0), 0.0));
-        let card = board.place(0, (80.0, 100.0), 10.0, 2.0, &CARD_SPOTS, None).unwrap();
+        let card = layout.place(0, (80.0, 100.0), 10.0, 2.0, &CARD_SPOTS, None).unwrap();
         assert_eq!(card.rect, Rect::new(510.0, 400.0, 80.0, 100.0));
     }
 
@@ -202,9 +202,9 @@ mod tests {
     fn labels_dodge_edges_faces_and_panels() {
         let face = Rect::new(400.0, 400.0, 100.0, 120.0);
         let place = |height: u32, faces: Vec<Rect>, taken: &[Rect]| {
-            let mut board = Board::new(1000, height, 0.0, faces);
-            taken.iter().for_each(|&rect| board.take(rect));
-            let found = board.place(0, (80.0, 30.0), 10.0, 2.0, &LABEL_SPOTS, None).unwrap();
+            let mut layout = Layout::new(1000, height, 0.0, faces);
+            taken.iter().for_each(|&rect| layout.take(rect));
+            let found = layout.place(0, (80.0, 30.0), 10.0, 2.0, &LABEL_SPOTS, None).unwrap();
             assert_eq!(found.crowding, 0.0);
             found.spot.side
         };
@@ -219,12 +219,12 @@ mod tests {
     #[test]
     fn a_place_once_taken_is_kept_while_it_is_free() {
         let face = Rect::new(400.0, 400.0, 100.0, 120.0);
-        let free = Board::new(1000, 1000, 0.0, vec![face]);
+        let free = Layout::new(1000, 1000, 0.0, vec![face]);
         for &held in &LABEL_SPOTS {
             let again = free.place(0, (80.0, 30.0), 10.0, 2.0, &LABEL_SPOTS, Some(held)).unwrap();
             assert_eq!(again.spot, held);
         }
-        let mut blocked = Board::new(1000, 1000, 0.0, vec![face]);
+        let mut blocked = Layout::new(1000, 1000, 0.0, vec![face]);
         blocked.take(Rect::new(300.0, 300.0, 300.0, 95.0));
         let moved = blocked.place(0, (80.0, 30.0), 10.0, 2.0, &LABEL_SPOTS, Some(LABEL_SPOTS[3])).unwrap();
         assert_eq!(moved.spot.side, Side::Below);
@@ -238,9 +238,9 @@ mod tests {
             (w, h) in (1u32..200, 1u32..200),
         ) {
             let faces: Vec<Rect> = faces.into_iter().map(|(x, y, w, h)| Rect::new(x, y, w, h)).collect();
-            let board = Board::new(width, height, 5.0, faces);
+            let layout = Layout::new(width, height, 5.0, faces);
             for spots in [LABEL_SPOTS, CARD_SPOTS] {
-                let placed = board.place(0, (w as f32, h as f32), 7.3, 2.0, &spots, None);
+                let placed = layout.place(0, (w as f32, h as f32), 7.3, 2.0, &spots, None);
                 prop_assert_eq!(placed.is_some(), w <= width && h <= height);
                 if let Some(Placement { rect, .. }) = placed {
                     prop_assert!(rect.x >= 0.0 && rect.y >= 0.0);

@@ -1,7 +1,7 @@
 //! Drawing on pictures: text, antialiased shapes, and the overlay of the live picture.
 //!
-//! Everything is clipped at the picture's edges: a shape may lie partly or wholly outside, have no size or be made of
-//! NaN, and nothing outside of it is touched. Colours blend in sRGB values, as browsers do.
+//! Everything is clipped at the picture's edges: a shape may lie partly or wholly outside, have no size or contain
+//! NaN. Colours are blended in sRGB values, as browsers do.
 
 mod label;
 mod layout;
@@ -14,7 +14,7 @@ mod text;
 pub use label::{FaceLabel, Gender, Resemblance, Smile};
 pub use overlay::{Corner, Overlay, OverlayParams};
 pub use shapes::{brackets, disc, fill_rounded, outline, paste_rounded, polyline, shadow, stroke_rounded, triangle};
-pub use text::{TextPainter, Weight};
+pub use text::{TextPainter, Weight, can_write};
 
 use crate::{Picture, Rect};
 
@@ -51,14 +51,14 @@ impl Colour {
         }
     }
 
-    /// How much of this colour a pixel takes that the shape covers by `coverage` (0 to 1): 0 to 256.
+    /// The weight of this colour, 0 to 256, in a pixel of which the shape covers `coverage` (0 to 1).
     fn weight(self, coverage: f32) -> u32 {
-        // A NaN becomes 0 in the cast.
+        // The cast turns NaN into 0.
         (coverage.clamp(0.0, 1.0) * f32::from(self.alpha) * (256.0 / 255.0) + 0.5) as u32
     }
 }
 
-/// Lays `weight`/256 of a colour over one pixel.
+/// Blends a colour with the weight `weight`/256 into one pixel.
 #[inline]
 fn blend(pixel: &mut [u8], rgb: [u8; 3], weight: u32) {
     for (value, ink) in pixel.iter_mut().zip(rgb) {
@@ -67,13 +67,13 @@ fn blend(pixel: &mut [u8], rgb: [u8; 3], weight: u32) {
     }
 }
 
-/// Lays `weight`/256 of a colour over all pixels of `span`.
+/// Blends a colour with the weight `weight`/256 into all pixels of `span`.
 fn blend_span(span: &mut [u8], rgb: [u8; 3], weight: u32) {
     match weight {
         0 => {}
         256.. => span.chunks_exact_mut(3).for_each(|pixel| pixel.copy_from_slice(&rgb)),
         _ => {
-            // 16 bits hold 255 · 256 + 128. Sixteen pixels at once are whole vector registers of repeating R, G, B.
+            // 16 bits hold 255 · 256 + 128. Sixteen pixels of repeating R, G, B fill whole vector registers.
             let (add, keep) = (rgb.map(|value| u16::from(value) * weight as u16 + 128), 256 - weight as u16);
             let pattern: [u16; 48] = std::array::from_fn(|index| add[index % 3]);
             let mut sixteens = span.chunks_exact_mut(48);
@@ -99,7 +99,7 @@ struct Clip {
 }
 
 impl Clip {
-    /// The pixels of `canvas` that `bounds` touches; `None` where there are none or the bounds are not finite.
+    /// The pixels of `canvas` that `bounds` touches; `None` if there are none or the bounds are not finite.
     fn new(canvas: &Picture, bounds: Rect) -> Option<Self> {
         let sides = [bounds.x, bounds.y, bounds.right(), bounds.bottom()];
         if !sides.iter().all(|side| side.is_finite()) {

@@ -1,9 +1,9 @@
-//! The overlay of the live picture: every face in brackets, with what is known of it beside it.
+//! The overlay of the live picture: a bracket around each face, and panels with its data beside it.
 
 use std::collections::HashMap;
 
 use super::label::FaceLabel;
-use super::layout::{Board, CARD_SPOTS, LABEL_SPOTS, Placement, Spot};
+use super::layout::{CARD_SPOTS, LABEL_SPOTS, Layout, Placement, Spot};
 use super::panel::{ALARM, CardForm, LabelForm, Panel, WHITE};
 use super::photo::Thumbnails;
 use super::text::{TextPainter, Weight};
@@ -24,24 +24,24 @@ pub enum Corner {
     BottomRight,
 }
 
-/// How the overlay looks.
+/// Appearance of the overlay.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OverlayParams {
-    /// Times the usual size of all text, photos and lines; 0.5 to 3. Sizes already follow the face and the picture's
-    /// height; a screen seen from afar wants more.
+    /// Factor on the size of all text, photos and lines; 0.5 to 3. Sizes already follow the face and the picture's height;
+    /// a screen that is far from its viewers needs more.
     pub scale: f32,
     /// Whether keypoints are drawn, as dots.
     pub landmarks: bool,
-    /// Whether gender and likeness are shown in percent.
+    /// Whether the probability of gender and of an identification, and the dots of a similarity, are shown.
     pub shares: bool,
-    /// Whether gallery photos are shown; without, the card holds text only.
+    /// Whether gallery photos are shown; otherwise the card contains text only.
     pub photos: bool,
     /// Where [`Overlay::status`] writes.
     pub status: Corner,
 }
 
 impl Default for OverlayParams {
-    /// Usual size, no keypoints, shares and photos shown, status top left.
+    /// Usual size, no keypoints, probabilities and photos shown, status top left.
     fn default() -> Self {
         Self { scale: 1.0, landmarks: false, shares: true, photos: true, status: Corner::TopLeft }
     }
@@ -51,19 +51,19 @@ impl Default for OverlayParams {
 const REFERENCE_HEIGHT: f32 = 720.0;
 /// Text size per face width.
 const TEXT_PER_FACE: f32 = 0.105;
-/// Smallest and largest text size in pixels at the reference height: readable from afar, and never a wall of text.
+/// Smallest and largest text size in pixels at the reference height, so that text is readable but does not fill the picture.
 const TEXT_SIZES: (f32, f32) = (13.0, 40.0);
 /// Photo side per face width, and its limits in pixels at the reference height.
 const PHOTO_PER_FACE: f32 = 0.66;
 const PHOTO_SIDES: (f32, f32) = (56.0, 240.0);
-/// Sizes follow the width of a face only when it has changed by this factor, or text would breathe with every frame.
+/// Sizes follow the width of a face only after it has changed by this factor; otherwise text would change size in every frame.
 const SIZE_STEP: f32 = 1.1;
 /// Pixels at the reference height between a panel and the picture's edge.
 const EDGE_INSET: f32 = 6.0;
-/// A card that would cover more of others than this is left out, in a crowd; one that is shown stays a bit longer.
+/// A card that would cover more of other panels than this is left out. One that is shown already may cover a bit more.
 const MOST_CROWDING: (f32, f32) = (0.3, 0.5);
 
-/// Draws the overlay. Keep one per stream: it remembers between frames where panels stood, glyphs and photos.
+/// Draws the overlay. Each stream needs its own, since it stores glyphs, photos and the places of panels between frames.
 ///
 /// The same frames in the same order give the same pixels.
 #[derive(Debug)]
@@ -72,20 +72,20 @@ pub struct Overlay {
     painter: TextPainter,
     thumbnails: Thumbnails,
     held: HashMap<u64, Held>,
-    /// Where the status stands; panels keep clear of it.
+    /// Area of the status; panels avoid it.
     status: Option<Rect>,
 }
 
-/// What is remembered of a track.
+/// Stored for a track between frames.
 #[derive(Debug, Clone, Copy)]
 struct Held {
-    /// Width that the sizes were chosen for.
+    /// Face width for which the sizes were chosen.
     width: f32,
     label: Option<(LabelForm, Spot)>,
     card: Option<(CardForm, Spot)>,
 }
 
-/// A panel in its place.
+/// A panel and its place.
 struct Placed {
     panel: Panel,
     at: Placement,
@@ -96,12 +96,12 @@ struct Placed {
 struct Sizes {
     text: f32,
     photo: f32,
-    /// Whether the face is so narrow that two lines below it would drown it.
+    /// Whether the face is so narrow that two lines of text would be larger than it.
     tiny: bool,
 }
 
 impl Overlay {
-    /// An overlay that remembers nothing yet. A scale out of range or not a number is brought into range.
+    /// An overlay without stored state. A scale that is out of range or not a number is clamped.
     #[must_use]
     pub fn new(params: OverlayParams) -> Self {
         let scale = if params.scale.is_finite() { params.scale.clamp(0.5, 3.0) } else { 1.0 };
@@ -116,14 +116,14 @@ impl Overlay {
 
     /// Draws brackets, labels and gallery cards of all faces.
     ///
-    /// Panels stand beside their face, inside the picture, and dodge one another and other faces as far as there is
-    /// room. They stay where they were in the last frame while that place is free. In a crowd labels shrink to one
-    /// line; cards shrink to smaller ones and to text, and are left out but for alarms and recognised people.
+    /// Panels are placed beside their face, inside the picture, and avoid one another and other faces as far as there is
+    /// space. They stay where they were in the last frame while that place is free. If there is little space, labels
+    /// shrink to one line; cards become smaller, then text only, and are left out except for alarms and recognised people.
     pub fn draw(&mut self, canvas: &mut Picture, faces: &[FaceLabel]) {
         let frame = Rect::new(0.0, 0.0, canvas.width() as f32, canvas.height() as f32);
         let visible =
             |face: &FaceLabel| Some(face.bounds).filter(Rect::is_proper).and_then(|bounds| bounds.intersection(&frame));
-        // By track, oldest first: whatever the order of the faces, newcomers make way.
+        // By track, oldest first: whatever the order of the faces, the places of older ones are chosen first.
         let mut shown: Vec<(&FaceLabel, Rect)> =
             faces.iter().filter_map(|face| visible(face).map(|area| (face, area))).collect();
         shown.sort_by_key(|(face, _)| face.track);
@@ -139,33 +139,33 @@ impl Overlay {
         self.thumbnails.end_frame();
     }
 
-    /// Chooses the panels of all faces and their places; each face comes with its visible part.
+    /// Chooses the panels of all faces and their places. `shown` has each face with its visible part.
     fn arrange(&mut self, canvas: &Picture, shown: &[(&FaceLabel, Rect)], unit: f32) -> Vec<Placed> {
         let areas = shown.iter().map(|(_, area)| *area).collect();
-        let mut board = Board::new(canvas.width(), canvas.height(), (EDGE_INSET * unit).round(), areas);
+        let mut layout = Layout::new(canvas.width(), canvas.height(), (EDGE_INSET * unit).round(), areas);
         if let Some(status) = self.status.take() {
-            board.take(status);
+            layout.take(status);
         }
         let sizes: Vec<Sizes> = shown.iter().map(|(face, _)| self.sizes(face, unit)).collect();
         let mut placed = Vec::new();
         for (index, ((face, _), sizes)) in shown.iter().zip(&sizes).enumerate() {
-            placed.extend(self.place_label(&mut board, index, face, sizes));
+            placed.extend(self.place_label(&mut layout, index, face, sizes));
         }
-        // Recognised people and alarms first: theirs are the cards that must not be missing.
+        // Recognised people and alarms first, since their cards must not be left out.
         let urgent = |face: &FaceLabel| face.alarm || face.resembles.as_ref().is_some_and(|found| found.same_person);
         for first in [true, false] {
             for (index, ((face, _), sizes)) in shown.iter().zip(&sizes).enumerate() {
                 if urgent(face) == first {
-                    placed.extend(self.place_card(&mut board, index, face, sizes, first));
+                    placed.extend(self.place_card(&mut layout, index, face, sizes, first));
                 }
             }
         }
         placed
     }
 
-    /// Writes a few short lines, small and unobtrusive, in the corner that the parameters name. Lines that are too
-    /// long are shortened, those beyond the picture's height left out. Best called after [`Overlay::draw`], to be on top;
-    /// the panels of the next `draw` keep clear of it.
+    /// Writes a few short lines in the corner that the parameters name. Lines that are too long are shortened; those
+    /// beyond the picture's height are left out. Call it after [`Overlay::draw`], so that it is on top; the panels of the
+    /// next `draw` avoid it.
     pub fn status(&mut self, canvas: &mut Picture, lines: &[&str]) {
         let size = (12.5 * self.unit(canvas)).round();
         let (pitch, pad, off) = ((size * 1.45).round(), (size * 0.6).round(), (size * 0.7).round());
@@ -199,12 +199,12 @@ impl Overlay {
         self.status = Some(area);
     }
 
-    /// Pixels per pixel of the reference height. Never below 0.75: smaller text cannot be read in any picture.
+    /// Pixels per pixel of the reference height. At least 0.75: smaller text is not readable in any picture.
     fn unit(&self, canvas: &Picture) -> f32 {
         (canvas.height() as f32 / REFERENCE_HEIGHT).clamp(0.75, 8.0) * self.params.scale
     }
 
-    /// Sizes for a face, the same as in the last frame while its width is about the same.
+    /// Sizes for a face; those of the last frame while its width is about the same.
     fn sizes(&mut self, face: &FaceLabel, unit: f32) -> Sizes {
         let width = face.bounds.width;
         let held = self.held.entry(face.track).or_insert(Held { width, label: None, card: None });
@@ -236,24 +236,24 @@ impl Overlay {
         }
     }
 
-    fn place_label(&mut self, board: &mut Board, own: usize, face: &FaceLabel, sizes: &Sizes) -> Option<Placed> {
+    fn place_label(&mut self, layout: &mut Layout, own: usize, face: &FaceLabel, sizes: &Sizes) -> Option<Placed> {
         let held = self.held.get_mut(&face.track)?;
         let forms: &[LabelForm] = if sizes.tiny { &[LabelForm::Line] } else { &[LabelForm::Full, LabelForm::Line] };
         let chosen = choose(forms, held.label, |form, held, margin| {
             let panel = Panel::label(&self.painter, face, form, sizes.text, self.params.shares)?;
             let gap = (sizes.text * 0.5).round();
-            let at = board.place(own, (panel.width, panel.height), gap, gap * margin, &LABEL_SPOTS, held)?;
+            let at = layout.place(own, (panel.width, panel.height), gap, gap * margin, &LABEL_SPOTS, held)?;
             Some((panel, at))
         });
         held.label = chosen.as_ref().map(|(form, _, at)| (*form, at.spot));
         let (_, panel, at) = chosen?;
-        board.take(at.rect);
-        Some(Placed { panel, at, face: board.face(own) })
+        layout.take(at.rect);
+        Some(Placed { panel, at, face: layout.face(own) })
     }
 
     fn place_card(
         &mut self,
-        board: &mut Board,
+        layout: &mut Layout,
         own: usize,
         face: &FaceLabel,
         sizes: &Sizes,
@@ -266,29 +266,29 @@ impl Overlay {
         };
         let with_photo =
             self.params.photos && resemblance.photo.as_ref().is_some_and(|photo| !photo.pixels().is_empty());
-        // The bare name says too much where it is only a likeness.
+        // The bare name alone would suggest an identification where there is only a similarity.
         let forms = [CardForm::Full, CardForm::Small, CardForm::Text, CardForm::Name];
         let forms = &forms[if with_photo { 0 } else { 2 }..if resemblance.same_person { 4 } else { 3 }];
         let chosen = choose(forms, held.card, |form, held, margin| {
             let panel =
                 Panel::card(&self.painter, resemblance, face.alarm, form, sizes.text, sizes.photo, self.params.shares);
             let gap = (sizes.text * 0.5).round();
-            let at = board.place(own, (panel.width, panel.height), gap, gap * margin, &CARD_SPOTS, held)?;
+            let at = layout.place(own, (panel.width, panel.height), gap, gap * margin, &CARD_SPOTS, held)?;
             Some((panel, at))
         });
         let most = if held.card.is_some() { MOST_CROWDING.1 } else { MOST_CROWDING.0 };
         let chosen = chosen.filter(|(_, _, at)| urgent || at.crowding <= most);
         held.card = chosen.as_ref().map(|(form, _, at)| (*form, at.spot));
         let (_, panel, at) = chosen?;
-        board.take(at.rect);
-        Some(Placed { panel, at, face: board.face(own) })
+        layout.take(at.rect);
+        Some(Placed { panel, at, face: layout.face(own) })
     }
 }
 
-/// The first of `forms`, largest first, for which `place` finds a free place, else the one that crowds least. `place`
-/// gets the form, the spot held if it was this form's, and how much margin to ask for.
+/// The first of `forms`, largest first, for which `place` finds a free place, else the one that covers least. `place` takes
+/// the form, the spot of the last frame if it had this form, and the margin that should be free.
 ///
-/// Growing back into a larger form takes more free room than keeping one, or panels would flicker.
+/// Changing to a larger form needs more free space than keeping one; otherwise panels would flicker.
 fn choose<F: Copy + PartialEq>(
     forms: &[F],
     held: Option<(F, Spot)>,
@@ -333,9 +333,11 @@ mod tests {
             age: Some(34.2),
             gender: Some((Gender::Female, 0.92)),
             smile: Some(Smile { share: 0.8, smiling: true }),
+            expression: None,
             resembles: Some(Resemblance {
                 name: "Marie Skłodowska-Curie".into(),
-                similarity: 0.71,
+                likeness: 0.71,
+                identified: Some(0.2),
                 same_person: false,
                 photo: Some(Arc::new(Picture::filled(64, 80, [90, 120, 200]))),
             }),
@@ -504,7 +506,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(96))]
 
-        /// Whatever comes in, nothing panics, and what was chosen stands inside the picture.
+        /// No input panics, and every chosen place is inside the picture.
         #[test]
         fn anything_can_be_drawn(
             (width, height) in prop_oneof![3 => (1u32..400, 1u32..300), 1 => (0u32..3, 0u32..3)],
@@ -520,7 +522,8 @@ mod tests {
                 label.alarm = index % 3 == 0;
                 let resembles = label.resembles.as_mut().unwrap();
                 resembles.name = name.as_str().into();
-                resembles.similarity = other;
+                resembles.likeness = other;
+                resembles.identified = Some(other).filter(|_| index % 3 > 0);
                 resembles.same_person = index % 2 == 1;
                 resembles.photo = Some(Arc::new(Picture::new(index as u32, 3)));
                 label

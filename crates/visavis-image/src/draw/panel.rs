@@ -1,4 +1,4 @@
-//! The panels beside a face: what stands in them, how large that is, and how it is drawn.
+//! The panels beside a face: their contents, size and drawing.
 
 use std::sync::Arc;
 
@@ -22,12 +22,12 @@ const ALARM_NIGHT: Colour = Colour::new(130, 14, 20).with_alpha(235);
 const ALARM_MUTED: Colour = Colour::new(255, 214, 210);
 const SHADE: Colour = Colour::new(0, 0, 0).with_alpha(90);
 
-/// A panel laid out, its place not yet known.
+/// A panel with its layout, not placed yet.
 #[derive(Debug)]
 pub(super) struct Panel {
-    /// Whole pixels.
+    /// In whole pixels.
     pub(super) width: f32,
-    /// Whole pixels.
+    /// In whole pixels.
     pub(super) height: f32,
     items: Vec<Item>,
     background: Colour,
@@ -35,7 +35,7 @@ pub(super) struct Panel {
     size: f32,
 }
 
-/// Something in a panel; places are relative to its top left corner.
+/// An element of a panel; positions are relative to the panel's top left corner.
 #[derive(Debug)]
 enum Item {
     Text { x: f32, baseline: f32, run: Run },
@@ -59,16 +59,16 @@ impl Run {
     }
 }
 
-/// How much room a label takes.
+/// Sizes of a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LabelForm {
-    /// Age above gender, the smile beside them.
+    /// Age above gender and expression, the smile beside them.
     Full,
     /// All in one line.
     Line,
 }
 
-/// How much room a gallery card takes.
+/// Sizes of a gallery card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CardForm {
     /// A photo about two thirds as wide as the face, text below.
@@ -81,9 +81,20 @@ pub(super) enum CardForm {
     Name,
 }
 
-/// A share as whole percent, or nothing if it is not a number.
+/// A share in whole percent; `None` if it is not a number.
 fn percent(share: f32) -> Option<String> {
     share.is_finite().then(|| format!("{:.0}\u{202f}%", share.clamp(0.0, 1.0) * 100.0))
+}
+
+/// A probability in whole percent, at most 99: no comparison of faces is certain.
+fn certainty(chance: f32) -> Option<String> {
+    percent(if chance > 0.99 { 0.99 } else { chance })
+}
+
+/// A similarity from 0 to 1 as filled dots of five.
+fn dots(likeness: f32) -> Option<String> {
+    let filled = likeness.is_finite().then(|| (likeness.clamp(0.0, 1.0) * 5.0).round() as usize)?;
+    Some("\u{25cf}".repeat(filled) + &"\u{25cb}".repeat(5 - filled))
 }
 
 fn age_in_years(age: Option<f32>) -> Option<u32> {
@@ -91,7 +102,7 @@ fn age_in_years(age: Option<f32>) -> Option<u32> {
 }
 
 impl Panel {
-    /// The label with age, gender and smile at text size `size`; `None` while nothing is known.
+    /// The label with age, gender and smile at text size `size`; `None` if none of them is known.
     pub(super) fn label(
         painter: &TextPainter,
         face: &FaceLabel,
@@ -119,7 +130,9 @@ impl Panel {
                     let share = share.map(|share| Run::new(share, Weight::Regular, size * 0.88, muted));
                     std::iter::once(word).chain(share).collect()
                 });
-                [age, gender].into_iter().flatten().collect()
+                let expression = face.expression.as_deref();
+                let expression = expression.map(|word| vec![Run::new(word, Weight::Regular, size * 0.88, muted)]);
+                [age, gender, expression].into_iter().flatten().collect()
             }
             LabelForm::Line => {
                 let age = age.map(|age| Run::new(age.to_string(), Weight::Bold, size * 0.92, WHITE));
@@ -141,7 +154,7 @@ impl Panel {
         let (mut x, mut height) = (pad_x, block.height);
         let mut items = Vec::new();
         if smile.is_some() {
-            // An icon is round: it stands nearer to the edge than letters may.
+            // An icon is round, so it may be nearer to the edge than letters.
             x = pad_y.max(pad_x * 0.8);
             height = height.max(icon);
         }
@@ -156,7 +169,7 @@ impl Panel {
         Some(Self { width: width.ceil(), height, items, background, border, size })
     }
 
-    /// The gallery card: photo, name and likeness. `photo_side` is that of the full photo in pixels.
+    /// The gallery card: photo, name and similarity. `photo_side` is the side of the full-size photo in pixels.
     pub(super) fn card(
         painter: &TextPainter,
         resemblance: &Resemblance,
@@ -177,10 +190,10 @@ impl Panel {
         let photo = resemblance.photo.as_ref().filter(|_| matches!(form, CardForm::Full | CardForm::Small));
         let side = (photo_side * if form == CardForm::Full { 1.0 } else { 0.68 }).round().max(8.0);
 
-        let likeness = percent(resemblance.similarity).filter(|_| shares);
-        let note = Run::new(if known { "recognised" } else { "resembles" }, Weight::Regular, note_size, muted);
-        let share = likeness.map(|likeness| Run::new(likeness, Weight::Regular, note_size, muted));
-        let note: Vec<Run> = std::iter::once(note).chain(share).collect();
+        let note = if known { "identified" } else { "looks like" };
+        let more = if known { resemblance.identified.and_then(certainty) } else { dots(resemblance.likeness) };
+        let more = more.filter(|_| shares).map(|more| Run::new(more, Weight::Regular, note_size, muted));
+        let note: Vec<Run> = [Run::new(note, Weight::Regular, note_size, muted)].into_iter().chain(more).collect();
         let wide = if photo.is_some() { side } else { 0.0 };
         let (usual, widest) = ((size * 7.5 * shrink).max(wide), (size * 10.5 * shrink).max(wide));
         let (name, text_size) = (resemblance.name.trim(), name_size.round() as u32);
@@ -198,7 +211,7 @@ impl Panel {
         let mut block = Block::new(painter, lines, size * 0.24);
         let tick = if known { name_size * 1.15 } else { 0.0 };
         if known {
-            // The tick stands right of the first line, of the name.
+            // The tick is to the right of the first line, that of the name.
             block.width = block.width.max(block.widths.first().map_or(0.0, |first| first + tick));
         }
 
@@ -225,8 +238,8 @@ impl Panel {
         Self { width, height, items, background, border, size }
     }
 
-    /// Draws the panel with its top left corner at that of `place`, and a small tip towards `face` on the side where
-    /// that is.
+    /// Draws the panel with its top left corner at that of `place`, and a small pointer towards `face` on the side of the
+    /// face.
     pub(super) fn draw(
         &self,
         canvas: &mut Picture,
@@ -281,7 +294,7 @@ impl Panel {
     }
 }
 
-/// The corners of a tip at the panel's edge towards the face; `None` where they overlap or stand apart sideways.
+/// The corners of a pointer at the panel's edge towards the face; `None` if panel and face overlap or are not side by side.
 fn tip(place: Rect, face: Rect, side: Side, radius: f32, length: f32) -> Option<[Point; 3]> {
     let between = |low: f32, high: f32, face_low: f32, face_high: f32| {
         let (low, high) = (low.max(face_low), high.min(face_high));
@@ -307,7 +320,7 @@ fn tip(place: Rect, face: Rect, side: Side, radius: f32, length: f32) -> Option<
     }
 }
 
-/// A little face whose mouth curves with the share: grey and straight without a smile, warm yellow with one.
+/// A face icon whose mouth curves with the probability: grey and straight without a smile, warm yellow with one.
 fn draw_smile(canvas: &mut Picture, centre: Point, radius: f32, smile: Smile) {
     let share = smile.share.clamp(0.0, 1.0);
     let at = |x: f32, y: f32| Point::new(centre.x + x * radius, centre.y + y * radius);
@@ -344,7 +357,7 @@ struct Block {
     height: f32,
 }
 
-/// Between two runs of a line, in em.
+/// Space between two runs of a line, in em.
 const WORD_GAP: f32 = 0.34;
 
 impl Block {
@@ -365,7 +378,7 @@ impl Block {
             tops.push((y, capital));
             y += size + leading;
         }
-        // From the top of the first line's capitals to a bit below the last baseline, where few letters reach.
+        // From the top of the first line's capitals to slightly below the last baseline.
         let height = tops.last().map_or(0.0, |(top, capital)| top + capital);
         Self { lines, width: widths.iter().copied().fold(0.0, f32::max), widths, tops, height }
     }
@@ -375,8 +388,8 @@ impl Block {
         self.tops.get(line).map_or(0.0, |(top, capital)| top + capital / 2.0)
     }
 
-    /// Adds the lines to `items`, flush left from `x`, or centred in a width; there the first line is `shift` pixels
-    /// wider than its text.
+    /// Adds the lines to `items`, flush left from `x`, or centred in a width; in that case the first line is `shift`
+    /// pixels wider than its text.
     fn put(self, items: &mut Vec<Item>, x: f32, top: f32, centred: Option<(f32, f32)>) {
         for (index, line) in self.lines.into_iter().enumerate() {
             let mut pen = match centred {
@@ -395,8 +408,8 @@ impl Block {
     }
 }
 
-/// A name in one line of the usual width, or in two of at most `most` pixels broken at a space or behind a hyphen,
-/// shortened where it does not fit.
+/// A name in one line of the usual width, or in two of at most `most` pixels, broken at a space or after a hyphen and
+/// shortened if it does not fit.
 fn wrapped(painter: &TextPainter, name: &str, size: u32, usual: f32, most: f32) -> Vec<String> {
     let width = |text: &str| painter.width(text, Weight::Bold, size);
     let fitted = |text: &str| painter.fitted(text, Weight::Bold, size, most).into_owned();
@@ -412,7 +425,7 @@ fn wrapped(painter: &TextPainter, name: &str, size: u32, usual: f32, most: f32) 
         .map(|(first, second)| (first.trim_end(), second.trim_start()))
         .filter(|(_, second)| !second.is_empty())
         .collect();
-    // Two lines of about one length if both fit, else as much as fits in the first.
+    // Two lines of similar length if both fit, else as much as fits in the first.
     let longer = |(first, second): &(&str, &str)| width(first).max(width(second));
     let even = halves.iter().min_by(|a, b| longer(a).total_cmp(&longer(b))).filter(|half| longer(half) <= most);
     let full = || halves.iter().rev().find(|(first, _)| width(first) <= most);

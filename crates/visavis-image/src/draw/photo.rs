@@ -1,10 +1,10 @@
-//! Gallery photos scaled for the overlay, kept while they are on screen.
+//! Gallery photos scaled for the overlay, cached while they are on screen.
 
 use std::sync::Arc;
 
 use crate::{Picture, Resizer};
 
-/// A photo not drawn for this many frames is forgotten: a face lost for a moment returns at no cost.
+/// A photo not drawn for this many frames is dropped; so a face lost for a moment does not need scaling again.
 const KEPT_FRAMES: u32 = 60;
 
 /// Square thumbnails by photo and side.
@@ -16,14 +16,14 @@ pub(super) struct Thumbnails {
 
 #[derive(Debug)]
 struct Thumbnail {
-    /// Held, so that no other photo can take its address, by which it is found again.
+    /// Kept alive so that no other photo can have its address, which is the key.
     photo: Arc<Picture>,
     scaled: Arc<Picture>,
     unused: u32,
 }
 
 impl Thumbnails {
-    /// The photo as a square of `side` pixels, cut where its sides differ; `None` for a photo without pixels.
+    /// The photo as a square of `side` pixels, cropped if its sides differ; `None` for a photo without pixels.
     pub(super) fn get(&mut self, photo: &Arc<Picture>, side: u32) -> Option<Arc<Picture>> {
         let found = |entry: &&mut Thumbnail| Arc::ptr_eq(&entry.photo, photo) && entry.scaled.width() == side;
         if let Some(entry) = self.entries.iter_mut().find(found) {
@@ -45,7 +45,7 @@ impl Thumbnails {
         Some(scaled)
     }
 
-    /// Tells that a frame is done, and forgets what has not been used for long.
+    /// Ends a frame: drops photos that have not been used for a while.
     pub(super) fn end_frame(&mut self) {
         self.entries.retain_mut(|entry| {
             entry.unused += 1;
@@ -54,7 +54,7 @@ impl Thumbnails {
     }
 }
 
-/// The middle of a photo; of an upright one, a bit above the middle, where the head is.
+/// The middle square of a photo; of a portrait photo, a square a bit above the middle, where the head is.
 fn cut_square(photo: &Picture, square: u32) -> Picture {
     let (left, top) = ((photo.width() - square) / 2, (photo.height() - square) * 2 / 5);
     let mut cut = Picture::new(square, square);

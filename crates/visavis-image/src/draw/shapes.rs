@@ -1,4 +1,4 @@
-//! Antialiased shapes, painted by their signed distance: a pixel whose centre lies `d` outside the edge is covered by
+//! Antialiased shapes, drawn by their signed distance: a pixel whose centre lies `d` outside the edge has a coverage of
 //! ½ − d, clamped to 0…1.
 
 use super::{Clip, Colour, blend, blend_span};
@@ -21,7 +21,7 @@ impl Rounded {
         if !rect.is_proper() {
             return None;
         }
-        // Farther out than any picture reaches, and near enough for halves and middles to stay exact to 1/16 pixel.
+        // Beyond any picture, but small enough for halves and centres to stay exact to 1/16 pixel.
         let near = |side: f32| side.clamp(-1e6, 1e6);
         let rect = Rect::from_corners(near(rect.x), near(rect.y), near(rect.right()), near(rect.bottom()));
         if !rect.is_proper() {
@@ -40,8 +40,8 @@ impl Rounded {
         across.max(down).min(0.0) + corner - self.radius
     }
 
-    /// How far left and right of the centre the points of row `y` have all one colour, for a paint that no longer
-    /// changes deeper than `core` inside the edge. Most of a large shape is such a stretch, and filling it is cheap.
+    /// How far left and right of the centre the pixels of row `y` have one colour, for a paint that is constant deeper than
+    /// `core` inside the edge. Most of a large shape is such a stretch, and filling it is cheap.
     fn even_half(&self, y: f32, core: f32) -> f32 {
         let down = (y - self.centre.y).abs() - self.half.y + self.radius;
         let corner = self.half.x - self.radius;
@@ -67,7 +67,7 @@ impl Rounded {
     fn paint(&self, canvas: &mut Picture, colour: Colour, reach: f32, core: f32, paint: impl Fn(f32) -> f32) {
         let outer = Rect::around(self.centre, (self.half.x + reach) * 2.0, (self.half.y + reach) * 2.0);
         let Some(clip) = Clip::new(canvas, outer) else { return };
-        // Rows between the corners all look the same left and right of their even stretch.
+        // Rows between the corners are all alike left and right of the stretch of one colour.
         let straight = (self.half.y - self.radius).min(self.half.y - core);
         let mut sides: Vec<u32> = Vec::new();
         clip.rows(canvas, |y, row| {
@@ -111,15 +111,15 @@ pub fn stroke_rounded(canvas: &mut Picture, rect: Rect, radius: f32, thickness: 
     }
 }
 
-/// A soft shadow around a box with round corners, `blur` pixels wide, fading out quadratically. Nothing is drawn under
-/// the box itself, so that a translucent one keeps its colour.
+/// A soft shadow around a box with round corners, `blur` pixels wide, fading out quadratically. It is not drawn under
+/// the box itself, so that a translucent box keeps its colour.
 pub fn shadow(canvas: &mut Picture, rect: Rect, radius: f32, blur: f32, colour: Colour) {
     let Some(half) = half_of(blur) else { return };
     let blur = half * 2.0;
     if let Some(shape) = Rounded::new(rect, radius) {
         shape.paint(canvas, colour, blur, 0.5, |distance| {
             let fade = (1.0 - distance / blur).clamp(0.0, 1.0);
-            // Ends where the box's own antialiased edge begins.
+            // Ends at the antialiased edge of the box.
             fade * fade * (distance + 0.5).clamp(0.0, 1.0)
         });
     }
@@ -129,7 +129,7 @@ pub fn shadow(canvas: &mut Picture, rect: Rect, radius: f32, blur: f32, colour: 
 pub fn paste_rounded(canvas: &mut Picture, photo: &Picture, x: i32, y: i32, radius: f32) {
     let rect = Rect::new(x as f32, y as f32, photo.width() as f32, photo.height() as f32);
     let (Some(shape), Some(clip)) = (Rounded::new(rect, radius), Clip::new(canvas, rect)) else { return };
-    // f32 rounds coordinates beyond 2²⁴, which lie outside of any picture anyway.
+    // f32 rounds coordinates beyond 2²⁴, but no picture is that large.
     if x.unsigned_abs() > 1 << 24 || y.unsigned_abs() > 1 << 24 {
         return;
     }
@@ -145,7 +145,7 @@ pub fn paste_rounded(canvas: &mut Picture, photo: &Picture, x: i32, y: i32, radi
             blend(&mut row[(column - clip.left) * 3..][..3], rgb, weight);
         }
         if from < to {
-            // The even stretch of a top or bottom row of the rounding may be covered in part only.
+            // The stretch of one colour in the first and last rows may be covered in part only.
             let weight = opaque.weight(coverage(shape.distance(shape.centre.x, centre_y)));
             let (target, source) =
                 (&mut row[(from - clip.left) * 3..(to - clip.left) * 3], &source[at(from)..at(to - 1) + 3]);
@@ -183,14 +183,14 @@ pub fn polyline(canvas: &mut Picture, points: &[Point], thickness: f32, colour: 
     });
 }
 
-/// The edge of a box.
+/// The outline of a box.
 pub fn outline(canvas: &mut Picture, rect: &Rect, thickness: f32, colour: Colour) {
     let (left, top, right, bottom) = (rect.x, rect.y, rect.right(), rect.bottom());
     let corners = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)];
     polyline(canvas, &corners.map(|(x, y)| Point::new(x, y)), thickness, colour);
 }
 
-/// A filled triangle, its corners in either turning direction.
+/// A filled triangle with its corners in either order.
 pub fn triangle(canvas: &mut Picture, corners: [Point; 3], colour: Colour) {
     let [a, b, c] = corners;
     let turn = (b.x - a.x) * (c.y - a.y) - (b.y - a.y) * (c.x - a.x);
@@ -217,14 +217,14 @@ pub fn triangle(canvas: &mut Picture, corners: [Point; 3], colour: Colour) {
     });
 }
 
-/// Four corner brackets just on the edge of `rect`: arms of `length` pixels with round ends and a rounded bend, and a
-/// soft dark `halo` of as many pixels around them that sets them off from any background.
+/// Four corner brackets on the edge of `rect`: arms of `length` pixels with round ends and a rounded bend, with a soft
+/// dark border of `halo` pixels that keeps them visible on any background.
 pub fn brackets(canvas: &mut Picture, rect: Rect, length: f32, thickness: f32, halo: f32, colour: Colour) {
     let Some(half) = half_of(thickness) else { return };
     if !rect.is_proper() || !length.is_finite() || length <= 0.0 {
         return;
     }
-    // The arms of neighbouring corners never meet.
+    // The arms of adjacent corners never meet.
     let length = length.min(rect.width * 0.45).min(rect.height * 0.45);
     let bend = length * 0.4;
     let halo = if halo.is_finite() { halo.max(0.0) } else { 0.0 };
@@ -236,8 +236,8 @@ pub fn brackets(canvas: &mut Picture, rect: Rect, length: f32, thickness: f32, h
         (Point::new(rect.x, rect.bottom()), 1.0, -1.0),
         (Point::new(rect.right(), rect.bottom()), -1.0, -1.0),
     ] {
-        // Distance to the line from the end of one arm over the bend to the end of the other, in a frame where the
-        // corner is the origin and the arms point along +x and +y.
+        // Distance to the line from the end of one arm over the bend to the end of the other, in coordinates whose origin
+        // is the corner and whose axes are the arms.
         let distance = |point: Point| {
             let (x, y) = ((point.x - corner.x) * sx, (point.y - corner.y) * sy);
             if x < bend && y < bend {
@@ -252,7 +252,7 @@ pub fn brackets(canvas: &mut Picture, rect: Rect, length: f32, thickness: f32, h
             let (ay, by) = (corner.y + y0 * sy, corner.y + y1 * sy);
             Rect::from_corners(ax.min(bx), ay.min(by), ax.max(bx), ay.max(by))
         };
-        // Two strips that share no pixel instead of the square, most of which is empty.
+        // Two strips that share no pixel, instead of the square, most of which is empty.
         let seam = corner.y + (bend + reach) * sy;
         let seam = (seam.round() - corner.y) * sy;
         for strip in [area(-reach, -reach, length + reach, seam), area(-reach, seam, reach, length + reach)] {
@@ -284,12 +284,12 @@ fn paint(canvas: &mut Picture, bounds: Rect, colour: Colour, cover: impl Fn(Poin
     });
 }
 
-/// Half of a thickness; `None` unless that is a positive number.
+/// Half of a thickness; `None` unless it is a positive number.
 fn half_of(thickness: f32) -> Option<f32> {
     (thickness.is_finite() && thickness > 0.0).then_some(thickness / 2.0)
 }
 
-/// Length of a vector. `f32::hypot` is many times slower, for the sake of sizes that no picture has.
+/// Length of a vector. `f32::hypot` is many times slower, because it avoids overflows that cannot occur here.
 fn length(x: f32, y: f32) -> f32 {
     (x * x + y * y).sqrt()
 }
@@ -346,7 +346,7 @@ mod tests {
 
     #[test]
     fn the_fast_stretch_equals_the_slow_pixels() {
-        // The same shape painted with and without even stretches.
+        // The same shape, drawn with and without the shortcut for stretches of one colour.
         for (radius, core) in [(0.0, 0.5), (3.0, 0.5), (10.0, 0.5), (10.0, 2.5), (2.0, 6.0), (30.0, 1.0)] {
             let rect = Rect::new(4.3, 5.6, 50.2, 30.9);
             let shape = Rounded::new(rect, radius).unwrap();
@@ -413,7 +413,7 @@ mod tests {
     }
 
     proptest! {
-        /// No shape panics, whatever its numbers, and none touches a pixel farther out than its line or blur reaches.
+        /// No shape panics for any numbers, and none changes a pixel farther out than its line or blur reaches.
         #[test]
         fn shapes_are_clipped(
             (width, height) in (0u32..40, 0u32..40),

@@ -18,27 +18,35 @@ pub enum Weight {
     Bold,
 }
 
-/// Glyphs start at quarters of a pixel: finer is not seen, coarser makes uneven gaps in small text.
+/// Glyphs are placed at quarters of a pixel: finer is not visible, coarser makes uneven gaps in small text.
 const QUARTERS: f32 = 4.0;
 
-/// The cache starts afresh beyond this many glyphs (some 3 MB at usual sizes), so that faces of all sizes with names
-/// in all scripts cannot fill the memory.
+/// The cache is cleared beyond this many glyphs (some 3 MB at usual sizes), so that many text sizes and scripts cannot
+/// fill the memory.
 const MOST_GLYPHS: usize = 4096;
 
-/// Largest text size in pixels; what is larger is drawn at this size.
+/// Largest text size in pixels; larger text is drawn at this size.
 const MOST_SIZE: u32 = 400;
 
-/// Writes text and measures it. Sizes are pixels per em: a capital letter is about 0.73 of that high.
+/// Draws and measures text. Sizes are pixels per em: a capital letter is about 0.73 of that high.
 ///
-/// DejaVu Sans knows the Latin, Greek and Cyrillic scripts and more; a character that it lacks shows as a box. There
-/// is no shaping: scripts that need it (Arabic, Indic) come out as separate letters, left to right.
+/// DejaVu Sans contains the Latin, Greek and Cyrillic scripts and more; a missing character is drawn as a box. There is
+/// no shaping: scripts that need it (Arabic, Indic) are drawn as separate letters, left to right.
 pub struct TextPainter {
     regular: Typeface,
     bold: Typeface,
     glyphs: HashMap<GlyphKey, Glyph>,
 }
 
-/// A font with what is asked of it all the time looked up beforehand.
+/// Whether the font contains every character of a text; missing ones are drawn as boxes.
+#[must_use]
+pub fn can_write(text: &str) -> bool {
+    // The font compiled in is valid; if it were not, no text could be drawn.
+    FontRef::try_from_slice(dejavu::sans::regular())
+        .is_ok_and(|font| text.chars().filter(|letter| !letter.is_control()).all(|letter| font.glyph_id(letter).0 != 0))
+}
+
+/// A font with frequently used values looked up in advance.
 struct Typeface {
     font: FontRef<'static>,
     /// Glyph and advance in em of the first characters: Latin, Greek, Cyrillic.
@@ -76,7 +84,7 @@ impl Typeface {
         })
     }
 
-    /// Calls `f` with each glyph of a line and the pen's place before and after it.
+    /// Calls `f` with each glyph of a line and the pen position before and after it.
     fn lay_out(&self, text: &str, size: u32, mut f: impl FnMut(GlyphId, f32, f32)) {
         let size = size.min(MOST_SIZE) as f32;
         let (mut pen, mut last) = (0.0, None);
@@ -91,7 +99,7 @@ impl Typeface {
         }
     }
 
-    /// ab_glyph's scale, which is the height from ascent to descent, for a size in pixels per em.
+    /// ab_glyph's scale, the height from ascent to descent, for a size in pixels per em.
     fn scale(&self, size: u32) -> PxScale {
         PxScale::from(self.font.height_unscaled() * self.per_unit * size.min(MOST_SIZE) as f32)
     }
@@ -105,7 +113,7 @@ struct GlyphKey {
     quarter: u8,
 }
 
-/// How much a glyph covers each pixel of its box; the box's corner is relative to the pen.
+/// Coverage of each pixel in a glyph's box; the box's corner is relative to the pen position.
 struct Glyph {
     left: i32,
     top: i32,
@@ -151,8 +159,8 @@ impl TextPainter {
         end
     }
 
-    /// The text, or if that is wider than `most` pixels, as much of it as fits with "…" behind; empty where not even
-    /// that fits.
+    /// The text, or, if that is wider than `most` pixels, as much of it as fits, followed by "…"; empty if not even that
+    /// fits.
     #[must_use]
     pub fn fitted<'a>(&self, text: &'a str, weight: Weight, size: u32, most: f32) -> Cow<'a, str> {
         if self.width(text, weight, size) <= most {
@@ -176,9 +184,9 @@ impl TextPainter {
         self.typeface(weight).capital * size.min(MOST_SIZE) as f32
     }
 
-    /// Writes one line, its pen starting at `x` on the baseline `y` (the pixel row below the letters). Control
-    /// characters are left out.
-    #[expect(clippy::too_many_arguments, reason = "a text, its looks and its place")]
+    /// Draws one line. The pen starts at `x` on the baseline `y` (the pixel row below the letters). Control characters
+    /// are left out.
+    #[expect(clippy::too_many_arguments, reason = "a text, its style and its place")]
     pub fn draw(
         &mut self,
         canvas: &mut Picture,
@@ -266,6 +274,16 @@ mod tests {
     use super::*;
 
     const INK: Colour = Colour::new(255, 255, 255);
+
+    #[test]
+    fn scripts_that_the_font_has() {
+        for text in ["Ada Lovelace", "Müller\n", "Ελένη", "Дарья", ""] {
+            assert!(can_write(text), "{text}");
+        }
+        for text in ["张伟", "Kim 김"] {
+            assert!(!can_write(text), "{text}");
+        }
+    }
 
     #[test]
     fn width_grows_with_every_letter_and_with_the_size() {

@@ -10,8 +10,9 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, Session};
 use ort::value::{Outlet, TensorElementType, TensorRef, ValueType};
 
-use super::{Device, EngineKind, EngineOptions};
-use crate::runtime::Library;
+use super::EngineOptions;
+use super::library::Library;
+use crate::device::{Device, EngineKind};
 use crate::{InferError, Manifest, Model, Placement, Tensor, contract};
 
 /// A network in ONNX Runtime.
@@ -20,12 +21,12 @@ pub(crate) struct OrtModel {
     placement: Placement,
     session: Session,
     outputs: Vec<String>,
-    /// Names the outputs, so that what nobody reads is not computed.
+    /// Selects the outputs, so that outputs which are not read are not computed.
     run_options: RunOptions<HasSelectedOutputs>,
 }
 
 impl OrtModel {
-    /// Makes a session from the weights on the device that `options` name.
+    /// Makes a session from the weights on the device in `options`.
     pub(crate) fn load(
         manifest: &Manifest,
         weights: &[u8],
@@ -97,13 +98,13 @@ impl Model for OrtModel {
     }
 }
 
-/// The library and its environment, once per process: ONNX Runtime allows no second one.
+/// The library and its environment, once per process: ONNX Runtime does not allow a second one.
 static LOADED: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
 
 fn environment(path: &Path) -> Result<Environment, InferError> {
     let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((first, environment)) = &*loaded {
-        // One file may have several names.
+        // One file may have several paths.
         let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         if real(first) == real(path) {
             return Ok(environment.clone());
@@ -124,7 +125,7 @@ fn environment(path: &Path) -> Result<Environment, InferError> {
     Ok(environment)
 }
 
-/// ONNX Runtime warns of much that nobody can act on, such as a machine without a GPU.
+/// Passes ONNX Runtime's messages to the log. Its warnings, such as a missing GPU, need no action by the user.
 fn forward(level: LogLevel, category: &str, _id: &str, location: &str, message: &str) {
     let level = match level {
         LogLevel::Fatal => log::Level::Error,
@@ -136,7 +137,7 @@ fn forward(level: LogLevel, category: &str, _id: &str, location: &str, message: 
 }
 
 fn configure(environment: &Environment, options: &EngineOptions) -> ort::Result<SessionBuilder> {
-    // DirectML forbids the memory pattern.
+    // DirectML does not allow the memory pattern.
     let memory_pattern = !matches!(options.device, Device::DirectMl(_));
     Ok(Session::builder(environment)?
         .with_log_level(LogLevel::Error)?
@@ -144,11 +145,11 @@ fn configure(environment: &Environment, options: &EngineOptions) -> ort::Result<
         .with_parallel_execution(false)?
         .with_intra_threads(options.threads)?
         .with_inter_threads(1)?
-        // A thread that spins while it waits takes a core from the next worker.
+        // A thread that spins while it waits occupies a core that the next worker needs.
         .with_intra_op_spinning(false)?
         .with_inter_op_spinning(false)?
         .with_memory_pattern(memory_pattern)?
-        // Denormal numbers cost some processors a hundredfold and mean nothing in a face.
+        // Denormal numbers are up to a hundred times slower on some CPUs and do not matter for a face.
         .with_flush_to_zero()?)
 }
 
@@ -211,7 +212,7 @@ fn check_outputs(manifest: &Manifest, session: &Session, wanted: &[String]) -> R
     Ok(())
 }
 
-/// The shape of an input or output as far as the file tells it; refuses all but 32-bit floats.
+/// The shape of an input or output as far as the file gives it; an error unless the type is 32-bit floats.
 fn extents(manifest: &Manifest, outlet: &Outlet) -> Result<Vec<Option<usize>>, InferError> {
     match outlet.dtype() {
         ValueType::Tensor { ty: TensorElementType::Float32, shape, .. } => {

@@ -1,4 +1,4 @@
-//! tract: pure Rust, always there.
+//! tract: pure Rust, always available.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,13 +10,13 @@ use tract_onnx::prelude::{
     TractResult, TypedSimplePlan, TypedSimpleState, tvec,
 };
 
-use super::EngineKind;
+use crate::device::EngineKind;
 use crate::{InferError, Manifest, Model, Placement, Tensor, contract};
 
-/// As the lock file has it; a test compares the two.
+/// The version in the lock file; a test compares the two.
 const VERSION: &str = "0.23.9";
 
-/// A network is compiled once per input shape; a detector whose input follows the window must not fill the memory.
+/// A network is compiled once per input shape; the limit bounds the memory when a detector's input size changes often.
 const SHAPES_KEPT: usize = 8;
 
 /// A network in tract.
@@ -24,7 +24,7 @@ pub(crate) struct TractModel {
     manifest: Manifest,
     placement: Placement,
     graph: InferenceModel,
-    /// Compiled for a shape each, the one used last in front.
+    /// Compiled for one shape each, the most recently used first.
     compiled: Vec<(Vec<usize>, TypedSimpleState)>,
 }
 
@@ -57,7 +57,7 @@ impl TractModel {
         })
     }
 
-    /// Brings the network compiled for `shape` to the front.
+    /// Moves the network compiled for `shape` to the front; compiles it if needed.
     fn prepare(&mut self, shape: &[usize]) -> Result<(), Failure> {
         if let Some(found) = self.compiled.iter().position(|(known, _)| known == shape) {
             self.compiled[..=found].rotate_right(1);
@@ -78,7 +78,7 @@ impl Model for TractModel {
             guarded(|| execute(state, input))
         });
         result.map_err(|failure| {
-            // A state that failed half-way is not to be trusted with the next picture.
+            // A state that failed in the middle of a run may be inconsistent.
             self.compiled.retain(|(shape, _)| *shape != input.shape);
             InferError::Run { model: self.manifest.name.clone(), reason: failure.reason() }
         })
@@ -89,17 +89,17 @@ impl Model for TractModel {
     }
 }
 
-/// What can end a call into tract.
+/// How a call into tract can fail.
 enum Failure {
-    /// Already in our words.
+    /// An error of this crate.
     Ours(InferError),
-    /// tract's words, or those of a panic inside it.
+    /// tract's message, or that of a panic inside it.
     Theirs(String),
 }
 
 impl From<tract_onnx::prelude::TractError> for Failure {
     fn from(error: tract_onnx::prelude::TractError) -> Self {
-        // The alternate form tells the chain of causes on one line.
+        // The alternate form prints the chain of causes on one line.
         Self::Theirs(format!("{error:#}"))
     }
 }
@@ -128,7 +128,7 @@ impl Failure {
     }
 }
 
-/// Runs `call`, and makes a panic inside tract, which odd networks can cause, an error like any other.
+/// Runs `call` and turns a panic inside tract, which unusual networks can cause, into an error.
 fn guarded<T>(call: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| Err(Failure::Theirs(words(&*panic))))
 }
@@ -162,7 +162,7 @@ fn parse(manifest: &Manifest, weights: &[u8]) -> Result<InferenceModel, Failure>
         .output_tensors()
         .iter()
         .map(|name| {
-            // Only what the file declares as its outputs: every engine must see the same ones.
+            // Only the outputs that the file declares: every engine must see the same ones.
             let declared = graph.output.iter().any(|output| output.name == *name);
             outlet(name).filter(|_| declared).ok_or_else(|| InferError::MissingTensor {
                 model: manifest.name.clone(),
@@ -178,7 +178,7 @@ fn parse(manifest: &Manifest, weights: &[u8]) -> Result<InferenceModel, Failure>
     Ok(model)
 }
 
-/// The input that the manifest names. Older files list their weights among the inputs too; those are not meant.
+/// The input that the manifest names. Older files list their weights among the inputs too; those are ignored.
 fn find_input<'a>(manifest: &Manifest, graph: &'a pb::GraphProto) -> Result<&'a pb::ValueInfoProto, Failure> {
     let fed: Vec<&pb::ValueInfoProto> =
         graph.input.iter().filter(|input| !graph.initializer.iter().any(|weight| weight.name == input.name)).collect();

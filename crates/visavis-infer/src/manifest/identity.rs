@@ -1,11 +1,11 @@
-//! Whether two embeddings may be compared at all.
+//! Whether two embeddings may be compared.
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::{Crop, HeadDecode, Input, Manifest, Metric, Task};
 
-/// All that changes the numbers that come out of a network, and nothing else.
+/// The fields that change a network's output, and no others.
 #[derive(Serialize)]
 struct Identity<'a> {
     sha256: String,
@@ -25,8 +25,8 @@ struct IdentityHead<'a> {
 /// A short name of what a network computes: the first 16 hexadecimal digits of a SHA-256 over the weights' hash, the
 /// input, the crop and the decoding of its heads.
 ///
-/// A gallery keeps it beside its embeddings: vectors under two fingerprints must not be compared. The name, the texts,
-/// the figures, `input.batch` and an embedding's `same_person` are left out, since they change no vector.
+/// A gallery stores it with its embeddings: vectors with different fingerprints must not be compared. The name, the texts,
+/// the figures, `input.batch` and an embedding's `same_person` are not part of it, since they change no vector.
 #[must_use]
 pub fn fingerprint(manifest: &Manifest) -> String {
     let identity = Identity {
@@ -44,14 +44,14 @@ pub fn fingerprint(manifest: &Manifest) -> String {
             })
             .collect(),
     };
-    // Plain structs of numbers and strings: TOML can hold them all, so nothing is lost in the fallback.
+    // Plain structs of numbers and strings: TOML can represent them all, so the fallback is never needed.
     let text = toml::to_string(&identity).unwrap_or_else(|_| format!("{manifest:?}"));
     let mut digits = hex(&Sha256::digest(text.as_bytes()));
     digits.truncate(16);
     digits
 }
 
-/// SHA-256 in lower-case hexadecimal digits, as a manifest's `sha256` has it.
+/// SHA-256 in lower-case hexadecimal digits, as in a manifest's `sha256`.
 #[must_use]
 pub fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))

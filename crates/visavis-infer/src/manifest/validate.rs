@@ -1,11 +1,9 @@
-//! Whether a manifest makes sense.
+//! Checks the fields of a manifest.
 
-use super::{
-    Anchor, Crop, Detector, DetectorDecode, FORMAT, FileKind, Head, HeadDecode, Input, Likeness, Manifest, Task,
-};
+use super::{Anchor, Crop, Detector, DetectorDecode, FORMAT, FileKind, Head, HeadDecode, Input, Manifest, Task};
 use crate::InferError;
 
-/// Larger pictures than this are a typing error.
+/// Larger sides than this are taken for a typing error.
 const LARGEST_SIDE: u32 = 8192;
 
 /// A field and what is wrong with it.
@@ -16,11 +14,11 @@ fn complain<T>(field: impl Into<String>, reason: impl Into<String>) -> Result<T,
 }
 
 impl Manifest {
-    /// Checks that the fields make sense, alone and together.
+    /// Checks each field, and the fields together.
     ///
     /// # Errors
-    /// [`InferError::ManifestField`] for the first field that does not, naming `origin`, the field, its value and what
-    /// would be right.
+    /// [`InferError::ManifestField`] for the first wrong field, with `origin`, the field, its value and what would be
+    /// right.
     pub fn validate(&self, origin: &str) -> Result<(), InferError> {
         self.check().map_err(|(field, reason)| InferError::ManifestField { origin: origin.into(), field, reason })
     }
@@ -53,12 +51,12 @@ impl Manifest {
         self.heads.iter().enumerate().try_for_each(|(index, head)| check_head(index, head))
     }
 
-    /// A forest locates keypoints in the picture itself, and its file says all about how.
+    /// A forest locates keypoints in the picture itself; its file holds everything else.
     fn check_forest(&self) -> Result<(), Complaint> {
         if self.tasks != [Task::Keypoints] {
             return complain(
                 "tasks",
-                format!("a regression forest tells `keypoints` alone, not {}", list(&self.tasks)),
+                format!("a regression forest gives `keypoints` alone, not {}", list(&self.tasks)),
             );
         }
         let said = [
@@ -79,7 +77,7 @@ impl Manifest {
         }
         for (index, task) in self.tasks.iter().enumerate() {
             if self.tasks[..index].contains(task) {
-                return complain("tasks", format!("`{task}` stands there twice"));
+                return complain("tasks", format!("`{task}` is listed twice"));
             }
         }
         for (index, head) in self.heads.iter().enumerate() {
@@ -92,8 +90,12 @@ impl Manifest {
             if self.heads[..index].iter().any(|other| other.task == head.task) {
                 return complain(format!("head[{index}].task"), format!("a second head for `{}`", head.task));
             }
-            if self.heads[..index].iter().any(|other| other.tensor == head.tensor) {
-                return complain(format!("head[{index}].tensor"), format!("a second head on `{}`", head.tensor));
+            let earlier = self.heads[..index].iter().filter(|other| !may_share(other, head));
+            if let Some(tensor) = earlier.filter_map(|other| shared_tensor(other, head)).next() {
+                return complain(
+                    format!("head[{index}].tensor"),
+                    format!("a second head on `{tensor}`: only two heads with the same labels may share a tensor"),
+                );
             }
         }
         if let Some(detector) = &self.detector {
@@ -102,7 +104,7 @@ impl Manifest {
         for task in &self.tasks {
             match task {
                 Task::Detection => {
-                    return complain("detector", "is missing, and `detection` is among tasks: say how to decode it");
+                    return complain("detector", "is missing, but `detection` is among tasks: say how to decode it");
                 }
                 task if !self.heads.iter().any(|head| head.task == *task) => {
                     return complain("head", format!("none for `{task}`, which is among tasks"));
@@ -130,7 +132,9 @@ impl Manifest {
                 Task::Detection => {}
                 Task::Keypoints if keypoints => {}
                 Task::Keypoints => return complain("tasks", "`keypoints`: the detector's decode gives none"),
-                task => return complain("tasks", format!("`{task}` is beyond a detector; one network, one manifest")),
+                task => {
+                    return complain("tasks", format!("`{task}`: a detector cannot have this task; use two manifests"));
+                }
             }
         }
         Ok(())
@@ -146,6 +150,54 @@ fn check_name(name: &str) -> Result<(), Complaint> {
         return Ok(());
     }
     complain("name", format!("`{name}` must be 1 to 64 of a-z, 0-9, _ and -, and begin with a letter or a digit"))
+}
+
+/// A tensor that both heads read.
+fn shared_tensor<'a>(a: &'a Head, b: &'a Head) -> Option<&'a str> {
+    a.tensors().find(|tensor| b.tensors().any(|other| other == *tensor))
+}
+
+/// Whether two heads read one tensor as the probabilities of the same classes, as a smile and an expression may.
+fn may_share(a: &Head, b: &Head) -> bool {
+    match (labels_of(&a.decode), labels_of(&b.decode)) {
+        (Some(a), Some(b)) => a.len() == b.len(),
+        _ => false,
+    }
+}
+
+fn labels_of(decode: &HeadDecode) -> Option<&[String]> {
+    match decode {
+        HeadDecode::Label { labels, .. } | HeadDecode::Classes { labels, .. } => Some(labels),
+        _ => None,
+    }
+}
+
+fn check_labels(field: &str, labels: &[String]) -> Result<(), Complaint> {
+    let named = labels.iter().enumerate().all(|(i, label)| !label.trim().is_empty() && !labels[..i].contains(label));
+    if labels.len() < 2 || !named {
+        return complain(format!("{field}.decode.labels"), format!("{labels:?}: needs two or more, all different"));
+    }
+    Ok(())
+}
+
+/// Three angles are in one tensor, or each has its own.
+fn check_angles(field: &str, head: &Head, signs: [f32; 3]) -> Result<(), Complaint> {
+    let tensors: Vec<&str> = head.tensors().collect();
+    if tensors.len() == 2 {
+        return complain(
+            format!("{field}.decode"),
+            "names only one of `pitch` and `roll`: name both tensors, or neither if all angles are in one tensor",
+        );
+    }
+    for (index, tensor) in tensors.iter().enumerate() {
+        if tensor.is_empty() || tensors[..index].contains(tensor) {
+            return complain(format!("{field}.decode"), format!("`{tensor}`: each angle needs a tensor of its own"));
+        }
+    }
+    if signs.iter().any(|sign| sign.abs() != 1.0) {
+        return complain(format!("{field}.decode.signs"), format!("{signs:?}: each must be 1 or -1"));
+    }
+    Ok(())
 }
 
 /// A bare file name: a manifest must not reach outside its folder.
@@ -205,7 +257,7 @@ fn check_points(points: &[Anchor]) -> Result<(), Complaint> {
         if !sum.is_finite() || (sum - 1.0).abs() > 1e-3 {
             return complain(format!("{field}.landmarks"), format!("{landmarks:?} sum to {sum}, not to 1"));
         }
-        // Templates do leave the picture, but not by more than its own size.
+        // Template points may lie outside the picture, by its own size at most.
         if !at.iter().all(|share| (-1.0..=2.0).contains(share)) {
             return complain(format!("{field}.at"), format!("{at:?} are shares of the input's sides, about 0 to 1"));
         }
@@ -261,7 +313,7 @@ fn check_strides(strides: &[u32], input: &Input) -> Result<(), Complaint> {
     }
     for (index, &stride) in strides.iter().enumerate() {
         if stride == 0 || strides[..index].contains(&stride) {
-            return complain(field, format!("{strides:?}: each must be above 0 and stand there once"));
+            return complain(field, format!("{strides:?}: each must be above 0 and appear once"));
         }
         let sides = input.multiple_of.map_or(input.size, |step| [step, step]);
         if sides.iter().any(|side| side % stride != 0) {
@@ -274,7 +326,7 @@ fn check_strides(strides: &[u32], input: &Input) -> Result<(), Complaint> {
 fn check_distinct(names: &[&String]) -> Result<(), Complaint> {
     for (index, name) in names.iter().enumerate() {
         if name.is_empty() || names[..index].contains(name) {
-            return complain("detector.decode", format!("`{name}`: the tensors must have names, each its own"));
+            return complain("detector.decode", format!("`{name}`: tensor names must be non-empty and different"));
         }
     }
     Ok(())
@@ -289,20 +341,17 @@ fn check_head(index: usize, head: &Head) -> Result<(), Complaint> {
         HeadDecode::Years => ("years", head.task == Task::Age),
         HeadDecode::Expectation { .. } => ("expectation", head.task == Task::Age),
         HeadDecode::Label { .. } => ("label", matches!(head.task, Task::Gender | Task::Smile)),
+        HeadDecode::Classes { .. } => ("classes", head.task == Task::Expression),
+        HeadDecode::Angles { .. } => ("angles", head.task == Task::HeadPose),
         HeadDecode::Points { .. } => ("points", head.task == Task::Keypoints),
         HeadDecode::Embedding { .. } => ("embedding", head.task == Task::Similarity),
     };
     if !fits {
-        return complain(format!("{field}.decode.kind"), format!("`{kind}` gives no answer to `{}`", head.task));
+        return complain(format!("{field}.decode.kind"), format!("`{kind}` does not fit the task `{}`", head.task));
     }
     match &head.decode {
         HeadDecode::Label { labels, positive, threshold, .. } => {
-            if labels.len() < 2 || labels.iter().enumerate().any(|(i, label)| labels[..i].contains(label)) {
-                return complain(
-                    format!("{field}.decode.labels"),
-                    format!("{labels:?}: needs two or more, all different"),
-                );
-            }
+            check_labels(&field, labels)?;
             if !labels.contains(positive) {
                 return complain(
                     format!("{field}.decode.positive"),
@@ -314,18 +363,10 @@ fn check_head(index: usize, head: &Head) -> Result<(), Complaint> {
             }
             Ok(())
         }
-        HeadDecode::Embedding { likeness: Some(curve), .. }
-            if !(curve.middle.is_finite() && curve.width.is_finite() && curve.width > 0.0) =>
-        {
-            complain(format!("{field}.decode.likeness"), format!("a width of {} must be above 0", curve.width))
-        }
-        HeadDecode::Embedding { likeness: Some(Likeness { strangers: Some(within), .. }), .. }
-            if !(within.iter().all(|distance| distance.is_finite()) && within.is_sorted_by(|a, b| a > b)) =>
-        {
-            complain(
-                format!("{field}.decode.likeness.strangers"),
-                format!("{within:?} must fall: the rarer, the nearer"),
-            )
+        HeadDecode::Classes { labels, .. } => check_labels(&field, labels),
+        HeadDecode::Angles { signs, .. } => check_angles(&field, head, *signs),
+        HeadDecode::Embedding { likeness: Some(likeness), .. } if likeness.fault().is_some() => {
+            complain(format!("{field}.decode.likeness"), likeness.fault().unwrap_or_default())
         }
         HeadDecode::Embedding { same_person, .. } if !(same_person.is_finite() && *same_person > 0.0) => {
             complain(format!("{field}.decode.same_person"), format!("{same_person} must be a distance above 0"))

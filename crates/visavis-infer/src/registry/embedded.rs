@@ -1,6 +1,6 @@
-//! The networks inside the program.
+//! The networks compiled into the program.
 
-use super::{Entry, Find, Shelf, Slot, WeightsLocation};
+use super::{Entry, Find, ModelSource, Slot, WeightsLocation};
 use crate::Manifest;
 
 /// A network compiled into the program with `include_str!` and `include_bytes!`.
@@ -12,7 +12,7 @@ pub struct EmbeddedModel {
     pub weights: &'static [u8],
 }
 
-/// A network of the folder `models`: its manifest's name and the file of its weights.
+/// A network in the folder `models`: the manifest's name and the file of the weights.
 macro_rules! model {
     ($name:literal, $file:literal) => {
         EmbeddedModel {
@@ -24,6 +24,9 @@ macro_rules! model {
 
 /// The networks of this build, each with a model card in `models/`.
 pub static EMBEDDED: &[EmbeddedModel] = &[
+    model!("yunet", "yunet.onnx"),
+    model!("similarity_mobilefacenet", "similarity_mobilefacenet.onnx"),
+    model!("face_mobilefacenet", "face_mobilefacenet.onnx"),
     model!("ssd_mobilenetv1_quarter", "ssd_mobilenetv1_quarter.onnx"),
     model!("ssdlite_mobilenetv2", "ssdlite_mobilenetv2.onnx"),
     model!("kazemi_forest", "kazemi_forest.forest"),
@@ -45,7 +48,7 @@ impl EmbeddedModel {
                 slot: Slot::Good(Box::new(Entry {
                     manifest,
                     weights: WeightsLocation::Embedded(self.weights),
-                    shelf: Shelf::Embedded,
+                    found_in: ModelSource::Embedded,
                 })),
             },
             Err(error) => Find {

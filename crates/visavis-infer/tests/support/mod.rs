@@ -14,13 +14,13 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The ready-made networks, where this checkout has them beside it.
+/// The ready-made networks, if they lie beside this checkout.
 pub(crate) fn shared_models() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/models");
     folder.join("yunet_n.onnx").is_file().then_some(folder)
 }
 
-/// Numbers that look like noise and are the same in every run, between `low` and `high`.
+/// Pseudo-random numbers between `low` and `high`, the same in every run.
 pub(crate) fn noise(count: usize, seed: u32, low: f32, high: f32) -> Vec<f32> {
     let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
     (0..count)

@@ -1,8 +1,8 @@
-//! Just enough of the ONNX file format, a protocol buffer, to write small networks.
+//! The part of the ONNX file format, a protocol buffer, that small networks need.
 
 use super::noise;
 
-/// A protocol-buffer message that grows.
+/// A protocol-buffer message under construction.
 #[derive(Default, Clone)]
 struct Message(Vec<u8>);
 
@@ -64,7 +64,7 @@ impl Network {
         self
     }
 
-    /// A weight of whole numbers, as shapes and axes are given.
+    /// A weight of integers, as used for shapes and axes.
     pub(crate) fn integers(mut self, name: &str, data: &[i64]) -> Self {
         let raw: Vec<u8> = data.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.weights.push(tensor(name, &[data.len() as i64], 7, &raw));
@@ -77,7 +77,7 @@ impl Network {
         self
     }
 
-    /// An output of 32-bit floats, its shape left to the engine.
+    /// An output of 32-bit floats; the engine infers its shape.
     pub(crate) fn output(mut self, name: &str, dims: &[Dim]) -> Self {
         self.outputs.push(value_info(name, dims));
         self
@@ -139,8 +139,8 @@ fn value_info(name: &str, dims: &[Dim]) -> Message {
 }
 
 /// `[N, 3, 12, 16]` to `age` `[N, 1]` and `gender` `[N, 2]`: convolution, relu, mean, fully connected, softmax. The
-/// convolution's weight stands among the graph's inputs too, as older exporters have it; an output `spare` is there
-/// that no manifest asks for.
+/// convolution's weight is also listed among the graph's inputs, as older exporters do; no manifest names the output
+/// `spare`.
 pub(crate) fn face_network(seed: u32) -> Vec<u8> {
     use Dim::{Fixed, Symbol};
     Network::default()

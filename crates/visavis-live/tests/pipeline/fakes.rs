@@ -1,4 +1,4 @@
-//! A source, a loader and networks that do as they are told.
+//! Fake sources, networks and a fake loader, whose behaviour is set by the tests.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -6,9 +6,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use visavis_face::gallery::{Converted, Gallery, GalleryError};
 use visavis_face::{Age, Detect, Face, FaceError, FaceView, Findings, Locate, Recognise};
-use visavis_image::{Picture, Rect};
+use visavis_gallery::{Converted, Gallery, GalleryError};
+use visavis_image::{Picture, Rect, Turn};
 use visavis_infer::{InferError, Placement, Task};
 use visavis_live::{Choice, LiveError, Loader};
 use visavis_video::{Pace, Shot, Source, SourceInfo, VideoError};
@@ -21,26 +21,41 @@ fn info(pace: Pace, frame_rate: Option<f64>) -> SourceInfo {
     SourceInfo { name: "fake".into(), width: 64, height: 48, frame_rate, frames: None, pace }
 }
 
-/// Plays `frames` black pictures, 40 ms apart, then ends or breaks.
+/// Plays `frames` black pictures, 40 ms apart, then ends or fails.
 pub(crate) struct Film {
     info: SourceInfo,
     frames: u64,
     next: u64,
     breaks: bool,
+    /// Frames that cannot be read.
+    torn: Vec<u64>,
+    gap: Duration,
+    stills: bool,
 }
 
 impl Film {
     pub(crate) fn new(frames: u64) -> Self {
-        Self { info: info(Pace::Timeline, Some(25.0)), frames, next: 0, breaks: false }
+        let info = info(Pace::Timeline, Some(25.0));
+        Self { info, frames, next: 0, breaks: false, torn: Vec::new(), gap: Duration::from_millis(40), stills: false }
+    }
+
+    /// Some of its frames cannot be read.
+    pub(crate) fn torn(frames: u64, torn: &[u64]) -> Self {
+        Self { torn: torn.to_vec(), ..Self::new(frames) }
     }
 
     pub(crate) fn breaking(frames: u64) -> Self {
         Self { breaks: true, ..Self::new(frames) }
     }
 
-    /// Pictures that have nothing to do with each other.
+    /// Pictures that are not related.
     pub(crate) fn stills(frames: u64) -> Self {
-        Self { info: info(Pace::Timeline, None), ..Self::new(frames) }
+        Self { stills: true, ..Self::slow(frames) }
+    }
+
+    /// Pictures that are far apart.
+    pub(crate) fn slow(frames: u64) -> Self {
+        Self { gap: Duration::from_millis(300), ..Self::new(frames) }
     }
 }
 
@@ -51,13 +66,18 @@ impl Source for Film {
 
     fn read(&mut self) -> Result<Option<Shot>, VideoError> {
         if self.next == self.frames {
-            if self.breaks {
+            if std::mem::take(&mut self.breaks) {
                 return Err(VideoError::Spec { spec: "fake".into(), reason: "was pulled out".into() });
             }
             return Ok(None);
         }
         self.next += 1;
-        Ok(Some(Shot { picture: Picture::new(64, 48), at: Duration::from_millis((self.next - 1) * 40) }))
+        if self.torn.contains(&(self.next - 1)) {
+            let frame = self.next - 1;
+            return Err(VideoError::Frame { name: "fake".into(), frame, reason: "is torn".into() });
+        }
+        let shot = Shot::new(Picture::new(64, 48), self.gap * (self.next - 1) as u32);
+        Ok(Some(Shot { cut: self.stills, ..shot }))
     }
 
     fn rewind(&mut self) -> Result<(), VideoError> {
@@ -66,7 +86,7 @@ impl Source for Film {
     }
 }
 
-/// A camera that gives a picture whenever the test says so; it ends when the test lets go.
+/// A camera that delivers a picture for each trigger. It ends when the trigger is dropped.
 pub(crate) struct Camera {
     info: SourceInfo,
     trigger: Receiver<()>,
@@ -83,7 +103,7 @@ impl Source for Camera {
     }
 
     fn read(&mut self) -> Result<Option<Shot>, VideoError> {
-        Ok(self.trigger.recv().ok().map(|()| Shot { picture: Picture::new(64, 48), at: Duration::ZERO }))
+        Ok(self.trigger.recv().ok().map(|()| Shot::new(Picture::new(64, 48), Duration::ZERO)))
     }
 
     fn rewind(&mut self) -> Result<(), VideoError> {
@@ -96,7 +116,7 @@ struct FixedDetector(Vec<Rect>);
 
 impl Detect for FixedDetector {
     fn detect(&mut self, _: &Picture) -> Result<Vec<Face>, FaceError> {
-        Ok(self.0.iter().map(|&rect| Face { rect, score: 0.9, landmarks: None }).collect())
+        Ok(self.0.iter().map(|&rect| Face { rect, score: 0.9, landmarks: None, turn: Turn::None }).collect())
     }
 
     fn placement(&self) -> Placement {
@@ -104,7 +124,7 @@ impl Detect for FixedDetector {
     }
 }
 
-/// What a recogniser does with a job.
+/// The result of a recogniser, by the number of the call and the faces; or a failure.
 pub(crate) type Behaviour = Arc<dyn Fn(usize, &[FaceView]) -> Result<f32, FaceError> + Send + Sync>;
 
 struct Scripted {
@@ -134,8 +154,9 @@ impl Recognise for Scripted {
                     .tasks
                     .contains(&Task::Smile)
                     .then_some(visavis_face::Smile { share: value / 100.0, threshold: 0.5 }),
-                // Faces at different places are different people.
+                // Faces at different places have different embeddings.
                 embedding: self.tasks.contains(&Task::Similarity).then(|| vec![value, face.rect.x]),
+                ..Findings::default()
             })
             .collect())
     }
@@ -152,27 +173,27 @@ struct Network {
     loads: Arc<AtomicUsize>,
 }
 
-/// A loader with networks made up by the test.
+/// A loader of fake networks.
 #[derive(Default)]
-pub(crate) struct Shelf {
+pub(crate) struct FakeLoader {
     networks: Mutex<HashMap<String, Network>>,
     faces: Mutex<HashMap<String, Vec<Rect>>>,
-    gallery: Option<Arc<dyn Gallery>>,
-    /// Those of some networks, in place of that one.
-    galleries: HashMap<String, Arc<dyn Gallery>>,
-    /// The network that made the gallery, where another one is to take it over.
+    gallery: Option<Arc<Gallery>>,
+    /// The galleries of some networks, used instead of `gallery`.
+    galleries: HashMap<String, Arc<Gallery>>,
+    /// The network that the gallery belongs to, if it must be converted for others.
     made_by: Mutex<Option<String>>,
-    /// Whether giving it to another goes on.
+    /// The conversion goes on as long as this is set.
     converting: Option<Arc<AtomicBool>>,
 }
 
-impl Shelf {
-    /// With a detector `two` (two faces) and one `nobody`.
+impl FakeLoader {
+    /// With a detector `two` (two faces) and one `none` (no faces).
     pub(crate) fn new() -> Self {
-        let shelf = Self::default();
+        let loader = Self::default();
         let two = vec![Rect::new(4.0, 4.0, 16.0, 16.0), Rect::new(40.0, 20.0, 16.0, 16.0)];
-        shelf.faces.lock().unwrap().extend([("two".to_owned(), two), ("nobody".to_owned(), vec![])]);
-        shelf
+        loader.faces.lock().unwrap().extend([("two".to_owned(), two), ("none".to_owned(), vec![])]);
+        loader
     }
 
     pub(crate) fn with(self, name: &str, tasks: &[Task], behaviour: Behaviour) -> Self {
@@ -181,17 +202,17 @@ impl Shelf {
         self
     }
 
-    pub(crate) fn with_gallery(self, gallery: Arc<dyn Gallery>) -> Self {
+    pub(crate) fn with_gallery(self, gallery: Arc<Gallery>) -> Self {
         Self { gallery: Some(gallery), ..self }
     }
 
-    pub(crate) fn with_gallery_of(mut self, network: &str, gallery: Arc<dyn Gallery>) -> Self {
+    pub(crate) fn with_gallery_of(mut self, network: &str, gallery: Arc<Gallery>) -> Self {
         self.galleries.insert(network.to_owned(), gallery);
         self
     }
 
-    /// With a gallery that is refused to every other network than `network` until it is given to that, which
-    /// goes on as long as `converting`.
+    /// With a gallery that belongs to `network`. Other networks are refused until the gallery is converted, which goes on as long
+    /// as `converting` is set.
     pub(crate) fn made_by(self, network: &str, converting: &Arc<AtomicBool>) -> Self {
         let (made_by, converting) = (Mutex::new(Some(network.to_owned())), Some(Arc::clone(converting)));
         Self { made_by, converting, ..self }
@@ -206,7 +227,7 @@ impl Shelf {
     }
 }
 
-/// Always the same answer.
+/// Always the same result.
 pub(crate) fn says(value: f32) -> Behaviour {
     Arc::new(move |_, _| Ok(value))
 }
@@ -215,7 +236,7 @@ fn unknown(name: &str) -> LiveError {
     LiveError::Infer(InferError::Run { model: name.into(), reason: "there is no such network".into() })
 }
 
-impl Loader for Shelf {
+impl Loader for FakeLoader {
     fn detector(&self, model: &str) -> Result<Box<dyn Detect>, LiveError> {
         let faces = self.faces.lock().unwrap();
         faces.get(model).map(|faces| Box::new(FixedDetector(faces.clone())) as _).ok_or_else(|| unknown(model))
@@ -236,7 +257,7 @@ impl Loader for Shelf {
         }))
     }
 
-    fn gallery(&self, model: &str) -> Result<Option<Arc<dyn Gallery>>, LiveError> {
+    fn gallery(&self, model: &str) -> Result<Option<Arc<Gallery>>, LiveError> {
         if let Some(made_with) = self.made_by.lock().unwrap().clone().filter(|made_by| made_by != model) {
             let (path, wanted, network) = ("fake.gallery".into(), model.to_owned(), model.to_owned());
             return Err(GalleryError::OtherNetwork { path, made_with, wanted, network }.into());
@@ -249,7 +270,7 @@ impl Loader for Shelf {
         choice: &Choice,
         progress: &mut dyn FnMut(usize, usize) -> bool,
     ) -> Result<Converted, LiveError> {
-        // Until the test lets it end.
+        // Goes on until the test ends it.
         let mut done = 0;
         while self.converting.as_ref().is_some_and(|go_on| go_on.load(Ordering::SeqCst)) {
             if !progress(done, 400) {

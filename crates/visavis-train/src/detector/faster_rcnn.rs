@@ -1,4 +1,4 @@
-//! Two-stage detectors (Ren et al., NIPS 2015): the first stage proposes boxes, the second looks at each of them.
+//! Two-stage detectors (Ren et al., NIPS 2015): the first stage proposes boxes, the second classifies and refines them.
 
 use visavis_infer::manifest::AnchorLevel;
 
@@ -7,32 +7,32 @@ use crate::TrainError;
 use crate::network::{Backbone, Builder, Layer, Level, Network, Parameters, Regions};
 use crate::ops::Activation;
 
-/// Channels of the planes from which boxes are proposed.
+/// Channels of the planes that predict proposals.
 const PROPOSING: usize = 256;
-/// Places along either side of a box at which the planes are read.
+/// Number of points along each side of a box at which the planes are read.
 const SIDE: usize = 7;
-/// The planes that proposals are made from and read in are a sixteenth of the picture.
+/// Stride of the planes from which proposals are predicted and boxes are read.
 const STRIDE: u32 = 16;
 
-/// How a two-stage detector is laid out.
+/// Layout of a two-stage detector.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FasterRcnnPlan {
-    /// What reads the picture, its last stage every box.
+    /// The backbone; its last stage runs on every box.
     pub backbone: Backbone,
-    /// Boxes that are looked at once more in each picture.
+    /// Number of proposals per picture for the second stage.
     pub proposals: usize,
 }
 
-/// The anchors of the first stage, upright as those of [`super::anchors`], but all at one stride.
+/// The anchors of the first stage: upright like those of [`super::anchors`], but all with one stride.
 #[must_use]
 pub fn region_anchors() -> AnchorLevel {
     AnchorLevel { stride: STRIDE, sizes: vec![12.0, 20.0, 34.0, 56.0, 95.0, 160.0, 250.0], ratios: vec![0.8] }
 }
 
-/// Lays a detector out for pictures of any size.
+/// Builds a detector for pictures of any size.
 ///
 /// # Errors
-/// [`TrainError::Recipe`] for a backbone that detectors do not stand on.
+/// [`TrainError::Recipe`] for a backbone that detectors cannot use.
 pub fn faster_rcnn(plan: &FasterRcnnPlan, seed: u64) -> Result<(Network, Parameters), TrainError> {
     let mut b = Builder::new(seed);
     let mut stages = plan.backbone.stages(&mut b)?;
@@ -53,7 +53,7 @@ pub fn faster_rcnn(plan: &FasterRcnnPlan, seed: u64) -> Result<(Network, Paramet
         proposals: plan.proposals,
         side: SIDE,
         body,
-        // More of the proposals are faces than of the anchors.
+        // The share of faces is higher among proposals than among anchors.
         scores: vec![b.linear_from("scores", last.channels, &[logit(0.1)])],
         boxes: vec![b.linear_from("boxes", last.channels, &[0.0; 4])],
     });

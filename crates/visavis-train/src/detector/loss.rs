@@ -1,4 +1,4 @@
-//! What a detector's answers cost.
+//! The loss of a detector with anchors.
 
 use burn::tensor::activation::{relu, sigmoid};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -7,9 +7,9 @@ use super::AnchorTarget;
 use crate::loss::Loss;
 use crate::recipe::LossParams;
 
-/// Judges scores `[N, A, 1]` (before the sigmoid) and offsets `[N, A, 4]` by the targets of all anchors, picture after
-/// picture: the focal loss of Lin et al. (ICCV 2017) over all anchors, and the smooth L1 loss of the offsets over those
-/// of a face, both for each anchor of a face.
+/// Computes the loss of scores `[N, A, 1]` (before the sigmoid) and offsets `[N, A, 4]` by the targets of all anchors, picture
+/// after picture: the focal loss of Lin et al. (ICCV 2017) over all anchors, and the smooth L1 loss of the offsets over those
+/// with a face, both divided by the number of anchors with a face.
 pub(crate) fn judge(
     scores: Tensor<3>,
     offsets: Tensor<3>,
@@ -64,15 +64,15 @@ mod tests {
     #[test]
     fn by_hand() {
         let targets = [AnchorTarget::Face([0.0; 4]), AnchorTarget::Nothing, AnchorTarget::Ignored];
-        // At zero everything is half sure: cross-entropy ln 2, focused by (1/2)², weighted 1/4 and 3/4.
+        // With logits of zero every probability is one half: cross-entropy ln 2, factor (1/2)², weights 1/4 and 3/4.
         let [score, place] = total([0.0, 0.0, 9.0], 0.5, &targets);
         assert!((score - 2f32.ln() / 4.0).abs() < 1e-5, "{score}");
         assert!((place - 4.0 * 0.125).abs() < 1e-5, "{place}");
-        // Far away an offset costs in a straight line.
+        // The loss of large offsets is linear.
         assert!((total([0.0; 3], 3.0, &targets)[1] - 4.0 * 2.5).abs() < 1e-4);
-        // Sure and right costs next to nothing.
+        // The loss of confident and correct predictions is nearly zero.
         assert!(total([8.0, -8.0, 0.0], 0.0, &targets)[0] < 1e-6);
-        // Without a face there is nothing to place, and no division by zero.
+        // Without a face there is no box loss, and no division by zero.
         let [score, place] = total([0.0; 3], 3.0, &[AnchorTarget::Nothing; 3]);
         assert!(score.is_finite() && place == 0.0);
     }

@@ -1,49 +1,51 @@
-//! Which anchors are taught which face.
+//! Assigns faces to anchors, as training targets.
 
 use visavis_face::detect::encode_box;
-use visavis_image::Rect;
+use visavis_image::{Landmarks, Rect};
 
 use super::VARIANCES;
 
-/// A box of a picture that is trained on, in pixels of the network's input.
+/// A box of a training picture, in pixels of the network's input.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LabelledBox {
-    /// Where.
+    /// The box.
     pub rect: Rect,
-    /// Whether it is a face that must be found; otherwise neither finding nor missing it costs anything.
+    /// Whether it is a face that must be found; otherwise it is ignored.
     pub face: bool,
+    /// Its keypoints, if labelled.
+    pub landmarks: Option<Landmarks>,
 }
 
-/// What one anchor is taught.
+/// The training target of one anchor.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum AnchorTarget {
-    /// There is no face.
+    /// No face.
     Nothing,
-    /// Too near to a face to be none, too far to be one; or at a place that does not count.
+    /// Ignored: its overlap with a face is too large for "no face" and too small for "face", or it lies in an ignored box.
     Ignored,
-    /// This face, by its offset from the anchor.
+    /// This face, as an offset from the anchor.
     Face([f32; 4]),
 }
 
-/// When an anchor is a face's.
+/// Thresholds for assigning faces to anchors.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Matching {
-    /// From this overlap on (intersection over union) an anchor is the face's.
+    /// With at least this overlap (intersection over union) the anchor's target is the face.
     pub face: f32,
-    /// Below this one it is taught that there is nothing.
+    /// Below this overlap the target is no face.
     pub nothing: f32,
-    /// Anchors with this share of themselves in a box that does not count are left alone.
+    /// Anchors of which at least this share lies in an ignored box are ignored.
     pub ignored: f32,
 }
 
 impl Default for Matching {
-    /// Lower than SSD's 0.5: anchors of one shape overlap small faces between two places by no more.
+    /// Lower than SSD's 0.5, because small faces between two places overlap no anchor by that much.
     fn default() -> Self {
         Self { face: 0.45, nothing: 0.35, ignored: 0.5 }
     }
 }
 
-/// A target for each anchor. Every face gets at least the anchor that overlaps it most.
+/// The target of each anchor. Every face gets at least the anchor with the largest overlap.
 #[must_use]
 pub fn match_anchors(anchors: &[Rect], boxes: &[LabelledBox], rule: &Matching) -> Vec<AnchorTarget> {
     let mut targets = vec![AnchorTarget::Nothing; anchors.len()];
@@ -51,7 +53,7 @@ pub fn match_anchors(anchors: &[Rect], boxes: &[LabelledBox], rule: &Matching) -
     for ignored in boxes.iter().filter(|labelled| !labelled.face) {
         for (anchor, target) in anchors.iter().zip(&mut targets) {
             let inside = anchor.intersection(&ignored.rect).map_or(0.0, |rect| rect.area() / anchor.area());
-            // The overlap alone would miss an anchor much larger than the box, and must.
+            // The overlap alone would miss an anchor much larger than the box.
             if inside >= rule.ignored || anchor.iou(&ignored.rect) >= rule.nothing {
                 *target = AnchorTarget::Ignored;
             }
@@ -78,7 +80,7 @@ pub fn match_anchors(anchors: &[Rect], boxes: &[LabelledBox], rule: &Matching) -
         best.extend(place.map(|at| (at, face)));
     }
     for (at, face) in best {
-        // Not where another face fits better.
+        // Unless another face fits better.
         if overlaps[at] <= anchors[at].iou(&face) {
             targets[at] = AnchorTarget::Face(encode_box(&anchors[at], &face, VARIANCES));
         }
@@ -97,16 +99,16 @@ mod tests {
 
     #[test]
     fn faces_take_what_overlaps_and_at_least_the_best() {
-        // Far away; a little beside the face; on it.
+        // Far away; slightly beside the face; on the face.
         let anchors = [square(200.0, 20.0), square(58.0, 20.0), square(51.0, 20.0)];
-        let face = |x: f32, side: f32| LabelledBox { rect: square(x, side), face: true };
+        let face = |x: f32, side: f32| LabelledBox { rect: square(x, side), face: true, landmarks: None };
         let targets = match_anchors(&anchors, &[face(50.0, 20.0)], &Matching::default());
         assert_eq!(targets[0], AnchorTarget::Nothing);
         // 12 of 28 pixels in a row are shared: 0.43.
         assert_eq!(targets[1], AnchorTarget::Ignored);
         let AnchorTarget::Face(offset) = targets[2] else { panic!("{targets:?}") };
         assert!((offset[0] + 0.5).abs() < 1e-5 && offset[2].abs() < 1e-6, "{offset:?}");
-        // Far too small for every anchor: the best one is taught it all the same.
+        // Too small for all anchors: it still gets the best one.
         let targets = match_anchors(&anchors, &[face(45.0, 4.0)], &Matching::default());
         assert!(matches!(targets[2], AnchorTarget::Face(_)));
         assert_eq!(targets[..2], [AnchorTarget::Nothing; 2]);
@@ -115,12 +117,12 @@ mod tests {
     #[test]
     fn what_does_not_count_is_left_alone_unless_a_face_is_there() {
         let anchors = [square(50.0, 20.0), square(200.0, 20.0)];
-        let region = LabelledBox { rect: square(50.0, 200.0), face: false };
+        let region = LabelledBox { rect: square(50.0, 200.0), face: false, landmarks: None };
         assert_eq!(
             match_anchors(&anchors, &[region], &Matching::default()),
             [AnchorTarget::Ignored, AnchorTarget::Nothing]
         );
-        let face = LabelledBox { rect: square(50.0, 20.0), face: true };
+        let face = LabelledBox { rect: square(50.0, 20.0), face: true, landmarks: None };
         assert!(matches!(match_anchors(&anchors, &[region, face], &Matching::default())[0], AnchorTarget::Face(_)));
     }
 }

@@ -1,6 +1,6 @@
-//! Between the stages of a two-stage detector: which boxes are looked at once more, and where the planes are read for them.
+//! Between the stages of a two-stage detector: choosing the proposals, and reading the planes in their boxes.
 //!
-//! `export::regions` says the same in the operators of an ONNX graph.
+//! `export::regions` does the same with operators of an ONNX graph.
 
 use visavis_face::detect::decode_box;
 use visavis_image::{Point, Rect};
@@ -8,23 +8,23 @@ use visavis_infer::manifest::AnchorLevel;
 
 use super::{AnchorTarget, LabelledBox, Matching, VARIANCES, match_anchors};
 
-/// Offsets count up to here: e² in size, a whole side in place. A network that has not learned yet may say anything.
+/// Offsets are clamped to this: a factor of e² in size, a whole side in place. An untrained network may predict more.
 pub(crate) const MOST_OFFSET: f32 = 10.0;
 
-/// What a score loses for each unit that a neighbour of the same size is better, where boxes are large beside the stride.
+/// Penalty on a score per unit by which a neighbour of the same size is better, for boxes that are large against the stride.
 pub(crate) const THINNING: f32 = 1000.0;
 
-/// Anchors of so many strides overlap their neighbours so much that one of them is enough.
+/// Boxes of at least this many strides overlap their neighbours so much that one of them is enough.
 const THINNED_FROM: f32 = 3.0;
 
-/// [`THINNING`] for each anchor of a place: none where two neighbours may be two faces.
+/// [`THINNING`] for each anchor of a place: zero if two neighbours may be two faces.
 pub(crate) fn thinning(level: &AnchorLevel) -> Vec<f32> {
     let factor = |size: &f32| if *size >= THINNED_FROM * level.stride as f32 { THINNING } else { 0.0 };
     level.sizes.iter().flat_map(|size| level.ratios.iter().map(move |_| factor(size))).collect()
 }
 
-/// The places of the `count` anchors that are proposed, best first, of one picture's scores; `across` and `down` count the
-/// places of the plane. An anchor that is large beside the stride is proposed only where no neighbour of its size is better.
+/// The indices of the `count` anchors that are proposed for one picture, best first, by its scores; `across` and `down` are the
+/// size of the plane. An anchor that is large against the stride is proposed only if no neighbour of its size is better.
 pub(crate) fn choose(scores: &[f32], level: &AnchorLevel, [across, down]: [usize; 2], count: usize) -> Vec<usize> {
     let factors = thinning(level);
     let each = factors.len();
@@ -38,20 +38,20 @@ pub(crate) fn choose(scores: &[f32], level: &AnchorLevel, [across, down]: [usize
         *score -= factors[anchor] * (best - *score);
     }
     let mut order: Vec<usize> = (0..thinned.len()).collect();
-    // Equal ones keep their order, as `TopK` has them.
+    // Equal ones keep their order, as with `TopK`.
     order.sort_by(|a, b| thinned[*b].total_cmp(&thinned[*a]));
     order.truncate(count);
     order
 }
 
-/// The box that an offset means, seen from `from`.
+/// Applies an offset to the box `from`.
 pub(crate) fn decode(from: &Rect, offset: &[f32]) -> Rect {
     let limited: [f32; 4] = std::array::from_fn(|at| offset[at].clamp(-MOST_OFFSET, MOST_OFFSET));
     decode_box(from, &limited, VARIANCES)
 }
 
-/// The boxes that the second stage is taught with, and what: of the proposals of a picture and of its faces, moved a little,
-/// at most `count`; at most half of them faces, the rest the best of the proposals that are none.
+/// The boxes for training the second stage, at most `count`, and their targets: faces of the picture, moved slightly, and
+/// proposals. At most half of them are faces, the rest are the best proposals that are none.
 pub(crate) fn sample(
     mut proposals: Vec<Rect>,
     labelled: &[LabelledBox],
@@ -80,8 +80,8 @@ pub(crate) fn sample(
     faces.into_iter().chain(others).unzip()
 }
 
-/// Weights of linear interpolation: each span `[from, length]` in pixels is read at `side` points, evenly spread, from `length`
-/// values that lie `stride` pixels apart. Row-major `[spans · side, length]`; beyond the edge the edge counts.
+/// Weights of linear interpolation: each span `[from, length]` in pixels is read at `side` evenly spaced points, from `length`
+/// values with a distance of `stride` pixels. Row-major `[spans · side, length]`; outside, the value at the edge counts.
 pub(crate) fn reading(spans: impl Iterator<Item = [f32; 2]>, side: usize, stride: u32, length: usize) -> Vec<f32> {
     let mut weights = Vec::new();
     for [from, extent] in spans {
@@ -103,7 +103,7 @@ mod tests {
         // Two sizes at each of 3×1 places: the first small, the second large.
         let level = AnchorLevel { stride: 16, sizes: vec![20.0, 64.0], ratios: vec![1.0] };
         let scores = [1.0, 5.0, 2.0, 6.0, 3.0, 4.0];
-        // The large one in the middle beats its neighbours; then the small ones by their scores.
+        // The large one in the middle is better than its neighbours; then the small ones by their scores.
         assert_eq!(choose(&scores, &level, [3, 1], 4), [3, 4, 2, 0]);
         assert_eq!(choose(&scores, &level, [3, 1], 9).len(), 6, "there are no more");
     }
@@ -120,10 +120,12 @@ mod tests {
     #[test]
     fn the_second_stage_is_taught_faces_and_the_best_of_what_is_none() {
         let rect = Rect::new(50.0, 50.0, 20.0, 20.0);
-        let labelled =
-            [LabelledBox { rect, face: true }, LabelledBox { rect: Rect::new(200.0, 0.0, 50.0, 50.0), face: false }];
+        let labelled = [
+            LabelledBox { rect, face: true, landmarks: None },
+            LabelledBox { rect: Rect::new(200.0, 0.0, 50.0, 50.0), face: false, landmarks: None },
+        ];
         let far = |x: f32| Rect::new(x, 120.0, 20.0, 20.0);
-        // One on the face, one where nothing counts, three elsewhere.
+        // One on the face, one in an ignored box, three elsewhere.
         let proposals =
             vec![Rect::new(51.0, 50.0, 20.0, 20.0), Rect::new(210.0, 10.0, 20.0, 20.0), far(0.0), far(30.0), far(60.0)];
         let (rects, targets) = sample(proposals, &labelled, 4, &mut fastrand::Rng::with_seed(1));

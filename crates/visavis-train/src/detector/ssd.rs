@@ -1,5 +1,5 @@
-//! Single-shot detectors (Liu et al., ECCV 2016; Sandler et al., CVPR 2018): on planes of several sizes, at every place and
-//! for every anchor, a score and an offset.
+//! Single-shot detectors (Liu et al., ECCV 2016; Sandler et al., CVPR 2018): on planes of several sizes, a score and an offset
+//! for every anchor at every place.
 
 use visavis_infer::manifest::AnchorLevel;
 
@@ -8,45 +8,45 @@ use crate::network::builder::scaled;
 use crate::network::{Backbone, Builder, Layer, Level, Network, Parameters};
 use crate::ops::{Activation, Window};
 
-/// Name of the output of scores, `[N, anchors, 1]`, before the sigmoid while training and in the file.
+/// Name of the output of scores, `[N, anchors, 1]`, before the sigmoid in training and in the file.
 pub const SCORES: &str = "scores";
 /// Name of the output of offsets, `[N, anchors, 4]`.
 pub const BOXES: &str = "boxes";
 
-/// What divides the offsets of centre and size, so that they are about one (SSD's authors' choice).
+/// Divisors of the offsets of centre and size, which make them about one (the choice of SSD's authors).
 pub const VARIANCES: [f32; 2] = [0.1, 0.2];
 
-/// Share of anchors that an untrained network takes for faces: few, or their loss would drown everything (Lin et al., ICCV
-/// 2017).
+/// Share of anchors that an untrained network predicts as faces: low, or their loss would be much larger than all others (Lin et
+/// al., ICCV 2017).
 pub(super) const EXPECTED_FACES: f32 = 0.01;
 
-/// How a detector is laid out.
+/// Layout of a detector.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SsdPlan {
-    /// What reads the picture.
+    /// The backbone.
     pub backbone: Backbone,
-    /// SSDLite: its predictors are depthwise separable.
+    /// SSDLite: depthwise separable predictors.
     pub lite: bool,
 }
 
-/// The anchors: upright, as faces are. Sizes are geometric means of width and height.
+/// The anchors: upright, like faces. Sizes are geometric means of width and height.
 ///
-/// Between neighbours lies a factor of about 1.5, so the best anchor of a face in its middle overlaps it by two thirds.
+/// Successive sizes differ by a factor of about 1.5, so the best anchor of a face at its centre overlaps it by two thirds.
 #[must_use]
 pub fn anchors() -> Vec<AnchorLevel> {
     let level = |stride: u32, sizes: &[f32]| AnchorLevel { stride, sizes: sizes.to_vec(), ratios: vec![0.8] };
     vec![level(8, &[10.0, 15.0, 23.0]), level(16, &[34.0, 50.0]), level(32, &[75.0, 112.0]), level(64, &[165.0, 240.0])]
 }
 
-/// Lays a detector out for pictures of any size.
+/// Builds a detector for pictures of any size.
 ///
 /// # Errors
-/// [`TrainError::Recipe`] for a backbone that detectors do not stand on.
+/// [`TrainError::Recipe`] for a backbone that detectors cannot use.
 pub fn ssd(plan: &SsdPlan, seed: u64) -> Result<(Network, Parameters), TrainError> {
     let mut b = Builder::new(seed);
     let stages = plan.backbone.stages(&mut b)?;
     let width = stages.last().map_or(0, |stage| stage.channels);
-    // Planes of an eighth of the picture are the finest that are read: everything before goes into the first level.
+    // Planes of an eighth of the picture are the finest that are used: all layers before belong to the first level.
     let mut features = vec![(Vec::new(), 0)];
     for (at, stage) in stages.into_iter().enumerate() {
         match features.last_mut() {
@@ -76,7 +76,7 @@ pub(super) fn logit(share: f32) -> f32 {
     (share / (1.0 - share)).ln()
 }
 
-/// Once more half as wide as the backbone ends, for faces that fill the picture.
+/// A further level with half the width of the backbone's last, for faces that fill the picture.
 fn extra(b: &mut Builder, plan: &SsdPlan, from: usize) -> (Vec<Layer>, usize) {
     let multiplier = match plan.backbone {
         Backbone::MobileNetV1(multiplier) | Backbone::MobileNetV2(multiplier) => multiplier,
@@ -99,7 +99,7 @@ fn extra(b: &mut Builder, plan: &SsdPlan, from: usize) -> (Vec<Layer>, usize) {
     (layers, to)
 }
 
-/// What is said at every place of a level: `outputs` numbers, to begin with all about `bias`.
+/// The predictor of a level: `outputs` numbers per place, initially about `bias`.
 pub(super) fn predictor(b: &mut Builder, lite: bool, channels: usize, outputs: usize, bias: f32) -> Vec<Layer> {
     if lite {
         vec![

@@ -1,4 +1,4 @@
-//! What people should know of a network.
+//! The model card of a network.
 
 use std::fmt::Write;
 
@@ -7,23 +7,23 @@ use visavis_infer::manifest::{Crop, Figure};
 
 use super::{Check, Export};
 
-/// The parts of a model card that no file knows.
+/// The parts of a model card that are not in other files.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ModelCard {
-    /// What it was trained on, and on what terms.
+    /// Training data and their licences.
     pub data: String,
-    /// The commands that make it again.
+    /// The commands that make the network.
     pub commands: Vec<String>,
     /// Measured figures, each with the command that prints it.
     pub figures: Vec<Figure>,
     /// Tables of figures by group, as Markdown.
     pub groups: Option<String>,
-    /// What it is not good for.
+    /// Its limitations.
     pub limits: Vec<String>,
 }
 
 impl ModelCard {
-    /// As Markdown.
+    /// Renders the card as Markdown.
     #[must_use]
     pub fn render(&self, export: &Export, manifest: &Manifest, checks: &[Check], bytes: usize) -> String {
         let mut text = format!("# {}\n\n{}.\n\n", manifest.name, manifest.title);
@@ -31,11 +31,11 @@ impl ModelCard {
         let [width, height] = manifest.input.size;
         let _ = writeln!(
             text,
-            "| | |\n|---|---|\n| tells | {} |\n| input | {width}×{height} pixels, {} |\n| learned numbers | {} |\n\
+            "| | |\n|---|---|\n| tasks | {} |\n| input | {width}×{height} pixels, {} |\n| learned numbers | {} |\n\
              | file | {:.1} MiB |\n| licence | {} |\n",
             tasks.join(", "),
             match (&manifest.crop, manifest.input.multiple_of) {
-                (Some(Crop::Aligned), _) => "aligned by five keypoints".to_owned(),
+                (Some(Crop::Aligned | Crop::Points { .. }), _) => "aligned by five keypoints".to_owned(),
                 (Some(_), _) => "the square around the detector's box".to_owned(),
                 (None, Some(multiple)) => format!("or any width and height that are multiples of {multiple}"),
                 (None, None) => "the whole picture".to_owned(),

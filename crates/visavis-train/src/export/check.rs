@@ -1,21 +1,21 @@
-//! Whether an engine gives what the trained network gives.
+//! Checks that an engine gives the same output as the trained network.
 
 use burn::tensor::{Device, Tensor as BurnTensor, TensorData};
 use visavis_infer::{EngineChoice, EngineOptions, Manifest, Runtime, Tensor};
 
 use crate::TrainError;
 use crate::detector::{BOXES, SCORES, infer};
-use crate::network::{Layer, Mode, Network, Parameters, Pass, shares};
+use crate::network::{CellOutput, Layer, Mode, Network, Parameters, Pass, shares};
 
-/// Allowed between the trained network and an engine, in any number of any output.
+/// Largest allowed difference between the trained network and an engine, in any output value.
 pub const MOST_DIFFERENCE: f32 = 1e-4;
 /// The same for weights rounded to 16 bits.
 pub(super) const MOST_DIFFERENCE_HALF: f32 = 5e-2;
 
-/// Pictures that are compared.
+/// Number of pictures that are compared.
 const PICTURES: usize = 4;
 
-/// How far an engine is from the trained network.
+/// Difference between an engine and the trained network.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Check {
     /// Name and version of the engine.
@@ -27,7 +27,7 @@ pub struct Check {
 /// Runs random pictures through the trained network and through every engine of `runtime`.
 ///
 /// # Errors
-/// [`TrainError::Export`] if an output differs by more than `most`; [`TrainError::Infer`] if an engine refuses the file.
+/// [`TrainError::Export`] if an output differs by more than `most`; [`TrainError::Infer`] if an engine rejects the file.
 pub fn check(
     network: &Network,
     parameters: &Parameters,
@@ -58,7 +58,7 @@ pub fn check(
             let mut largest = 0.0f32;
             for ((name, expected), given) in expected.iter().zip(&given) {
                 let away = expected.iter().zip(&given.data).map(|(a, b)| (a - b).abs());
-                // A number that is none differs from everything.
+                // NaN counts as an infinite difference.
                 let difference = away.fold(0.0f32, |most, d| if d.is_nan() { f32::INFINITY } else { most.max(d) });
                 if expected.len() != given.data.len() || difference > most {
                     return Err(TrainError::Export {
@@ -75,8 +75,8 @@ pub fn check(
         .collect()
 }
 
-/// Puts the boxes that an engine gives beside the expected ones: of two proposals that score nearly the same, either may
-/// come first.
+/// Reorders the boxes of an engine like the expected ones: two proposals with nearly equal scores may come in either
+/// order.
 fn bring_into_order(expected: &[(String, Vec<f32>)], given: &mut [Tensor]) {
     let ([(_, scores), (_, boxes)], [given_scores, given_boxes]) = (expected, given) else { return };
     let (mut order, mut left): (Vec<usize>, Vec<usize>) = (Vec::new(), (0..given_scores.data.len()).collect());
@@ -92,12 +92,16 @@ fn bring_into_order(expected: &[(String, Vec<f32>)], given: &mut [Tensor]) {
     given_boxes.data = order.iter().flat_map(|row| given_boxes.data[4 * row..4 * row + 4].to_vec()).collect();
 }
 
-/// Names and numbers of what the network gives for pictures `[N, 3, H, W]`.
+/// Names and values of the network's outputs for pictures `[N, 3, H, W]`.
 fn trained(
     network: &Network,
     parameters: &Parameters,
     pictures: &Tensor,
 ) -> Result<Vec<(String, Vec<f32>)>, TrainError> {
+    if !network.pyramid.is_empty() {
+        let names = network.pyramid.iter().flat_map(|level| CellOutput::ALL.map(|output| output.tensor(level.stride)));
+        return Ok(names.zip(infer(network, parameters, pictures)).map(|(name, given)| (name, given.data)).collect());
+    }
     if !network.levels.is_empty() {
         let names = [SCORES, BOXES].map(str::to_owned).into_iter();
         return Ok(names.zip(infer(network, parameters, pictures)).map(|(name, given)| (name, given.data)).collect());

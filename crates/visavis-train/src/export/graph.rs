@@ -1,4 +1,4 @@
-//! A network as an ONNX graph, its normalisations folded into the convolutions before them.
+//! Exports a network as an ONNX graph; normalisations are folded into the convolutions before them.
 
 use half::f16;
 use prost::Message;
@@ -11,19 +11,19 @@ use tract_onnx::pb::{
 };
 
 use crate::detector::{BOXES, SCORES};
-use crate::network::{Affine, Layer, Network, Norm, ParameterId, Parameters, folded};
+use crate::network::{Affine, CellOutput, Layer, Network, Norm, ParameterId, Parameters, folded};
 use crate::numbers::to_bytes;
 use crate::ops::{Activation, Window};
 
-/// Name of the input tensor, `[N, 3, side, side]`, or `[N, 3, H, W]` of a detector.
+/// Name of the input tensor, `[N, 3, side, side]`, or `[N, 3, H, W]` for a detector.
 pub const INPUT: &str = "picture";
 
-/// Operator set 13: the first whose `Softmax` works on one axis; every engine of the last years has it.
+/// Operator set 13: the first whose `Softmax` works on one axis; all recent engines support it.
 const OPERATORS: i64 = 13;
-/// Format 8 goes with it.
+/// The file format that belongs to it.
 const FORMAT: i64 = 8;
 
-/// Smaller tensors stay 32-bit: halving them saves nothing.
+/// Smaller tensors stay 32-bit, since 16 bits would save little.
 const HALVED_FROM: usize = 256;
 
 /// How weights are stored.
@@ -35,12 +35,13 @@ pub enum Precision {
     Half,
 }
 
-/// The network as an ONNX file.
+/// Converts the network to an ONNX file.
 #[must_use]
 pub fn onnx(network: &Network, parameters: &Parameters, precision: Precision) -> Vec<u8> {
     let mut graph = Graph { parameters, precision, nodes: Vec::new(), weights: Vec::new(), made: 0 };
     let (input, outputs) = match &network.regions {
         Some(regions) => graph.two_stages(&network.levels[0], regions),
+        None if !network.pyramid.is_empty() => graph.pyramid(network),
         None if network.levels.is_empty() => graph.heads(network),
         None => graph.levels(network),
     };
@@ -62,13 +63,15 @@ pub fn onnx(network: &Network, parameters: &Parameters, precision: Precision) ->
     model.encode_to_vec()
 }
 
-/// How many numbers a head gives: what its last fully connected layer has.
+/// Number of outputs of a head: that of its last fully connected layer or convolution.
 fn width(parameters: &Parameters, layers: &[Layer]) -> usize {
     let last = layers.iter().rev().find_map(|layer| match layer {
-        Layer::Linear(affine) => Some(parameters.get(affine.bias).value.len()),
+        Layer::Linear(Affine { weight, .. }) | Layer::Convolution { weight, .. } => {
+            Some(parameters.get(*weight).shape[0])
+        }
         _ => None,
     });
-    last.expect("a head has a fully connected layer")
+    last.expect("a head has a fully connected layer or a convolution")
 }
 
 /// A tensor of the graph.
@@ -98,11 +101,13 @@ pub(super) struct Graph<'a> {
 }
 
 impl Graph<'_> {
-    /// The whole of a face network; gives what goes in and what comes out.
+    /// Adds a whole face network; returns its inputs and outputs.
     fn heads(&mut self, network: &Network) -> (ValueInfoProto, Vec<ValueInfoProto>) {
         let features = self.sequence(&network.body, Value::planes(INPUT.into()));
+        let branched = network.heads.iter().any(|head| head.on_branch);
+        let branch = self.sequence(if branched { &network.branch } else { &[] }, features.clone());
         let outputs = network.heads.iter().map(|head| {
-            let made = self.sequence(&head.layers, features.clone());
+            let made = self.sequence(&head.layers, if head.on_branch { &branch } else { &features }.clone());
             self.push("Identity", &[&made.name], &[], Some(&head.name));
             value_info(&head.name, &[Extent::Free("N"), Extent::Fixed(width(self.parameters, &head.layers))])
         });
@@ -111,7 +116,7 @@ impl Graph<'_> {
         (value_info(INPUT, &[Extent::Free("N"), Extent::Fixed(3), side, side]), outputs)
     }
 
-    /// The whole of a detector: `[N, C, H, W]` of each level to rows of a place each, then all levels below one another.
+    /// Adds a whole detector: `[N, C, H, W]` of each level becomes one row per place, and all levels are concatenated.
     fn levels(&mut self, network: &Network) -> (ValueInfoProto, Vec<ValueInfoProto>) {
         let (mut scores, mut boxes, mut planes) = (Vec::new(), Vec::new(), Value::planes(INPUT.into()));
         for level in &network.levels {
@@ -133,12 +138,72 @@ impl Graph<'_> {
         (value_info(INPUT, &input), outputs.into())
     }
 
-    /// A list of whole numbers.
+    /// Adds a whole anchor-free detector: class and object scores after the sigmoid, boxes and keypoints, level by level.
+    fn pyramid(&mut self, network: &Network) -> (ValueInfoProto, Vec<ValueInfoProto>) {
+        let mut planes = Vec::new();
+        let mut finer = Value::planes(INPUT.into());
+        for level in &network.pyramid {
+            finer = self.sequence(&level.features, finer);
+            planes.push(finer.clone());
+        }
+        let mut merged = Vec::new();
+        let mut coarser: Option<Value> = None;
+        for (level, own) in network.pyramid.iter().zip(planes).rev() {
+            let sum = match coarser.take() {
+                Some(planes) => {
+                    let (region, scales) = (self.weight(&[0], &[]), self.weight(&[4], &[1.0, 1.0, 2.0, 2.0]));
+                    let attributes = [
+                        text("mode", "nearest"),
+                        text("coordinate_transformation_mode", "asymmetric"),
+                        text("nearest_mode", "floor"),
+                    ];
+                    let enlarged = self.push("Resize", &[&planes.name, &region, &scales], &attributes, None);
+                    Value::planes(self.push("Add", &[&own.name, &enlarged], &[], None))
+                }
+                None => own,
+            };
+            let planes = self.sequence(&level.lateral, sum);
+            coarser = Some(planes.clone());
+            merged.push(planes);
+        }
+        merged.reverse();
+        let levels = network.pyramid.iter().zip(merged);
+        let shared: Vec<Value> = levels.map(|(level, planes)| self.sequence(&level.shared, planes)).collect();
+        // In the order of `Network::layers`, so that the file can be loaded by order.
+        for output in [CellOutput::Class, CellOutput::Box, CellOutput::Object, CellOutput::Keypoints] {
+            for (level, shared) in network.pyramid.iter().zip(&shared) {
+                let predicted = self.sequence(&level.outputs[output as usize], shared.clone());
+                let turned = self.push("Transpose", &[&predicted.name], &[ints("perm", &[0, 2, 3, 1])], None);
+                let (name, shape) = (output.tensor(level.stride), self.whole(&[0, -1, output.columns() as i64]));
+                match output {
+                    CellOutput::Class | CellOutput::Object => {
+                        let scores = self.push("Reshape", &[&turned, &shape], &[], None);
+                        self.push("Sigmoid", &[&scores], &[], Some(&name));
+                    }
+                    CellOutput::Box | CellOutput::Keypoints => {
+                        self.push("Reshape", &[&turned, &shape], &[], Some(&name));
+                    }
+                }
+            }
+        }
+        // Each level has its own number of cells.
+        let named = network.pyramid.iter().zip(CELLS).flat_map(|(level, cells)| {
+            CellOutput::ALL.map(|output| {
+                let extents = [Extent::Free("N"), Extent::Free(cells), Extent::Fixed(output.columns())];
+                value_info(&output.tensor(level.stride), &extents)
+            })
+        });
+        let outputs = named.collect();
+        let input = [Extent::Free("N"), Extent::Fixed(3), Extent::Free("H"), Extent::Free("W")];
+        (value_info(INPUT, &input), outputs)
+    }
+
+    /// A list of integers.
     pub(super) fn whole(&mut self, values: &[i64]) -> String {
         self.integers(&[values.len() as i64], values)
     }
 
-    /// A whole number.
+    /// An integer.
     pub(super) fn whole_number(&mut self, value: i64) -> String {
         self.integers(&[], &[value])
     }
@@ -175,9 +240,9 @@ impl Graph<'_> {
     fn layer(&mut self, layer: &Layer, norm: Option<&Norm>, value: Value) -> Value {
         match layer {
             Layer::Convolution { weight, bias, window } => self.convolution(*weight, *bias, *window, 1, norm, &value),
-            Layer::Depthwise { weight, window } => {
+            Layer::Depthwise { weight, bias, window } => {
                 let groups = self.parameters.get(*weight).shape[0];
-                self.convolution(*weight, None, *window, groups, norm, &value)
+                self.convolution(*weight, *bias, *window, groups, norm, &value)
             }
             Layer::Norm(norm) => {
                 let (factor, offset) = folded(self.parameters, norm);
@@ -188,6 +253,9 @@ impl Graph<'_> {
             }
             Layer::Activate(activation) => {
                 Value { name: self.activation(value.name, *activation), planes: value.planes }
+            }
+            Layer::PRelu { slope } if self.parameters.get(*slope).value.len() == 1 => {
+                Value { name: self.leaky(value.name, *slope), planes: value.planes }
             }
             Layer::PRelu { slope } => {
                 let slopes = self.parameters.get(*slope).value.clone();
@@ -203,10 +271,13 @@ impl Graph<'_> {
                 let sum = self.push("Add", &[&long.name, &short.name], &[], None);
                 Value::planes(self.activation(sum, *activation))
             }
-            Layer::SqueezeExcite { reduce, expand } => {
+            Layer::SqueezeExcite { reduce, expand, slope } => {
                 let mean = self.push("GlobalAveragePool", &[&value.name], &[], None);
                 let squeezed = self.pointwise(reduce, &mean);
-                let squeezed = self.activation(squeezed, Activation::Silu);
+                let squeezed = match slope {
+                    Some(slope) => self.leaky(squeezed, *slope),
+                    None => self.activation(squeezed, Activation::Silu),
+                };
                 let wide = self.pointwise(expand, &squeezed);
                 let gate = self.push("Sigmoid", &[&wide], &[], None);
                 Value::planes(self.push("Mul", &[&value.name, &gate], &[], None))
@@ -265,6 +336,13 @@ impl Graph<'_> {
         self.push("Conv", &[input, &weight, &bias], &window_attributes(Window::valid(1, 1)), None)
     }
 
+    /// A rectifier with one slope for all channels. ONNX Runtime computes `LeakyRelu` within the convolution before it, but
+    /// `PRelu` in a separate pass.
+    fn leaky(&mut self, name: String, slope: ParameterId) -> String {
+        let slope = self.parameters.get(slope).value[0];
+        self.push("LeakyRelu", &[&name], &[float("alpha", slope)], None)
+    }
+
     fn activation(&mut self, name: String, activation: Activation) -> String {
         match activation {
             Activation::Identity => name,
@@ -292,7 +370,7 @@ impl Graph<'_> {
         output
     }
 
-    /// An operator that gives two tensors.
+    /// An operator with two outputs.
     pub(super) fn push_two(&mut self, kind: &str, inputs: &[&str], attributes: &[AttributeProto]) -> [String; 2] {
         let outputs = [self.name(kind), self.name(kind)];
         self.node(kind, inputs, attributes, &outputs);
@@ -320,7 +398,7 @@ impl Graph<'_> {
         self.weight(&parameter.shape, &parameter.value)
     }
 
-    /// `[C, 1, 1]`, which lies beside `[N, C, H, W]`.
+    /// `[C, 1, 1]`, which broadcasts to `[N, C, H, W]`.
     fn channels(&mut self, values: &[f32]) -> String {
         self.weight(&[values.len(), 1, 1], values)
     }
@@ -355,8 +433,12 @@ pub(super) fn window_attributes(window: Window) -> Vec<AttributeProto> {
     ]
 }
 
-pub(super) fn int(name: &str, value: i64) -> AttributeProto {
+pub(crate) fn int(name: &str, value: i64) -> AttributeProto {
     AttributeProto { name: name.into(), r#type: AttributeType::Int as i32, i: value, ..AttributeProto::default() }
+}
+
+fn float(name: &str, value: f32) -> AttributeProto {
+    AttributeProto { name: name.into(), r#type: AttributeType::Float as i32, f: value, ..AttributeProto::default() }
 }
 
 pub(super) fn ints(name: &str, values: &[i64]) -> AttributeProto {
@@ -364,11 +446,19 @@ pub(super) fn ints(name: &str, values: &[i64]) -> AttributeProto {
     AttributeProto { name: name.into(), r#type: kind, ints: values.to_vec(), ..AttributeProto::default() }
 }
 
-/// The extent of an axis.
+fn text(name: &str, value: &str) -> AttributeProto {
+    let kind = AttributeType::String as i32;
+    AttributeProto { name: name.into(), r#type: kind, s: value.into(), ..AttributeProto::default() }
+}
+
+/// Names of the axes for the numbers of cells in a pyramid's levels.
+const CELLS: [&str; 3] = ["fine_cells", "middle_cells", "coarse_cells"];
+
+/// The size of an axis.
 #[derive(Clone, Copy)]
 pub(super) enum Extent {
     Fixed(usize),
-    /// Known when the network runs; the same wherever the same name stands.
+    /// Known when the network runs; axes with the same name have the same size.
     Free(&'static str),
 }
 

@@ -1,4 +1,4 @@
-//! From a trained network to an ONNX file, its manifest and its model card.
+//! Exports a trained network: ONNX file, manifest and model card.
 
 mod card;
 mod check;
@@ -8,9 +8,10 @@ mod untrained;
 
 use std::path::{Path, PathBuf};
 
+use visavis_data::EXPRESSIONS;
 use visavis_infer::manifest::{
-    Activation, Colour, Crop, Detector, DetectorDecode, FORMAT, Figure, Fit, Head, HeadDecode, Input, Layout, Likeness,
-    Metric, PointOrder, sha256,
+    Activation, Detector, DetectorDecode, FORMAT, Figure, Head, HeadDecode, Input, Layout, Likeness, Metric,
+    PointOrder, sha256,
 };
 use visavis_infer::{Manifest, Runtime, Task};
 
@@ -25,34 +26,36 @@ use crate::detector::{BOXES, SCORES, VARIANCES};
 use crate::network::{FaceTask, Network, POINTS, Parameters};
 use crate::recipe::{NetworkRecipe, Recipe};
 
-/// A network to be exported.
+/// A network to export.
 pub struct Export<'a> {
-    /// How it was made.
+    /// Its recipe.
     pub recipe: &'a Recipe,
     /// Its layers.
     pub network: &'a Network,
     /// Its weights.
     pub parameters: &'a Parameters,
-    /// How they are stored.
+    /// How its weights are stored.
     pub precision: Precision,
     /// SPDX expression.
     pub licence: String,
-    /// What people should know of it.
+    /// Its model card.
     pub card: ModelCard,
-    /// How the distances of an embedding are read; `None` leaves a guess.
+    /// Meaning of an embedding's distances; with `None` the manifest has only an estimate.
     pub reading: Option<Reading>,
+    /// Default of the least score of a detector's faces, 0 to 1; `None` means 0.5.
+    pub score: Option<f32>,
 }
 
-/// What distances between embeddings mean, as `visavis evaluate similarity` measures it.
+/// Meaning of distances between embeddings, as measured by `visavis-lab evaluate similarity`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Reading {
-    /// Same person at or nearer than this.
+    /// Same person at or below this distance.
     pub same_person: f32,
-    /// How likely two are of one person.
+    /// Distances of one person and of two people.
     pub likeness: Likeness,
 }
 
-/// What an export wrote.
+/// The result of an export.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Exported {
     /// The ONNX file.
@@ -63,12 +66,12 @@ pub struct Exported {
     pub card: PathBuf,
     /// Bytes of the ONNX file.
     pub bytes: usize,
-    /// How far each engine is from the trained network.
+    /// Difference of each engine to the trained network.
     pub checks: Vec<Check>,
 }
 
-/// Writes `NAME.onnx`, `NAME.toml` and `NAME.md` into `folder`, after every engine of `runtime` gave what the trained
-/// network gives.
+/// Writes `NAME.onnx`, `NAME.toml` and `NAME.md` into `folder`, after checking that every engine of `runtime` gives the same
+/// output as the trained network.
 ///
 /// # Errors
 /// [`TrainError::Export`] if an engine does not, [`TrainError::File`], [`TrainError::Infer`].
@@ -80,7 +83,7 @@ pub fn export(export: &Export, runtime: &Runtime, folder: &Path) -> Result<Expor
     let mut checks =
         check(export.network, export.parameters, &self::manifest(export, &single)?, &single, runtime, MOST_DIFFERENCE)?;
     if export.precision == Precision::Half {
-        // What rounding to 16 bits costs is told, and held to a wider bound.
+        // The error of rounding to 16 bits is reported, and has a larger limit.
         let halved = check(export.network, export.parameters, &manifest, &bytes, runtime, check::MOST_DIFFERENCE_HALF)?;
         checks.extend(
             halved.into_iter().map(|check| Check { engine: format!("{}, 16-bit weights", check.engine), ..check }),
@@ -99,15 +102,19 @@ pub fn export(export: &Export, runtime: &Runtime, folder: &Path) -> Result<Expor
 /// The manifest of a network in the file `bytes`.
 fn manifest(export: &Export, bytes: &[u8]) -> Result<Manifest, TrainError> {
     let manifest = match &export.recipe.network {
-        NetworkRecipe::Ssd { .. } | NetworkRecipe::FasterRcnn { .. } => {
-            detector_manifest(export.recipe, export.network, bytes)?
+        NetworkRecipe::Ssd { .. } | NetworkRecipe::FasterRcnn { .. } | NetworkRecipe::Yunet { .. } => {
+            let mut manifest = detector_manifest(export.recipe, export.network, bytes)?;
+            if let (Some(detector), Some(score)) = (&mut manifest.detector, export.score) {
+                detector.score = score;
+            }
+            manifest
         }
         NetworkRecipe::Onet => {
             let decode = HeadDecode::Points { order: PointOrder::Pairs };
             let heads = vec![Head { task: Task::Keypoints, tensor: POINTS.into(), decode }];
             Manifest {
                 tasks: vec![Task::Keypoints],
-                crop: Some(Crop::Box { fit: Fit::Square, expand: 1.0 }),
+                crop: export.recipe.network.crop(),
                 heads,
                 ..basis(export.recipe, export.network, bytes)
             }
@@ -116,7 +123,7 @@ fn manifest(export: &Export, bytes: &[u8]) -> Result<Manifest, TrainError> {
             let heads: Vec<Head> = tasks.iter().map(|task| head(*task, export.reading)).collect();
             Manifest {
                 tasks: heads.iter().map(|head| head.task).collect(),
-                crop: Some(Crop::Aligned),
+                crop: export.recipe.network.crop(),
                 heads,
                 ..basis(export.recipe, export.network, bytes)
             }
@@ -132,16 +139,20 @@ fn manifest(export: &Export, bytes: &[u8]) -> Result<Manifest, TrainError> {
     Ok(manifest)
 }
 
-/// The manifest of a detector, as far as recipe and layout say it.
+/// The manifest of a detector, from recipe and layout.
 ///
 /// # Errors
-/// [`TrainError::Recipe`] if the recipe is none of a detector.
+/// [`TrainError::Recipe`] if the recipe is not that of a detector.
 pub(crate) fn detector_manifest(recipe: &Recipe, network: &Network, bytes: &[u8]) -> Result<Manifest, TrainError> {
     let Some(size) = recipe.network.detector_size() else {
         return Err(TrainError::Recipe { reason: format!("{} is no detector", recipe.name) });
     };
     let (scores, boxes) = (SCORES.to_owned(), BOXES.to_owned());
-    let decode = if network.regions.is_some() {
+    let cells: Vec<u32> = network.pyramid.iter().map(|level| level.stride).collect();
+    let coarsest = cells.last().copied();
+    let decode = if coarsest.is_some() {
+        DetectorDecode::Yunet { strides: cells }
+    } else if network.regions.is_some() {
         DetectorDecode::Corners { scores, boxes, face_class: 0 }
     } else {
         DetectorDecode::Anchors {
@@ -154,25 +165,28 @@ pub(crate) fn detector_manifest(recipe: &Recipe, network: &Network, bytes: &[u8]
             levels: network.levels.iter().map(|level| level.anchors.clone()).collect(),
         }
     };
+    let mut tasks = vec![Task::Detection];
+    // A network with cells predicts keypoints too.
+    tasks.extend(coarsest.map(|_| Task::Keypoints));
     let mut manifest = Manifest {
-        tasks: vec![Task::Detection],
+        tasks,
         detector: Some(Detector { score: DETECTOR_SCORE, nms_iou: DETECTOR_OVERLAP, decode }),
         ..basis(recipe, network, bytes)
     };
     manifest.input.size = size;
-    // Which boxes a second stage looks at is chosen for one picture.
+    // The second stage chooses its boxes for one picture only.
     manifest.input.batch = network.regions.is_none();
-    // Any size would do for the network; multiples of four keep rows aligned in memory.
-    manifest.input.multiple_of = Some(4);
+    // Without a pyramid the network accepts any size; multiples of four keep rows aligned in memory.
+    manifest.input.multiple_of = Some(coarsest.unwrap_or(4));
     Ok(manifest)
 }
 
-/// Least score of a face, where neither user nor page say otherwise.
+/// Default of the least score of a face.
 const DETECTOR_SCORE: f32 = 0.5;
-/// Boxes that overlap by more are of one face.
+/// Boxes with a higher overlap (IoU) are one face.
 const DETECTOR_OVERLAP: f32 = 0.45;
 
-/// What all manifests have.
+/// The fields of all manifests.
 fn basis(recipe: &Recipe, network: &Network, bytes: &[u8]) -> Manifest {
     let (mean, std) = recipe.network.pixels();
     let side = network.side as u32;
@@ -189,7 +203,7 @@ fn basis(recipe: &Recipe, network: &Network, bytes: &[u8]) -> Manifest {
         input: Input {
             tensor: INPUT.into(),
             layout: Layout::Nchw,
-            colour: Colour::Rgb,
+            colour: recipe.network.colour(),
             size: [side, side],
             multiple_of: None,
             mean,
@@ -214,6 +228,11 @@ fn head(task: FaceTask, reading: Option<Reading>) -> Head {
         FaceTask::Age => (Task::Age, HeadDecode::Expectation { activation: Activation::None }),
         FaceTask::Gender => (Task::Gender, label(["male", "female"])),
         FaceTask::Smile => (Task::Smile, label(["not_smiling", "smiling"])),
+        FaceTask::Expression => {
+            let labels = EXPRESSIONS.map(str::to_owned).to_vec();
+            (Task::Expression, HeadDecode::Classes { labels, activation: Activation::None })
+        }
+        FaceTask::HeadPose => (Task::HeadPose, HeadDecode::Angles { pitch: None, roll: None, signs: [1.0; 3] }),
         FaceTask::Similarity => {
             let same_person = reading.map_or(0.5, |reading| reading.same_person);
             let likeness = reading.map(|reading| reading.likeness);
@@ -223,7 +242,7 @@ fn head(task: FaceTask, reading: Option<Reading>) -> Head {
     Head { task: of, tensor: task.to_string(), decode }
 }
 
-/// A figure for a manifest.
+/// Makes a figure for a manifest.
 #[must_use]
 pub fn figure(what: impl Into<String>, value: impl Into<String>, by: impl Into<String>) -> Figure {
     Figure { what: what.into(), value: value.into(), by: by.into() }

@@ -1,7 +1,7 @@
-//! A two-stage detector as one graph of plain operators, which any engine runs: `detector::regions` in ONNX.
+//! Exports a two-stage detector as one graph of standard ONNX operators: the same as `detector::regions`.
 //!
-//! Boxes are chosen by a maximum over neighbours and `TopK`, without suppression; planes are read in them by two matrix
-//! products with the weights of linear interpolation.
+//! Boxes are chosen by a maximum over neighbours and `TopK`, without suppression. Features of a box are read from the planes
+//! by two matrix products with the weights of linear interpolation.
 
 use tract_onnx::pb::ValueInfoProto;
 use tract_onnx::pb::tensor_proto::DataType;
@@ -19,7 +19,7 @@ struct Boxes {
 }
 
 impl Graph<'_> {
-    /// The whole of it; gives what goes in and what comes out.
+    /// Adds the whole detector; returns its inputs and outputs.
     pub(super) fn two_stages(&mut self, level: &Level, regions: &Regions) -> (ValueInfoProto, Vec<ValueInfoProto>) {
         let count = regions.proposals as i64;
         let planes = self.sequence(&level.features, Value::planes(INPUT.into()));
@@ -27,7 +27,7 @@ impl Graph<'_> {
         let scores = self.sequence(&level.scores, shared.clone());
         let offsets = self.sequence(&level.boxes, shared);
 
-        // Which: the best of [places · anchors], neighbours thinned out.
+        // The best of [places · anchors], without neighbours of better ones.
         let best = self.push("MaxPool", &[&scores.name], &window_attributes(Window::centred(3, 1)), None);
         let better = self.push("Sub", &[&best, &scores.name], &[], None);
         let factors = thinning(&level.anchors);
@@ -73,19 +73,19 @@ impl Graph<'_> {
         (value_info(INPUT, &input), outputs.into())
     }
 
-    /// `[1, C, H, W]` as rows, place after place.
+    /// Converts `[1, C, H, W]` to rows, place after place.
     fn places_last(&mut self, planes: &str, rows: &[i64]) -> String {
         let turned = self.push("Transpose", &[planes], &[ints("perm", &[0, 2, 3, 1])], None);
         let shape = self.whole(rows);
         self.push("Reshape", &[&turned, &shape], &[], None)
     }
 
-    /// Where the largest of a list are, best first.
+    /// Indices of the largest values of a list, descending.
     fn top(&mut self, list: &str, amount: &str) -> String {
         self.push_two("TopK", &[list, amount], &[int("axis", 0)])[1].clone()
     }
 
-    /// An extent of a tensor as a whole number.
+    /// The size of a tensor's axis as an integer.
     fn places(&mut self, tensor: &str, axis: i64) -> String {
         let shape = self.push("Shape", &[tensor], &[], None);
         let axis = self.whole_number(axis);
@@ -102,7 +102,7 @@ impl Graph<'_> {
         self.push("Cast", &[numbers], &[int("to", DataType::Float as i64)], None)
     }
 
-    /// The anchors at these places of the list of all.
+    /// The anchors with these indices in the list of all.
     fn anchors(&mut self, level: &Level, planes: &str, chosen: &str) -> Boxes {
         let anchors = &level.anchors;
         let each = (anchors.sizes.len() * anchors.ratios.len()) as i64;
@@ -132,7 +132,7 @@ impl Graph<'_> {
         Boxes { centre, size }
     }
 
-    /// Whole numbers divided by another: quotient and remainder.
+    /// Integer division: quotient and remainder.
     fn divide(&mut self, numbers: &str, by: &str) -> (String, String) {
         let quotient = self.push("Div", &[numbers, by], &[], None);
         let whole = self.push("Mul", &[&quotient, by], &[], None);
@@ -140,7 +140,7 @@ impl Graph<'_> {
         (quotient, rest)
     }
 
-    /// The boxes that offsets `[boxes, 4]` mean.
+    /// Applies offsets `[boxes, 4]` to boxes.
     fn moved(&mut self, from: &Boxes, offsets: &str) -> Boxes {
         let (low, high) = (self.weight(&[], &[-MOST_OFFSET]), self.weight(&[], &[MOST_OFFSET]));
         let limited = self.push("Clip", &[offsets, &low, &high], &[], None);
@@ -164,12 +164,12 @@ impl Graph<'_> {
         Boxes { centre, size }
     }
 
-    /// The planes `[1, C, H, W]` read in each box: `[boxes, C, side, side]`.
+    /// Reads the planes `[1, C, H, W]` in each box: `[boxes, C, side, side]`.
     fn read(&mut self, regions: &Regions, stride: u32, planes: &str, boxes: &Boxes) -> String {
         let (count, side) = (regions.proposals as i64, regions.side as i64);
         let down = self.reading(regions.side, stride, planes, 2, [&boxes.centre[1], &boxes.size[1]]);
         let across = self.reading(regions.side, stride, planes, 3, [&boxes.centre[0], &boxes.size[0]]);
-        // [H, C · W], a row of all channels at once.
+        // [H, C · W]: a row contains all channels.
         let turned = self.push("Transpose", &[planes], &[ints("perm", &[0, 2, 1, 3])], None);
         let axis = self.whole(&[0]);
         let turned = self.push("Squeeze", &[&turned, &axis], &[], None);
@@ -198,7 +198,7 @@ impl Graph<'_> {
     /// The weights of linear interpolation `[boxes, side, length]` along one axis of the planes.
     fn reading(&mut self, side: usize, stride: u32, planes: &str, axis: i64, [centre, size]: [&str; 2]) -> String {
         let stride = stride as f32;
-        // Points in pixels from the centre, as shares of the size; then in places of the plane.
+        // Points in pixels from the centre, as shares of the size; then in coordinates of the plane.
         let shares: Vec<f32> = (0..side).map(|point| (point as f32 + 0.5) / side as f32 - 0.5).collect();
         let (shares, places) = (self.weight(&[1, side], &shares), self.weight(&[], &[1.0 / stride]));
         let away = self.push("Mul", &[size, &shares], &[], None);

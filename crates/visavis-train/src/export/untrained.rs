@@ -1,4 +1,4 @@
-//! Networks with their starting weights, whose speed can be measured before anyone trains them.
+//! Networks with their initial weights, for measuring the speed before training.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use crate::checkpoint::write_aside;
 use crate::network::{Backbone, FaceTask};
 use crate::recipe::{AugmentParams, LossParams, NetworkRecipe, Recipe, SceneParams};
 
-/// Writes `multitask_BACKBONE.onnx` and its manifest into `folder`: the paper's multitask network (Fig. 4) at random
+/// Writes `multitask_BACKBONE.onnx` and its manifest into `folder`: the paper's multitask network (Fig. 4) with random
 /// weights.
 ///
 /// # Errors
@@ -17,7 +17,7 @@ pub fn write_untrained(backbone: Backbone, side: usize, folder: &Path) -> Result
     write_face("multitask", &[FaceTask::Age, FaceTask::Gender, FaceTask::Smile], backbone, side, folder)
 }
 
-/// Writes `similarity_BACKBONE.onnx` and its manifest into `folder`: an embedding of 128 numbers at random weights.
+/// Writes `similarity_BACKBONE.onnx` and its manifest into `folder`: an embedding of 128 numbers with random weights.
 ///
 /// # Errors
 /// [`TrainError::File`], [`TrainError::Recipe`].
@@ -52,10 +52,10 @@ const SINGLE_SHOT: [(&str, &str, bool); 5] = [
     ("ssdlite_mobilenetv2_quarter", "mobilenetv2@0.25", true),
 ];
 
-/// Its two-stage detector, and one of the kind that two processors train: name, backbone.
+/// The paper's two-stage detector, and one that two cores can train: name, backbone.
 const TWO_STAGE: [(&str, &str); 2] = [("faster_rcnn_resnet101", "resnet101"), ("faster_rcnn_resnet18", "resnet18")];
 
-/// Writes the detectors of Table I at random weights into `folder`, each with its manifest.
+/// Writes the detectors of Table I with random weights into `folder`, each with its manifest.
 ///
 /// # Errors
 /// [`TrainError::File`], [`TrainError::Recipe`].
@@ -71,11 +71,12 @@ pub fn write_untrained_detectors(folder: &Path) -> Result<Vec<PathBuf>, TrainErr
 
 fn write(name: String, what: &str, network: NetworkRecipe, folder: &Path) -> Result<PathBuf, TrainError> {
     let recipe = Recipe {
-        title: format!("{what} with random weights: fast or slow, but it knows nothing"),
+        title: format!("{what} with random weights, for measuring speed only"),
         name: name.clone(),
         network,
         seed: 1,
         init: None,
+        init_bgr: false,
         teachers: Vec::new(),
         augment: AugmentParams::default(),
         scenes: SceneParams::default(),
@@ -95,6 +96,7 @@ fn write(name: String, what: &str, network: NetworkRecipe, folder: &Path) -> Res
         licence,
         card,
         reading: None,
+        score: None,
     };
     let manifest = manifest(&export, &bytes)?;
     let text = toml::to_string_pretty(&manifest).map_err(|error| TrainError::Recipe { reason: error.to_string() })?;

@@ -1,40 +1,43 @@
-//! One face, cut as live cuts it and then varied.
+//! Crops a face as live, and augments it.
 
 use visavis_data::pack::PackedFace;
-use visavis_face::align;
+use visavis_face::{FaceView, align};
 use visavis_image::{Landmarks, Picture, Point, Rect, Resizer, Similarity, codec, warp_into};
-use visavis_infer::manifest::{Crop, Fit};
+use visavis_infer::manifest::Crop;
 
-use super::Purpose;
 use crate::numbers;
 use crate::recipe::AugmentParams;
 
-/// A face as the network is to see it.
+/// A face as input of the network.
 #[derive(Debug, Clone, PartialEq)]
 pub struct View {
     /// `side` × `side` pixels.
     pub picture: Picture,
-    /// The labelled keypoints in it, as shares of its side.
+    /// The labelled keypoints, as shares of its side.
     pub landmarks: Option<Landmarks>,
+    /// Clockwise rotation of the crop against the picture in degrees, before any mirroring.
+    pub turn: f32,
+    /// Whether it was mirrored.
+    pub mirrored: bool,
 }
 
-/// Cuts and varies; keeps its buffers.
+/// Crops and augments; reuses its buffers.
 pub struct Augmenter {
     params: AugmentParams,
-    purpose: Purpose,
+    crop: Crop,
     side: u32,
     tint: Tint,
 }
 
 impl Augmenter {
-    /// For pictures of `side` pixels.
+    /// For pictures of `side` pixels, cropped by `crop`.
     #[must_use]
-    pub fn new(params: AugmentParams, purpose: Purpose, side: u32) -> Self {
+    pub fn new(params: AugmentParams, crop: Crop, side: u32) -> Self {
         let tint = Tint::new(params.clone());
-        Self { params, purpose, side, tint }
+        Self { params, crop, side, tint }
     }
 
-    /// The crop that live would cut: by the labelled keypoints, else the detector's, else by the box.
+    /// The crop as in live use: by the labelled keypoints, else the detector's, else by the box.
     #[must_use]
     pub fn plain(&self, face: &PackedFace, picture: &Picture) -> View {
         let rect = face.detected.map_or(face.rect, |found| found.rect);
@@ -43,7 +46,7 @@ impl Augmenter {
 
     /// A random variation of it.
     pub fn vary(&mut self, face: &PackedFace, picture: &Picture, random: &mut fastrand::Rng) -> View {
-        // Live has the detector's boxes and keypoints, labels have better ones: both are seen.
+        // Live uses the detector's boxes and keypoints, labels are more exact: both are used in training.
         let detected = face.detected.filter(|_| random.bool());
         let rect = detected.map_or(face.rect, |found| found.rect);
         let landmarks = detected.and_then(|found| found.landmarks).or(face.any_landmarks());
@@ -52,6 +55,7 @@ impl Augmenter {
         if random.f32() < self.params.mirror {
             view.picture.mirror();
             view.landmarks = view.landmarks.map(|landmarks| landmarks.mirrored(1.0));
+            view.mirrored = true;
         }
         self.tint.colour(&mut view.picture, random);
         if random.f32() < self.params.erase {
@@ -60,7 +64,7 @@ impl Augmenter {
         view
     }
 
-    /// A turn, zoom and shift about the crop's middle, in crop pixels.
+    /// A rotation, zoom and shift about the crop's centre, in crop pixels.
     fn jitter(&self, random: &mut fastrand::Rng) -> Similarity {
         let (p, side) = (&self.params, self.side as f32);
         let angle = normal(random) * p.rotation.to_radians();
@@ -79,11 +83,8 @@ impl Augmenter {
         landmarks: Option<&Landmarks>,
         jitter: &Similarity,
     ) -> View {
-        let crop = match self.purpose {
-            Purpose::Face => Crop::Aligned,
-            Purpose::Keypoints => Crop::Box { fit: Fit::Square, expand: 1.0 },
-        };
-        let to_source = align::crop_to_source(&crop, [self.side; 2], rect, landmarks).after(jitter);
+        let view = FaceView::upright(*rect, landmarks.copied());
+        let to_source = align::crop_to_source(&self.crop, [self.side; 2], &view).after(jitter);
         let mut out = Picture::new(self.side, self.side);
         warp_into(picture, &to_source, &mut out);
         let back = to_source.inverse();
@@ -91,11 +92,16 @@ impl Augmenter {
             let p = back.apply(p);
             Point::new(p.x / self.side as f32, p.y / self.side as f32)
         };
-        View { picture: out, landmarks: face.landmarks.map(|landmarks| landmarks.map(share)) }
+        View {
+            picture: out,
+            landmarks: face.landmarks.map(|landmarks| landmarks.map(share)),
+            turn: to_source.b.atan2(to_source.a).to_degrees(),
+            mirrored: false,
+        }
     }
 }
 
-/// Varies what light, camera and compression do to a picture and leaves everything where it is.
+/// Varies light, camera and compression, but not the places of things.
 pub(super) struct Tint {
     params: AugmentParams,
     resizer: Resizer,
@@ -111,7 +117,7 @@ impl Tint {
         if random.f32() < self.params.small {
             self.shrink(picture, random);
         }
-        // Nothing is drawn for what is off, so that recipes from before it repeat.
+        // If disabled it draws no random number, so that older recipes give the same results as before.
         if self.params.dark > 0.0 && random.f32() < self.params.dark {
             darken(picture, random);
         }
@@ -121,7 +127,7 @@ impl Tint {
         }
     }
 
-    /// Shrinks and enlarges again: what is left of a face that was small in its picture.
+    /// Shrinks and enlarges again, like a face that is small in its picture.
     fn shrink(&mut self, picture: &mut Picture, random: &mut fastrand::Rng) {
         let share = self.params.smallest + random.f32() * (1.0 - self.params.smallest);
         let shrunk = |length: u32| ((length as f32 * share) as u32).max(8);
@@ -145,7 +151,7 @@ fn colours(picture: &mut Picture, p: &AugmentParams, random: &mut fastrand::Rng)
     }
 }
 
-/// Little light: a tenth to a half of it, evenly over the scales, and up to 6 of 255 of noise.
+/// Little light: a tenth to a half of it, evenly over the scales, and noise of up to 6 of 255.
 fn darken(picture: &mut Picture, random: &mut fastrand::Rng) {
     let light = 0.1 * 5f32.powf(random.f32());
     let noise = 6.0 * random.f32();
@@ -178,7 +184,7 @@ fn erase(picture: &mut Picture, random: &mut fastrand::Rng) {
     }
 }
 
-/// A standard normal number, cut off at three deviations.
+/// A standard normal number, clamped to three deviations.
 pub(super) fn normal(random: &mut fastrand::Rng) -> f32 {
     numbers::normal(random).clamp(-3.0, 3.0)
 }

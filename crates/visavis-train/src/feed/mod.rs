@@ -1,4 +1,4 @@
-//! From packed faces to batches: which faces, how varied, and what is asked of each.
+//! Makes batches of packed faces: sampling, augmentation, targets.
 
 mod augment;
 mod batch;
@@ -9,19 +9,10 @@ pub mod scenes;
 pub use augment::{Augmenter, View};
 pub(crate) use batch::age_classes;
 pub use batch::{Batch, Targets};
-pub use loader::{FeedParams, Lanes, batches};
+pub use loader::{BatchLoader, FeedParams, batches};
 pub use sampler::{Pick, Sampler};
 
-/// What a picture is cut for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    /// Aligned by keypoints.
-    Face,
-    /// The square around the box, with keypoints as targets.
-    Keypoints,
-}
-
-/// A number that depends on all of `parts` and on nothing else (SplitMix64).
+/// A pseudo-random number that depends on `parts` only (SplitMix64).
 #[must_use]
 pub fn mix(parts: &[u64]) -> u64 {
     parts.iter().fold(0x9e37_79b9_7f4a_7c15, |state, part| {

@@ -1,4 +1,4 @@
-//! Which faces an epoch looks at, in which order.
+//! Which faces an epoch uses, and in which order.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,16 +9,16 @@ use visavis_data::{Gender, Split};
 use super::mix;
 use crate::recipe::Source;
 
-/// A face by pack and place.
+/// A face in a list of packs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Pick {
-    /// Place in the list of packs.
+    /// Index of the pack.
     pub pack: usize,
-    /// Place in the pack.
+    /// Index of the face in the pack.
     pub face: usize,
 }
 
-/// The faces of a stage and how often each is looked at.
+/// The faces of a stage, and how often each is used.
 #[derive(Debug, Clone)]
 pub struct Sampler {
     faces: Vec<(Pick, f32)>,
@@ -26,7 +26,7 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// All faces of one side of the split, weighted as their sources say. `packs` are the packs of `sources`, in order.
+    /// All faces on one side of the split, weighted as their sources say. `packs` are the packs of `sources`, in order.
     #[must_use]
     pub fn new(packs: &[Arc<Pack>], sources: &[Source], split: Split, seed: u64) -> Self {
         let mut faces = Vec::new();
@@ -46,14 +46,14 @@ impl Sampler {
         Self { faces, seed }
     }
 
-    /// The faces of an epoch, shuffled. Whatever comes after the point where two calls have equal seeds and epochs is
-    /// equal too, so a run that stopped goes on where it was.
+    /// The faces of an epoch, shuffled. The order depends only on seed, stage and epoch, so a run that stopped continues with the
+    /// same order.
     #[must_use]
     pub fn epoch(&self, stage: usize, epoch: usize) -> Vec<Pick> {
         let mut random = fastrand::Rng::with_seed(mix(&[self.seed, stage as u64, epoch as u64]));
         let mut picks = Vec::new();
         for (pick, weight) in &self.faces {
-            // So many whole times, and once more with the probability of what is left.
+            // As many times as the integer part, and once more with the probability of the fraction.
             let times = weight.floor() as usize + usize::from(random.f32() < weight.fract());
             picks.extend(std::iter::repeat_n(*pick, times));
         }
@@ -61,7 +61,7 @@ impl Sampler {
         picks
     }
 
-    /// All faces once, in the packs' order.
+    /// All faces once, in the order of the packs.
     #[must_use]
     pub fn all(&self) -> Vec<Pick> {
         self.faces.iter().map(|(pick, _)| *pick).collect()
@@ -73,11 +73,16 @@ fn wanted(source: &Source, file: &str) -> bool {
     (source.only.is_empty() || begins(&source.only)) && !begins(&source.except)
 }
 
-/// What balancing evens out: five-year bands, gender and smile, whichever are labelled.
+/// The class for balancing: five-year band, gender, smile and expression, as far as labelled.
 fn class(face: &PackedFace) -> String {
     let labels = &face.labels;
     let gender = labels.gender.map(|gender| gender == Gender::Female);
-    format!("{:?} {gender:?} {:?}", labels.age.map(|age| (age / 5.0) as u32), labels.smile)
+    format!(
+        "{:?} {gender:?} {:?} {:?}",
+        labels.age.map(|age| (age / 5.0) as u32),
+        labels.smile,
+        labels.main_expression()
+    )
 }
 
 #[cfg(test)]
@@ -87,7 +92,7 @@ mod tests {
     use visavis_data::pack::{PackParams, PackWriter};
     use visavis_image::{Picture, Rect, codec};
 
-    /// 40 faces: a quarter smiles, the first ten validate.
+    /// 40 faces: a quarter smiles, the first ten are for validation.
     fn pack(folder: &std::path::Path) -> Arc<Pack> {
         let jpeg = codec::encode_jpeg(&Picture::new(32, 32), 80).unwrap();
         let params = PackParams { side: 32, ..PackParams::default() };
@@ -150,7 +155,7 @@ mod tests {
         assert!(even.len() == 15 && even.iter().all(|pick| pick.face % 2 == 0));
         let odd = epoch(Source { except: vec!["even/".into()], ..source() });
         assert!(odd.len() == 15 && odd.iter().all(|pick| pick.face % 2 == 1));
-        // Balanced, a quarter of smiles becomes a half.
+        // With balancing, a quarter of smiles becomes a half.
         let balanced = epoch(Source { repeat: 10.0, balance: 1.0, ..source() });
         let smiles = balanced.iter().filter(|pick| pick.face % 4 == 0).count();
         let share = smiles as f32 / balanced.len() as f32;

@@ -1,4 +1,4 @@
-//! Growing the cascade, level by level, tree by tree.
+//! Trains the cascade, level by level, tree by tree.
 
 use fastrand::Rng;
 use visavis_face::forest::{COORDINATES, Forest, Level, POINTS, Shape, Tree, advance, orientation};
@@ -9,39 +9,39 @@ use super::samples::{LabelledFace, Sample, mean_shape, searches, starts};
 use super::tree::{Columns, Grower, Residual, leaf_of};
 use super::{TrainForestError, TrainForestParams};
 
-/// Fewer faces than this give no mean shape worth the name.
+/// With fewer faces the mean shape is meaningless.
 const FEWEST_FACES: usize = 8;
 
-/// How far the shapes are from the truth, mean over samples and points.
+/// Distance of the shapes from the labels, mean over samples and points.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Errors {
     /// As a share of the box's side.
     pub by_box: f32,
-    /// As a share of the distance between the eyes; faces in full profile weigh heavily here.
+    /// As a share of the eye distance; faces in full profile have a large weight here.
     pub interocular: f32,
 }
 
-/// What has been done.
+/// Progress of the training.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Progress {
-    /// Level of the tree that was grown last, from 1.
+    /// Level of the last tree, from 1.
     pub level: usize,
-    /// Its number in the level, from 1.
+    /// Number of the last tree in the level, from 1.
     pub tree: usize,
-    /// Trees grown.
+    /// Number of trees so far.
     pub done: usize,
-    /// Trees to be grown.
+    /// Number of trees in total.
     pub total: usize,
-    /// On the starts that are learnt from.
+    /// Errors on the training starts.
     pub training: Errors,
-    /// On the faces that are not learnt from, each searched once as it would be later; `None` without any.
+    /// Errors on the faces that are not used for training, with one search each; `None` if there are none.
     pub validation: Option<Errors>,
 }
 
-/// Grows a forest from `faces`; `validation` is only measured by. `progress` is called after every tree.
+/// Trains a forest on `faces`; `validation` is only used for measuring. `progress` is called after every tree.
 ///
 /// # Errors
-/// [`TrainForestError::Parameter`] for parameters that make no sense, [`TrainForestError::TooFewFaces`].
+/// [`TrainForestError::Parameter`] for invalid parameters, [`TrainForestError::TooFewFaces`].
 pub fn train(
     faces: &[LabelledFace],
     validation: &[LabelledFace],
@@ -84,12 +84,12 @@ pub fn train(
     Ok(Forest::new(mean, params.resolution, levels)?)
 }
 
-/// Searches under way, all at the same level.
+/// Searches in progress, all at the same level.
 struct Searches<'a> {
     samples: Vec<Sample<'a>>,
-    /// What each still lacks, in the orientation of the mean shape.
+    /// The residual of each, in the orientation of the mean shape.
     residuals: Vec<Residual>,
-    /// What the level's trees have said of each so far.
+    /// The sum of the level's trees for each so far.
     moves: Vec<[f32; COORDINATES]>,
 }
 
@@ -99,7 +99,7 @@ impl<'a> Searches<'a> {
         Self { samples, residuals: vec![[0.0; 12]; count], moves: vec![[0.0; COORDINATES]; count] }
     }
 
-    /// Begins a level: turns the shapes, measures what is missing, looks at the pixels.
+    /// Begins a level: aligns the shapes, computes the residuals, reads the pixels.
     fn begin(&mut self, mean: &Shape, pool: &PixelPool, params: &TrainForestParams) -> Columns {
         let mut columns = Columns::new(self.samples.len(), pool.pixels.len());
         for (index, sample) in self.samples.iter_mut().enumerate() {
@@ -109,13 +109,13 @@ impl<'a> Searches<'a> {
                 let missing = back.apply(Point::new(truth.x - shape.x, truth.y - shape.y));
                 self.residuals[index][2 * point..][..2].copy_from_slice(&[missing.x, missing.y]);
             }
-            sample.look(&pool.pixels, params.resolution, |pixel, grey| columns.set(index, pixel, grey));
+            sample.read_pixels(&pool.pixels, params.resolution, |pixel, grey| columns.set(index, pixel, grey));
         }
         self.moves.fill([0.0; COORDINATES]);
         columns
     }
 
-    /// Lets every sample hear the tree, with the very arithmetic of [`Forest::locate`].
+    /// Applies a tree to every sample, with the same arithmetic as [`Forest::locate`].
     fn take(&mut self, tree: &Tree, columns: &Columns) {
         for (index, (residual, moves)) in self.residuals.iter_mut().zip(&mut self.moves).enumerate() {
             let leaf = tree.leaves[leaf_of(tree, columns, index)];

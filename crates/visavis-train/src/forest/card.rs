@@ -1,4 +1,4 @@
-//! What is written of a forest: its file, its manifest and its model card.
+//! Writes the files of a forest: weights, manifest and model card.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -10,18 +10,18 @@ use visavis_infer::{Manifest, Task};
 
 use super::{TrainForestError, TrainForestParams};
 
-/// Everything that is to be said of a forest beside what its file says.
+/// Contents of manifest and model card that are not in the forest's file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ForestCard {
     /// Name in the manifest, and of the files.
     pub name: String,
     /// The command that made it.
     pub command: String,
-    /// What it was trained on, for people.
+    /// Description of the training data.
     pub data: String,
-    /// How it was grown.
+    /// Training parameters.
     pub params: TrainForestParams,
-    /// What was measured, and by what.
+    /// Measured figures.
     pub figures: Vec<Figure>,
 }
 
@@ -40,7 +40,7 @@ pub fn write_model(folder: &Path, forest: &Forest, card: &ForestCard) -> Result<
     write(folder, &format!("{}.md", card.name), markdown(&manifest, bytes.len(), card).as_bytes())
 }
 
-/// Aside first: whoever reads meanwhile sees the old file or the new one.
+/// Writes under a temporary name first, so that a reader sees the old file or the new one.
 fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), TrainForestError> {
     let (path, aside) = (folder.join(name), folder.join(format!("{name}.part")));
     let written = fs::create_dir_all(folder).and_then(|()| fs::write(&aside, bytes));
@@ -58,7 +58,7 @@ fn manifest(bytes: &[u8], card: &ForestCard) -> Manifest {
         file: format!("{}.{}", card.name, FileKind::Forest.extension()),
         sha256: sha256(bytes),
         licence: "MIT OR Apache-2.0".into(),
-        source: "visavis train forest".into(),
+        source: "visavis-lab train forest".into(),
         training_data: Some(card.data.clone()),
         input: Input::default(),
         crop: None,
@@ -86,15 +86,15 @@ fn markdown(manifest: &Manifest, bytes: usize, card: &ForestCard) -> String {
         command = card.command,
     );
     for (name, value) in [
-        ("pixels of a level", params.pixels.to_string()),
-        ("splits tried at a node", params.candidates.to_string()),
+        ("pixels per level", params.pixels.to_string()),
+        ("splits tried per node", params.candidates.to_string()),
         ("shrinkage", params.shrinkage.to_string()),
-        ("starts of a face", params.starts.to_string()),
-        ("of those from another face's shape", params.foreign_starts.to_string()),
-        ("distance that pairs of pixels keep to (sides of the box)", params.pair_distance.to_string()),
+        ("starts per face", params.starts.to_string()),
+        ("share of starts with another face's shape", params.foreign_starts.to_string()),
+        ("typical distance of a pair of pixels (sides of the box)", params.pair_distance.to_string()),
         ("padding around the mean shape (sides of the box)", params.padding.to_string()),
         ("jitter of the boxes (sides of the box)", params.jitter.to_string()),
-        ("samples across a box", params.resolution.to_string()),
+        ("samples per side of a box", params.resolution.to_string()),
         ("seed", params.seed.to_string()),
     ] {
         // Writing to a string cannot fail.
@@ -103,8 +103,8 @@ fn markdown(manifest: &Manifest, bytes: usize, card: &ForestCard) -> String {
     let _ = write!(
         text,
         "\n## Data\n\n{}\n\n\
-         Boxes are the detector's and, for half of the starts, labelled ones displaced as the detector's are; every \
-         other start sees the face in a mirror.\n\n\
+         Boxes are the detector's and, for half of the starts, labelled ones with a random error like the detector's; every \
+         other start uses the mirror image of the face.\n\n\
          ## Figures\n\n| what | value | measured by |\n|---|---|---|\n",
         card.data
     );
@@ -113,11 +113,11 @@ fn markdown(manifest: &Manifest, bytes: usize, card: &ForestCard) -> String {
     }
     text.push_str(
         "\n## Limits\n\n\
-         - It corrects a mean face step by step and can come to rest in the wrong place: in faces in full profile, in \
-           faces turned further in the picture than those it learnt from, and in boxes that miss the face.\n\
-         - It gives five points whatever is in the box; there is no score.\n\
-         - It knows the boxes of the detector that looked at its training faces; boxes cut otherwise cost accuracy.\n\
-         - It sees grey values alone. A light that is even over the face changes nothing, a hard shadow may.\n",
+         - It corrects a mean face step by step and can end in the wrong place: for faces in full profile, for faces \
+         rotated further than those in its training, and for boxes that miss the face.\n\
+         - It gives five points for any box; there is no score.\n\
+         - It was trained with the boxes of one detector; other boxes reduce the accuracy.\n\
+         - It uses grey values only. An even light over the face has no effect, a hard shadow may.\n",
     );
     text
 }

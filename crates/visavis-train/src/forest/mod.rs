@@ -1,9 +1,9 @@
-//! Growing the regression forest of `visavis_face::forest` (V. Kazemi and J. Sullivan, CVPR 2014).
+//! Trains the regression forest of `visavis_face::forest` (V. Kazemi and J. Sullivan, CVPR 2014).
 //!
-//! Each level of the cascade is a gradient-boosted ensemble for the square loss: every tree is fitted to what the trees
-//! before it left over, and only a share of what it says is added (section 2.3 there). A split is the best of some drawn
-//! at random, pixels near each other more often (section 2.4). Leaves are rounded to the file's eight bits *before* the
-//! next tree is fitted, so that later trees mend the rounding of earlier ones.
+//! Each level of the cascade is a gradient-boosted ensemble for the square loss: every tree is fitted to the residuals of the
+//! trees before it, and only a share of its output is added (section 2.3 there). A split is the best of some random ones, which
+//! prefer pixels near each other (section 2.4). Leaves are rounded to the file's eight bits *before* the next tree is fitted, so
+//! that later trees correct the rounding errors of earlier ones.
 
 mod boost;
 mod card;
@@ -19,40 +19,40 @@ pub use pack::{labelled_faces, rehearsal};
 pub use params::TrainForestParams;
 pub use samples::LabelledFace;
 
-/// A forest that cannot be grown.
+/// A forest cannot be trained.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainForestError {
-    /// A parameter makes no sense.
+    /// An invalid parameter.
     #[error("{field}: {reason}")]
     Parameter {
-        /// Which.
+        /// Its name.
         field: &'static str,
-        /// The value and what would be right.
+        /// The value and what is allowed.
         reason: String,
     },
-    /// Nothing to learn from.
+    /// There are too few faces.
     #[error("{faces} faces with keypoints are too few to learn from: {needed} at least")]
     TooFewFaces {
-        /// How many there are.
+        /// Their number.
         faces: usize,
-        /// How many it takes.
+        /// The least number.
         needed: usize,
     },
     /// The pack cannot be read.
     #[error(transparent)]
     Data(#[from] visavis_data::DataError),
-    /// What was grown is no forest: a mistake of this program.
+    /// The result is invalid: an error in this program.
     #[error(transparent)]
     Forest(#[from] visavis_face::forest::ForestError),
-    /// The manifest does not hold: a mistake of this program, or a name that cannot be one.
+    /// The manifest is invalid: an invalid name, or an error in this program.
     #[error(transparent)]
     Manifest(#[from] visavis_infer::InferError),
     /// A file cannot be written.
     #[error("{}: {reason}", .path.display())]
     File {
-        /// Which.
+        /// The file.
         path: std::path::PathBuf,
-        /// What the system said.
+        /// The system's error.
         reason: String,
     },
 }

@@ -1,4 +1,4 @@
-//! Faces to learn from out of a pack.
+//! Training faces from a pack.
 
 use visavis_data::pack::{Pack, PackedFace};
 use visavis_data::{Split, SplitRule};
@@ -6,7 +6,7 @@ use visavis_face::forest::GreyPicture;
 
 use super::{LabelledFace, TrainForestError};
 
-/// The faces of `pack` that have labelled keypoints and of which `wanted` says yes.
+/// The faces of `pack` with labelled keypoints for which `wanted` returns true.
 ///
 /// # Errors
 /// [`TrainForestError::Data`] for a crop that cannot be decoded.
@@ -27,8 +27,8 @@ pub fn labelled_faces(
     Ok(faces)
 }
 
-/// The side of a face of the training part in a rehearsal: a tenth of that part is measured by, so that settings are
-/// chosen without a look at the validation part. `None` for faces of the validation part.
+/// The side of a training face in a rehearsal: a tenth of the training part is used for measuring, so that settings can be chosen
+/// without the validation part. `None` for faces of the validation part.
 #[must_use]
 pub fn rehearsal(face: &PackedFace) -> Option<Split> {
     let key = face.identity.as_deref().unwrap_or(&face.file);

@@ -1,41 +1,41 @@
-//! What can be set about the growing of a forest.
+//! Parameters for training a forest.
 
 use serde::{Deserialize, Serialize};
 
 use super::TrainForestError;
 
-/// How a forest is grown. The defaults are those of the shipped forest.
+/// Parameters for training a forest. The defaults are those of the shipped forest.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct TrainForestParams {
     /// Levels of the cascade, T in the paper (10 there).
     pub levels: usize,
-    /// Trees of a level, K in the paper (500 there).
+    /// Trees per level, K in the paper (500 there).
     pub trees: usize,
     /// Depth of the trees, F in the paper (5 there).
     pub depth: u8,
-    /// Pixels that a level looks at, P in the paper (400 there).
+    /// Pixels that a level reads, P in the paper (400 there).
     pub pixels: usize,
-    /// Splits tried at a node, S in the paper (20 there).
+    /// Splits tried per node, S in the paper (20 there).
     pub candidates: usize,
-    /// Share of a tree's answer that is added, ν in the paper (0.1 there).
+    /// Share of a tree's output that is added, ν in the paper (0.1 there).
     pub shrinkage: f32,
-    /// Starts for each face, R in the paper (20 there); every other one sees the face in a mirror.
+    /// Starts per face, R in the paper (20 there); every other one uses the mirror image.
     pub starts: usize,
-    /// Share of the starts from another face's shape; the others start from the mean shape, as every search does later.
+    /// Share of the starts with another face's shape; the others start from the mean shape, like a real search.
     pub foreign_starts: f32,
-    /// Distance at which a pair of pixels is drawn e times less often than two that touch, in sides of the box; 1/λ in
+    /// Distance at which a pair of pixels is drawn e times less often than a pair at distance zero, in sides of the box; 1/λ in
     /// the paper's exponential prior.
     pub pair_distance: f32,
-    /// How far around the mean shape's bounds pixels are drawn, in sides of the box: brows, cheeks and chin help.
+    /// Margin around the mean shape's bounds in which pixels are drawn, in sides of the box: brows, cheeks and chin help.
     pub padding: f32,
-    /// Further shift and growth of the boxes that starts are laid into, at most, as a share of the box's side; comes on
-    /// top of the differences between the detector's boxes and the labelled ones.
+    /// Largest random shift and scaling of the boxes of starts, as a share of the box's side; in addition to the differences
+    /// between the detector's boxes and the labelled ones.
     pub jitter: f32,
     /// See [`visavis_face::forest::Sampler`].
     pub resolution: u16,
-    /// Everything random follows from it.
+    /// Seed of everything random.
     pub seed: u64,
-    /// Threads. The forest does not depend on it.
+    /// Number of threads; the result does not depend on it.
     pub threads: usize,
 }
 
@@ -61,16 +61,16 @@ impl Default for TrainForestParams {
 }
 
 impl TrainForestParams {
-    /// Trees of the whole forest.
+    /// Number of trees of the whole forest.
     #[must_use]
     pub fn all_trees(&self) -> usize {
         self.levels * self.trees
     }
 
-    /// Whether the values make sense.
+    /// Checks the values.
     ///
     /// # Errors
-    /// [`TrainForestError::Parameter`] for the first one that does not.
+    /// [`TrainForestError::Parameter`] for the first invalid one.
     pub fn validate(&self) -> Result<(), TrainForestError> {
         let counts = [
             ("levels", self.levels, 1, 100),

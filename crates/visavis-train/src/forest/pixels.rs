@@ -1,4 +1,4 @@
-//! Which pixels a level looks at, and which two of them are compared.
+//! The pixels that a level reads, and the pairs that are compared.
 
 use fastrand::Rng;
 use visavis_face::forest::{PixelSample, Shape};
@@ -9,14 +9,14 @@ use super::TrainForestParams;
 /// The pixels of a level.
 pub(super) struct PixelPool {
     pub(super) pixels: Vec<PixelSample>,
-    /// Where they lie while the shape is the mean shape, in box coordinates.
+    /// Their places while the shape is the mean shape, in box coordinates.
     places: Vec<Point>,
     pair_distance: f32,
 }
 
 impl PixelPool {
-    /// Draws pixels evenly over the bounds of the mean shape and `padding` around them; each goes with its nearest
-    /// keypoint (section 2.2.1 of the paper).
+    /// Draws pixels evenly over the bounds of the mean shape with a margin of `padding`; each moves with its nearest keypoint
+    /// (section 2.2.1 of the paper).
     pub(super) fn draw(mean: &Shape, params: &TrainForestParams, rng: &mut Rng) -> Self {
         let bounds = |pick: fn(&Point) -> f32| {
             let (low, high) = mean
@@ -33,10 +33,10 @@ impl PixelPool {
         Self { pixels, places, pair_distance: params.pair_distance }
     }
 
-    /// Draws two different pixels, the nearer to each other the likelier (section 2.4.2 of the paper).
+    /// Draws two different pixels; pairs near each other are more likely (section 2.4.2 of the paper).
     pub(super) fn pair(&self, rng: &mut Rng) -> (u16, u16) {
-        /// Two pixels of a pool lie about as near as the prior likes in every fifth draw or so; a pool without any near
-        /// pair must not hold up the training.
+        /// About every fifth draw has a distance that the prior prefers; the limit ensures an end for a pool without near
+        /// pairs.
         const MOST_DRAWS: usize = 200;
         let mut drawn = (0, 1);
         for _ in 0..MOST_DRAWS {

@@ -1,4 +1,4 @@
-//! From labelled faces to starts of the search: boxes as a detector draws them, shapes to begin with.
+//! Makes starts of the search from labelled faces: boxes like a detector's, and start shapes.
 
 use fastrand::Rng;
 use visavis_face::forest::{BoxFrame, GreyImage, GreyPicture, Level, Mirrored, PixelSample, Sampler, Shape};
@@ -6,27 +6,27 @@ use visavis_image::{Landmarks, Point, Rect, Similarity};
 
 use super::TrainForestParams;
 
-/// A face to learn from.
+/// A training face.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LabelledFace {
-    /// The face with something around it.
+    /// The face with a margin.
     pub grey: GreyPicture,
-    /// Where its keypoints are, in pixels of `grey`.
+    /// Its keypoints, in pixels of `grey`.
     pub landmarks: Landmarks,
     /// The labelled box, in pixels of `grey`.
     pub rect: Rect,
-    /// The detector's box, where it found the face.
+    /// The detector's box, if it found the face.
     pub detected: Option<Rect>,
 }
 
 impl LabelledFace {
-    /// The box that a search would begin in.
+    /// The box in which a search would begin.
     #[must_use]
     pub fn search_box(&self) -> Rect {
         self.detected.unwrap_or(self.rect)
     }
 
-    /// The face as it is, or in a mirror, seen from a frame that is given for the face as it is.
+    /// Frame and shape of the face, or of its mirror image; `frame` is that of the face itself.
     fn seen(&self, frame: BoxFrame, mirrored: bool) -> (BoxFrame, Shape) {
         if !mirrored {
             return (frame, frame.shape(&self.landmarks));
@@ -38,17 +38,17 @@ impl LabelledFace {
     }
 }
 
-/// One search that has begun: a face, the box it is sought in, and the shape found so far.
+/// A search in progress: a face, its box, and the current shape.
 #[derive(Debug, Clone)]
 pub(super) struct Sample<'a> {
     face: &'a LabelledFace,
     mirrored: bool,
     frame: BoxFrame,
-    /// Where the keypoints are, in box coordinates.
+    /// The labelled keypoints, in box coordinates.
     pub(super) truth: Shape,
-    /// Where they are thought to be.
+    /// The current estimate.
     pub(super) shape: Shape,
-    /// How `shape` is turned and scaled against the mean shape.
+    /// Rotation and scale of `shape` against the mean shape.
     pub(super) turn: Similarity,
 }
 
@@ -58,14 +58,14 @@ impl<'a> Sample<'a> {
         Self { face, mirrored, frame, truth, shape, turn: Similarity::IDENTITY }
     }
 
-    /// Looks at pixels as [`visavis_face::forest::Forest::locate`] does.
-    pub(super) fn look(&self, pixels: &[PixelSample], resolution: u16, put: impl FnMut(usize, u8)) {
+    /// Reads pixels like [`visavis_face::forest::Forest::locate`].
+    pub(super) fn read_pixels(&self, pixels: &[PixelSample], resolution: u16, put: impl FnMut(usize, u8)) {
         let grey = &self.face.grey;
         if self.mirrored {
             let mirror = Mirrored(grey);
-            Level::look(pixels, &Sampler::new(&mirror, self.frame, resolution), &self.shape, &self.turn, put);
+            Level::read_pixels(pixels, &Sampler::new(&mirror, self.frame, resolution), &self.shape, &self.turn, put);
         } else {
-            Level::look(pixels, &Sampler::new(grey, self.frame, resolution), &self.shape, &self.turn, put);
+            Level::read_pixels(pixels, &Sampler::new(grey, self.frame, resolution), &self.shape, &self.turn, put);
         }
     }
 
@@ -75,7 +75,7 @@ impl<'a> Sample<'a> {
     }
 }
 
-/// The mean of all faces and their mirror images, each in the box that it would be sought in.
+/// The mean shape of all faces and their mirror images, each in its search box.
 pub(super) fn mean_shape(faces: &[LabelledFace]) -> Shape {
     let mut sums = [[0.0f64; 2]; 5];
     for face in faces {
@@ -91,13 +91,13 @@ pub(super) fn mean_shape(faces: &[LabelledFace]) -> Shape {
     sums.map(|[x, y]| Point::new((x / count) as f32, (y / count) as f32))
 }
 
-/// Searches to measure by: every face once, in the box that it would be sought in.
+/// Searches for measuring: every face once, in its search box.
 pub(super) fn searches<'a>(faces: &'a [LabelledFace], mean: &Shape) -> Vec<Sample<'a>> {
     faces.iter().map(|face| Sample::new(face, BoxFrame::of(&face.search_box()), false, *mean)).collect()
 }
 
-/// Searches to learn from: every face [`TrainForestParams::starts`] times, every other time in a mirror. The first two
-/// are as a search would be; the others differ in their boxes and in the shapes that they start from.
+/// Searches for training: every face [`TrainForestParams::starts`] times, every other time as its mirror image. The first two
+/// are like a real search; the others differ in their boxes and start shapes.
 pub(super) fn starts<'a>(
     faces: &'a [LabelledFace],
     mean: &Shape,
@@ -114,7 +114,7 @@ pub(super) fn starts<'a>(
                 samples.push(Sample::new(face, own, mirrored, *mean));
                 continue;
             }
-            // Half of the boxes are the detector's, half are the labelled one as the detector erred on another face.
+            // Half of the boxes are the detector's; half are labelled ones with the detector's error on another face.
             let frame = match rng.choice(&differences).filter(|_| rng.bool()) {
                 Some(difference) => difference.applied(BoxFrame::of(&face.rect)),
                 None => own,
@@ -130,7 +130,7 @@ pub(super) fn starts<'a>(
     samples
 }
 
-/// How a detector's box differs from the labelled one.
+/// The difference between a detector's box and the labelled one.
 struct Difference {
     /// In sides of the labelled box.
     shift: Point,
@@ -144,12 +144,12 @@ impl Difference {
     }
 
     fn applied(&self, labelled: BoxFrame) -> BoxFrame {
-        BoxFrame { centre: labelled.to_picture(self.shift), side: labelled.side * self.growth }
+        BoxFrame { centre: labelled.to_picture(self.shift), side: labelled.side * self.growth, ..labelled }
     }
 }
 
 fn jittered(frame: BoxFrame, jitter: f32, rng: &mut Rng) -> BoxFrame {
     let mut by = || jitter * (2.0 * rng.f32() - 1.0);
     let shift = Point::new(by(), by());
-    BoxFrame { centre: frame.to_picture(shift), side: frame.side * (1.0 + by()) }
+    BoxFrame { centre: frame.to_picture(shift), side: frame.side * (1.0 + by()), ..frame }
 }

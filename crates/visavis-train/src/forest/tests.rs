@@ -1,20 +1,20 @@
-//! Forests grown on drawn faces, in seconds.
+//! Forests trained on drawn faces, in seconds.
 
 use fastrand::Rng;
 use visavis_face::forest::{BoxFrame, Forest, GreyImage, GreyPicture, Mirrored};
-use visavis_image::{Landmarks, Picture, Point, Rect, Similarity};
+use visavis_image::{Landmarks, Picture, Point, Rect, Similarity, Turn};
 
 use super::*;
 
-/// A drawn face: light skin, dark eyes, a nose with a shadow, a dark mouth between its corners; turned, shifted, lit at
-/// random. Its box errs as a detector's does.
+/// A drawn face: light skin, dark eyes, a nose with a shadow, a dark mouth; rotation, place and light are random. Its box has
+/// errors like a detector's.
 fn drawn_face(rng: &mut Rng) -> LabelledFace {
     let mut spread = |reach: f32| reach * (2.0 * rng.f32() - 1.0);
     let angle = spread(0.25);
     let scale = 1.0 + spread(0.15);
     let middle = Point::new(48.0 + spread(6.0), 48.0 + spread(6.0));
     let to_picture = Similarity { a: scale * angle.cos(), b: scale * angle.sin(), tx: middle.x, ty: middle.y };
-    // Faces differ in their proportions too.
+    // The proportions of faces vary too.
     let (eyes, nose, mouth) = (12.0 + spread(1.5), 5.0 + spread(2.0), 16.0 + spread(2.5));
     let smile = 8.0 + spread(2.5);
     let face = [(-eyes, -8.0), (eyes, -8.0), (spread(3.0), nose), (-smile, mouth), (smile, mouth)];
@@ -64,7 +64,7 @@ fn small() -> TrainForestParams {
     }
 }
 
-/// Mean distance over the distance between the eyes.
+/// Mean distance divided by the eye distance.
 fn error(faces: &[LabelledFace], mut locate: impl FnMut(&LabelledFace) -> Landmarks) -> f32 {
     let of = |face: &LabelledFace, found: Landmarks| {
         let apart = found.to_array().into_iter().zip(face.landmarks.to_array()).map(|(a, b)| a.distance(b));
@@ -104,9 +104,9 @@ fn a_small_forest_learns_drawn_faces() {
     let mean_face = error(&unseen, |face| BoxFrame::of(&face.search_box()).landmarks(forest.mean()));
     let found = error(&unseen, |face| located(&forest, face));
     assert!(found < 0.4 * mean_face && found < 0.08, "{found}, where the mean face has {mean_face}");
-    // What was told while training is what comes out afterwards.
+    // The error reported in training is that of the finished forest.
     assert!((last.validation.unwrap().interocular - found).abs() < 1e-4, "{last:?}, {found}");
-    // The mirror image of a face is as good as the face.
+    // The error on mirror images is the same.
     let mirrored = error(&unseen, |face| {
         let width = face.grey.width() as f32;
         let rect = face.search_box();
@@ -117,11 +117,11 @@ fn a_small_forest_learns_drawn_faces() {
         Landmarks::from([right_eye, left_eye, nose, right_mouth, left_mouth])
     });
     assert!((mirrored - found).abs() < 0.25 * found, "{mirrored} in a mirror, {found} without");
-    // So is the face thrice as large, as a better camera would show it.
+    // So is that on faces three times as large.
     let large: Vec<LabelledFace> = unseen.iter().map(|face| enlarged(face, 3)).collect();
     let enlarged = error(&large, |face| located(&forest, face));
     assert!((enlarged - found).abs() < 0.1 * found, "{enlarged} enlarged, {found} as it is");
-    // What is written is what was grown.
+    // Writing and reading preserves the forest.
     assert_eq!(Forest::read(&forest.write()).unwrap(), forest);
 }
 
@@ -160,7 +160,7 @@ fn a_model_is_three_files_that_the_registry_takes() {
         train(&drawn_faces(10, 5), &[], &TrainForestParams { levels: 1, trees: 2, ..small() }, |_| {}).unwrap();
     let card = ForestCard {
         name: "drawn".into(),
-        command: "visavis train forest --data drawn".into(),
+        command: "visavis-lab train forest --data drawn".into(),
         data: "drawings".into(),
         params: small(),
         figures: vec![visavis_infer::manifest::Figure {
@@ -176,7 +176,7 @@ fn a_model_is_three_files_that_the_registry_takes() {
     let runtime = visavis_infer::Runtime::from_search(&visavis_infer::runtime::Search::default());
     let mut locator = visavis_face::load_locator(entry, &runtime, &visavis_infer::EngineOptions::default()).unwrap();
     assert_eq!(locator.placement().engine, "regression forest");
-    locator.locate(&Picture::new(50, 50), &Rect::new(5.0, 5.0, 30.0, 30.0)).unwrap();
+    locator.locate(&Picture::new(50, 50), &Rect::new(5.0, 5.0, 30.0, 30.0), Turn::None).unwrap();
     let text = std::fs::read_to_string(folder.path().join("drawn.md")).unwrap();
     for part in ["# drawn", "--data drawn", "drawings", "| error | small | this test |", "## Limits"] {
         assert!(text.contains(part), "no {part} in {text}");

@@ -1,4 +1,4 @@
-//! Growing one tree.
+//! Trains one tree.
 
 use std::ops::Range;
 use std::panic::resume_unwind;
@@ -10,14 +10,14 @@ use visavis_face::forest::{COORDINATES, Leaf, Split, Tree, split_count};
 use super::TrainForestParams;
 use super::pixels::PixelPool;
 
-/// What is still missing to the truth, x y x y …; two zeros at the end make whole SIMD lanes.
+/// The residual, x y x y …; two zeros at the end fill whole SIMD lanes.
 pub(super) type Residual = [f32; 12];
 
-/// Samples that are summed in single precision before they go into a sum in double precision. Their residuals fit the
-/// first cache while all candidates are tried on them.
+/// Number of samples that are summed in single precision before they are added to a sum in double precision. Their residuals
+/// stay in the first-level cache while all candidates are tried on them.
 const BLOCK: usize = 256;
 
-/// Grey values of all samples, a column of samples for each pixel of the level.
+/// Grey values of all samples, a column per pixel of the level.
 pub(super) struct Columns {
     values: Vec<u8>,
     samples: usize,
@@ -56,8 +56,8 @@ impl Side {
         rest
     }
 
-    /// What the square loss falls by if the residuals of this side move by their mean, up to what all splits of a node
-    /// have in common.
+    /// The reduction of the square loss if the residuals of this side move by their mean, up to a term that is the same for all
+    /// splits of a node.
     fn gain(&self) -> f64 {
         if self.count == 0.0 { 0.0 } else { self.sum.iter().map(|sum| sum * sum).sum::<f64>() / self.count }
     }
@@ -80,7 +80,7 @@ impl Side {
     }
 }
 
-/// A node and the samples that arrive at it: a range of the order.
+/// A node and its samples: a range of the order.
 #[derive(Clone, Copy)]
 struct Node {
     start: usize,
@@ -93,17 +93,17 @@ impl Node {
     }
 }
 
-/// What one tree is grown from.
+/// The input for training one tree.
 pub(super) struct Grower<'a> {
     pub(super) columns: &'a Columns,
-    /// What the tree is to say of each sample.
+    /// The target of each sample.
     pub(super) residuals: &'a [Residual],
     pub(super) pool: &'a PixelPool,
     pub(super) params: &'a TrainForestParams,
 }
 
 impl Grower<'_> {
-    /// Grows a tree.
+    /// Trains a tree.
     pub(super) fn grow(&self, rng: &mut Rng) -> Tree {
         let mut order: Vec<u32> = (0..self.residuals.len() as u32).collect();
         let mut spare = Vec::with_capacity(order.len());
@@ -136,8 +136,7 @@ impl Grower<'_> {
         let tries = self.params.candidates;
         let candidates: Vec<Vec<Split>> =
             row.iter().map(|node| (0..tries).map(|_| self.candidate(&order[node.range()], rng)).collect()).collect();
-        // Threads share out the candidates, not the samples: each sum is made in one order, however many threads there
-        // are.
+        // Threads share the candidates, not the samples: each sum has the same order, whatever the number of threads.
         let share = tries.div_ceil(self.params.threads);
         let part = |from: usize| -> Vec<Vec<Side>> {
             let mine = from.min(tries)..(from + share).min(tries);
@@ -167,7 +166,7 @@ impl Grower<'_> {
         row.iter().enumerate().map(best).collect()
     }
 
-    /// A random split. Its threshold is the difference of its pixels in some sample of the node, so that it parts them.
+    /// A random split. Its threshold is the difference of its pixels in a sample of the node, so that it separates the samples.
     fn candidate(&self, here: &[u32], rng: &mut Rng) -> Split {
         let (a, b) = self.pool.pair(rng);
         let threshold = rng.choice(here).map_or(0, |sample| {
@@ -186,7 +185,7 @@ impl Grower<'_> {
                 let (mut sum, mut count) = ([0.0f32; 12], 0.0f32);
                 for sample in block {
                     let sample = *sample as usize;
-                    // Multiplied, not branched over: the answers are as good as random.
+                    // Multiplied instead of branching, since the answers are unpredictable.
                     let passes = f32::from(u8::from(split.passes(a[sample].into(), b[sample].into())));
                     let residual = &self.residuals[sample];
                     for lane in 0..12 {
@@ -201,7 +200,7 @@ impl Grower<'_> {
     }
 }
 
-/// Moves the samples that pass before those that do not, keeping their order; says how many pass.
+/// Moves the samples that pass before those that do not, keeping their order; returns the number that pass.
 fn partition(order: &mut [u32], spare: &mut Vec<u32>, passes: impl Fn(u32) -> bool) -> usize {
     spare.clear();
     let mut kept = 0;
@@ -218,7 +217,7 @@ fn partition(order: &mut [u32], spare: &mut Vec<u32>, passes: impl Fn(u32) -> bo
     kept
 }
 
-/// Leaves in steps of a 127th of the largest number in them.
+/// Leaves in steps of a 127th of their largest number.
 fn rounded(means: &[[f32; COORDINATES]]) -> (f32, Vec<Leaf>) {
     let largest = means.iter().flatten().fold(0.0f32, |largest, value| largest.max(value.abs()));
     let step = largest / 127.0;
@@ -226,7 +225,7 @@ fn rounded(means: &[[f32; COORDINATES]]) -> (f32, Vec<Leaf>) {
     (step, means.iter().map(|mean| mean.map(steps)).collect())
 }
 
-/// The leaf at which a sample arrives.
+/// The leaf that a sample reaches.
 pub(super) fn leaf_of(tree: &Tree, columns: &Columns, sample: usize) -> usize {
     let mut node = 0;
     while let Some(split) = tree.splits.get(node) {

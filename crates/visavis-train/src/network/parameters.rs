@@ -1,4 +1,4 @@
-//! The numbers of a network, in plain memory: what training changes, checkpoints keep and export writes.
+//! The parameters of a network, in plain memory: training changes them, checkpoints and export write them.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -8,29 +8,32 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use crate::TrainError;
 use crate::numbers::{from_bytes, to_bytes};
 
-/// The place of a parameter in its [`Parameters`].
+/// Prefix of the names of [`Network::branch`]'s parameters.
+pub(crate) const BRANCH_NAME: &str = "attributes";
+
+/// The index of a parameter in its [`Parameters`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ParameterId(pub(crate) usize);
 
-/// What a parameter is for, which decides how it starts and whether it decays.
+/// The role of a parameter, which determines its initial value and its decay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Weights of a convolution or a fully connected layer: decay.
+    /// Weights of a convolution or a fully connected layer: with decay.
     Weight,
-    /// Bias, scale and shift, slope: learn, but do not decay.
+    /// Bias, scale and shift, slope: without decay.
     Offset,
-    /// Running mean and variance of a normalisation: follow the batches, no gradient.
+    /// Running mean and variance of a normalisation: updated from the batches, without gradient.
     Statistic,
 }
 
 /// One tensor of a network.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parameter {
-    /// Unique, as PyTorch names it in the published network: `layer1.0.conv1.weight`.
+    /// Unique; the name in the published PyTorch network: `layer1.0.conv1.weight`.
     pub name: String,
     /// Extent of each axis.
     pub shape: Vec<usize>,
-    /// What it is for.
+    /// Its role.
     pub role: Role,
     /// All values, row-major.
     pub value: Vec<f32>,
@@ -48,38 +51,52 @@ impl Parameters {
         ParameterId(self.list.len() - 1)
     }
 
-    /// The parameter of this id.
+    /// The parameter with this id.
     #[must_use]
     pub fn get(&self, id: ParameterId) -> &Parameter {
         &self.list[id.0]
     }
 
-    /// The parameter of this id, to change its values.
+    /// The parameter with this id, mutable.
     pub fn get_mut(&mut self, id: ParameterId) -> &mut Parameter {
         &mut self.list[id.0]
     }
 
-    /// All, in order.
+    /// All parameters, in order.
     #[must_use]
     pub fn all(&self) -> &[Parameter] {
         &self.list
     }
 
-    /// All, in order, to change their values.
+    /// All parameters, in order, mutable.
     pub fn all_mut(&mut self) -> &mut [Parameter] {
         &mut self.list
     }
 
-    /// How many numbers training learns: statistics do not count.
+    /// Number of learned numbers; statistics do not count.
     #[must_use]
     pub fn count(&self) -> usize {
         self.list.iter().filter(|p| p.role != Role::Statistic).map(|p| p.value.len()).sum()
     }
 
-    /// As safetensors, 32-bit floats, with `notes` in the header.
+    /// Copies parameters outside the branch to those of the same name in the branch that a file lacks: a branch begins as a copy
+    /// of the layers that it replaces.
+    pub(crate) fn begin_branch(&mut self, taken: &mut Taken) {
+        taken.missing.retain(|name| {
+            let of = name.strip_prefix(BRANCH_NAME).and_then(|rest| rest.strip_prefix('.'));
+            let from = of.and_then(|of| self.list.iter().find(|p| p.name == of).cloned());
+            let Some(from) = from.filter(|from| taken.filled.contains(&from.name)) else { return true };
+            let to = self.list.iter_mut().find(|p| p.name == *name && p.shape == from.shape);
+            let copied = to.map(|to| to.value = from.value).is_some();
+            taken.copied += usize::from(copied);
+            !copied
+        });
+    }
+
+    /// Converts to safetensors with 32-bit floats, with `notes` in the header.
     ///
     /// # Errors
-    /// [`TrainError::Weights`] if the format refuses them.
+    /// [`TrainError::Weights`] if the format rejects them.
     pub fn to_safetensors(&self, notes: HashMap<String, String>) -> Result<Vec<u8>, TrainError> {
         let bytes: Vec<Vec<u8>> = self.list.iter().map(|p| to_bytes(&p.value)).collect();
         let views = self.list.iter().zip(&bytes).map(|(p, bytes)| {
@@ -90,10 +107,10 @@ impl Parameters {
         safetensors::serialize(views, Some(notes)).map_err(TrainError::weights)
     }
 
-    /// Takes over every tensor of `bytes` that has the name and shape of one here; the rest is left as it is.
+    /// Loads every tensor of `bytes` with the name and shape of a parameter; the other parameters do not change.
     ///
     /// # Errors
-    /// [`TrainError::Weights`] if `bytes` are no safetensors of 32-bit floats.
+    /// [`TrainError::Weights`] if `bytes` are not safetensors with 32-bit floats.
     pub fn take_from_safetensors(&mut self, bytes: &[u8]) -> Result<Taken, TrainError> {
         let file = SafeTensors::deserialize(bytes).map_err(TrainError::weights)?;
         let mut tensors = HashMap::new();
@@ -106,7 +123,7 @@ impl Parameters {
         Ok(self.take(tensors))
     }
 
-    /// Takes over every named tensor that fits.
+    /// Loads every tensor whose name and shape fit.
     pub fn take(&mut self, mut tensors: HashMap<String, (Vec<usize>, Vec<f32>)>) -> Taken {
         let mut taken = Taken::default();
         for parameter in &mut self.list {
@@ -126,10 +143,10 @@ impl Parameters {
         taken
     }
 
-    /// Reads a safetensors file and takes over what fits.
+    /// Loads the tensors of a safetensors file that fit.
     ///
     /// # Errors
-    /// [`TrainError::File`] if it cannot be read, [`TrainError::Weights`] if it is none.
+    /// [`TrainError::File`] if it cannot be read, [`TrainError::Weights`] if it is invalid.
     pub fn take_from_file(&mut self, path: &Path) -> Result<Taken, TrainError> {
         let bytes = std::fs::read(path).map_err(|source| TrainError::file(path, source))?;
         self.take_from_safetensors(&bytes).map_err(|error| match error {
@@ -139,15 +156,19 @@ impl Parameters {
     }
 }
 
-/// What came of taking weights over.
+/// The result of loading weights.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Taken {
-    /// Parameters that now have the file's values.
+    /// Parameters that were loaded.
     pub filled: Vec<String>,
     /// Parameters that the file does not have.
     pub missing: Vec<String>,
-    /// Parameters whose shape differs, in words.
+    /// Parameters whose shape differs, as text.
     pub misfits: Vec<String>,
     /// Tensors of the file that the network does not have.
     pub unused: Vec<String>,
+    /// Number of parameters of a branch that were copied from others.
+    pub copied: usize,
+    /// The origin of each parameter, as text, if it was not found by name.
+    pub mapping: Vec<String>,
 }

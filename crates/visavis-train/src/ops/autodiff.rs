@@ -1,4 +1,4 @@
-//! Gradients of the operations: what the forward pass keeps and how the backward pass uses it.
+//! Gradients of the operations: what the forward pass stores, and how the backward pass uses it.
 
 use burn::backend::AutodiffBackend;
 use burn::backend::TensorMetadata;
@@ -109,9 +109,33 @@ impl<B: Kernels, C: CheckpointStrategy> TrainOps for Autodiff<B, C> {
         };
         (out, Self::from_inner(moments))
     }
+
+    fn biased_leaky_op(x: FloatTensor<Self>, bias: FloatTensor<Self>, slope: FloatTensor<Self>) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct BiasedLeaky;
+        impl<B: Kernels> Backward<B, 3> for BiasedLeaky {
+            type State = (NodeId, NodeId, NodeId);
+            fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, kept: &mut Checkpointer) {
+                let grad = grads.consume::<B>(&ops.node);
+                let (x, bias, slope) = ops.state;
+                let [x, bias, slope] = [x, bias, slope].map(|id| kept.retrieve_node_output(id));
+                let (x, bias, slope) = B::biased_leaky_backward(x, bias, slope, grad);
+                register::<B, 3>(grads, ops.parents.map(|node| node.map(|node| node.id)), [x, bias, slope]);
+            }
+        }
+        match BiasedLeaky.prepare::<C>([x.node(), bias.node(), slope.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(mut prep) => {
+                let state = (prep.checkpoint(&x), prep.checkpoint(&bias), prep.checkpoint(&slope));
+                prep.finish(state, B::biased_leaky(x.into_primitive(), bias.into_primitive(), slope.into_primitive()))
+            }
+            OpsKind::UnTracked(prep) => {
+                prep.finish(B::biased_leaky(x.into_primitive(), bias.into_primitive(), slope.into_primitive()))
+            }
+        }
+    }
 }
 
-/// Hands each gradient to its parent, where the parent wants one.
+/// Adds each gradient to its parent, if the parent needs one.
 fn register<B: Kernels, const N: usize>(
     grads: &mut Gradients,
     parents: [Option<NodeId>; N],

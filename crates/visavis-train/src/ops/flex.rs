@@ -1,4 +1,4 @@
-//! The arithmetic on the CPU: plane by plane, channels in parallel.
+//! The computations on the CPU: plane by plane, channels in parallel.
 
 use burn::backend::flex::FlexTensor;
 use burn::backend::{Flex, TensorMetadata};
@@ -30,9 +30,13 @@ impl super::TrainOps for Flex {
     ) -> (FlexTensor, FlexTensor) {
         Self::normalise(x, scale, shift, epsilon, activation)
     }
+
+    fn biased_leaky_op(x: FlexTensor, bias: FlexTensor, slope: FlexTensor) -> FlexTensor {
+        Self::biased_leaky(x, bias, slope)
+    }
 }
 
-/// A contiguous tensor's numbers.
+/// The values of a contiguous tensor.
 fn numbers(tensor: &FlexTensor) -> &[f32] {
     tensor.as_slice().expect("made contiguous, of 32-bit floats")
 }
@@ -210,9 +214,47 @@ impl Kernels for Flex {
             });
         (tensor(shape, x_grad), tensor([channels], scale_grad), tensor([channels], shift_grad))
     }
+
+    fn biased_leaky(x: FlexTensor, bias: FlexTensor, slope: FlexTensor) -> FlexTensor {
+        let (x, bias, slope) = (x.to_contiguous(), bias.to_contiguous(), slope.to_contiguous());
+        let shape = dims4(&x);
+        let length = shape[1] * shape[2] * shape[3];
+        let slope = numbers(&slope)[0];
+        let mut out = vec![0.0f32; shape[0] * length];
+        out.par_chunks_mut(length)
+            .zip(numbers(&x).par_chunks(length))
+            .zip(numbers(&bias))
+            .for_each(|((out, x), bias)| planes::biased_leaky(x, *bias, slope, out));
+        tensor(shape, out)
+    }
+
+    fn biased_leaky_backward(
+        x: FlexTensor,
+        bias: FlexTensor,
+        slope: FlexTensor,
+        grad: FlexTensor,
+    ) -> (FlexTensor, FlexTensor, FlexTensor) {
+        let (x, grad) = (x.to_contiguous(), grad.to_contiguous());
+        let (bias, slope) = (bias.to_contiguous(), slope.to_contiguous());
+        let shape = dims4(&x);
+        let (channels, length) = (shape[0], shape[1] * shape[2] * shape[3]);
+        let slope = numbers(&slope)[0];
+        let mut x_grad = vec![0.0f32; channels * length];
+        let (mut bias_grad, mut slope_grad) = (vec![0.0f32; channels], vec![0.0f32; channels]);
+        x_grad
+            .par_chunks_mut(length)
+            .zip(numbers(&x).par_chunks(length).zip(numbers(&grad).par_chunks(length)))
+            .zip(bias_grad.par_iter_mut().zip(&mut slope_grad))
+            .zip(numbers(&bias))
+            .for_each(|(((x_grad, (x, grad)), (bias_grad, slope_grad)), bias)| {
+                [*bias_grad, *slope_grad] = planes::biased_leaky_backward(x, *bias, slope, grad, x_grad);
+            });
+        let slope_grad = vec![slope_grad.iter().sum::<f32>()];
+        (tensor(shape, x_grad), tensor([channels], bias_grad), tensor([1], slope_grad))
+    }
 }
 
-/// The place of a padded coordinate in the unpadded line, if it has one.
+/// The unpadded index of a padded coordinate; `None` in the padding.
 fn within(at: usize, padding: usize, length: usize) -> Option<usize> {
     at.checked_sub(padding).filter(|at| *at < length)
 }

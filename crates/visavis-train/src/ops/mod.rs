@@ -1,8 +1,8 @@
-//! Operations that training is made of, beyond those of burn.
+//! Operations for training, in addition to those of burn.
 //!
-//! Activations are channel-major, `[C, N, H, W]`: a channel's values over the whole batch lie side by side, so that a
-//! pointwise convolution is one matrix product, and normalisation and depthwise convolution go channel by channel
-//! through a stretch of memory that stays in the cache.
+//! Activations are channel-major, `[C, N, H, W]`: the values of a channel over the whole batch are contiguous. So a
+//! pointwise convolution is one matrix product, and normalisation and depthwise convolution process one channel at a time
+//! in memory that stays in the cache.
 
 mod autodiff;
 mod flex;
@@ -24,19 +24,19 @@ pub struct Window {
 }
 
 impl Window {
-    /// Margins of k/2 on every side, as PyTorch's networks have them.
+    /// Padding of k/2 on every side, as in PyTorch's networks.
     #[must_use]
     pub fn centred(kernel: usize, stride: usize) -> Self {
         Self { kernel, stride, padding: [kernel / 2; 2] }
     }
 
-    /// No margins.
+    /// No padding.
     #[must_use]
     pub fn valid(kernel: usize, stride: usize) -> Self {
         Self { kernel, stride, padding: [0; 2] }
     }
 
-    /// TensorFlow's `SAME` for a side of `length`: as many zeros as the last window needs, the odd one behind.
+    /// TensorFlow's `SAME` for a side of `length`: as many zeros as the last window needs; an odd one is added at the end.
     #[must_use]
     pub fn same(kernel: usize, stride: usize, length: usize) -> Self {
         let places = length.div_ceil(stride);
@@ -44,14 +44,14 @@ impl Window {
         Self { kernel, stride, padding: [total / 2, total - total / 2] }
     }
 
-    /// How many places the window has along a side of `length`.
+    /// Number of positions of the window along a side of `length`.
     #[must_use]
     pub fn places(&self, length: usize) -> usize {
         (length + self.padding[0] + self.padding[1] - self.kernel) / self.stride + 1
     }
 }
 
-/// What follows a normalisation in the same pass.
+/// The activation that follows a normalisation in the same pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activation {
     /// Nothing.
@@ -64,11 +64,11 @@ pub enum Activation {
     Silu,
 }
 
-/// Backends on which networks train: the arithmetic, forwards and backwards.
+/// The forward and backward computations of a backend on which networks train.
 pub trait Kernels: Backend {
     /// Depthwise convolution of `x` `[C, N, H, W]` with `weight` `[C, 1, k, k]`.
     fn depthwise(x: FloatTensor<Self>, weight: FloatTensor<Self>, window: Window) -> FloatTensor<Self>;
-    /// Gradients of [`Kernels::depthwise`] by `x` and by `weight`.
+    /// Gradients of [`Kernels::depthwise`] with respect to `x` and `weight`.
     fn depthwise_backward(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -77,7 +77,7 @@ pub trait Kernels: Backend {
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
     /// The matrix product of `a` `[m, k]` and `b` `[k, n]`.
     fn product(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self>;
-    /// Gradients of [`Kernels::product`] by `a` and by `b`.
+    /// Gradients of [`Kernels::product`] with respect to `a` and `b`.
     fn product_backward(
         a: FloatTensor<Self>,
         b: FloatTensor<Self>,
@@ -87,8 +87,8 @@ pub trait Kernels: Backend {
     fn columns(x: FloatTensor<Self>, window: Window) -> FloatTensor<Self>;
     /// Gradient of [`Kernels::columns`] for an `x` of this shape.
     fn columns_backward(grad: FloatTensor<Self>, shape: [usize; 4], window: Window) -> FloatTensor<Self>;
-    /// Batch normalisation of `x` `[C, N, H, W]` with scale and shift `[C]`, then the activation; and mean and variance
-    /// of every channel `[2, C]`.
+    /// Batch normalisation of `x` `[C, N, H, W]` with scale and shift `[C]`, then the activation. Also returns mean and
+    /// variance of every channel `[2, C]`.
     fn normalise(
         x: FloatTensor<Self>,
         scale: FloatTensor<Self>,
@@ -96,7 +96,7 @@ pub trait Kernels: Backend {
         epsilon: f64,
         activation: Activation,
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
-    /// Gradients of [`Kernels::normalise`] by `x`, `scale` and `shift`; `moments` are what it gave.
+    /// Gradients of [`Kernels::normalise`] with respect to `x`, `scale` and `shift`; `moments` is its second result.
     fn normalise_backward(
         x: FloatTensor<Self>,
         scale: FloatTensor<Self>,
@@ -105,6 +105,15 @@ pub trait Kernels: Backend {
         grad: FloatTensor<Self>,
         epsilon: f64,
         activation: Activation,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+    /// `y = x + bias` of `x` `[C, N, H, W]` with bias `[C]`; the result is `y` where positive, else `slope` `[1]` times `y`.
+    fn biased_leaky(x: FloatTensor<Self>, bias: FloatTensor<Self>, slope: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// Gradients of [`Kernels::biased_leaky`] with respect to `x`, `bias` and `slope`.
+    fn biased_leaky_backward(
+        x: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        slope: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 }
 
@@ -125,6 +134,8 @@ pub trait TrainOps: Backend {
         epsilon: f64,
         activation: Activation,
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
+    /// See [`Kernels::biased_leaky`].
+    fn biased_leaky_op(x: FloatTensor<Self>, bias: FloatTensor<Self>, slope: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
 /// Depthwise convolution of `x` `[C, N, H, W]` with `weight` `[C, 1, k, k]`.
@@ -150,7 +161,7 @@ pub fn convolve(x: Tensor<4>, weight: Tensor<4>, window: Window) -> Tensor<4> {
     product(weight.reshape([outputs, inputs * k * k]), columns).reshape([outputs, batch, down, across])
 }
 
-/// Batch normalisation and activation; and mean and variance of every channel `[2, C]`, without gradient.
+/// Batch normalisation and activation; also returns mean and variance of every channel `[2, C]`, without gradient.
 pub fn normalise(
     x: Tensor<4>,
     scale: Tensor<1>,
@@ -166,4 +177,10 @@ pub fn normalise(
         activation,
     );
     (Tensor::from_dispatch(y), Tensor::from_dispatch(moments))
+}
+
+/// `x` `[C, N, H, W]` plus a bias for each channel `[C]`, then a leaky rectifier with one slope `[1]` for all channels.
+pub fn biased_leaky(x: Tensor<4>, bias: Tensor<1>, slope: Tensor<1>) -> Tensor<4> {
+    let out = <Dispatch as TrainOps>::biased_leaky_op(x.into_dispatch(), bias.into_dispatch(), slope.into_dispatch());
+    Tensor::from_dispatch(out)
 }

@@ -1,5 +1,5 @@
-//! What the CPU does with all planes of one channel. Compiled several times, for what vectors a processor has; the one that
-//! fits is chosen while it runs. Sums go in lanes of fixed number, so all of them give the same.
+//! Computations on all planes of one channel. Each function is compiled for several vector extensions; the best one is chosen
+//! at run time. Sums use a fixed number of lanes, so all versions give the same results.
 
 use multiversion::multiversion;
 
@@ -18,7 +18,7 @@ pub(super) fn depthwise(x: &[f32], [height, width]: [usize; 2], weight: &[f32], 
     }
 }
 
-/// The way back of [`depthwise`]: the gradients by `x` and by the weight, which is added to.
+/// Backward pass of [`depthwise`]: the gradients with respect to `x` and to the weight; the latter is added.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2"))]
 pub(super) fn depthwise_backward(
     x: &[f32],
@@ -46,13 +46,13 @@ pub(super) fn depthwise_backward(
                 _ => sums.chunks_exact_mut(1).enumerate().for_each(|(kx, sum)| dots::<1>(spread, &line[kx..], sum)),
             }
         }
-        // The gradient by the padded input is the correlation of the spread gradient with the flipped window.
+        // The gradient with respect to the padded input is the correlation of the spread gradient with the flipped window.
         correlate(&stack.spread, stack.row, &flipped, k, &mut stack.dense[..length]);
         stack.crop(x_grad);
     }
 }
 
-/// Normalises a channel and goes on through what follows; gives its mean and variance.
+/// Normalises a channel and applies the activation; returns mean and variance.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2"))]
 pub(super) fn normalise(
     x: &[f32],
@@ -79,7 +79,7 @@ pub(super) fn normalise(
     [mean, variance]
 }
 
-/// The way back of [`normalise`]: the gradient by `x`; gives those by scale and shift.
+/// Backward pass of [`normalise`]: computes the gradient with respect to `x`; returns those of scale and shift.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2"))]
 pub(super) fn normalise_backward(
     x: &[f32],
@@ -93,7 +93,7 @@ pub(super) fn normalise_backward(
     let length = x.len();
     let inverse = 1.0 / (variance + epsilon as f32).sqrt();
     let (factor, offset) = (scale * inverse, shift - scale * inverse * mean);
-    // First the gradient before the activation, kept in `x_grad`.
+    // First the gradient before the activation, stored in `x_grad`.
     let affine = |x: f32| x * factor + offset;
     match activation {
         Activation::Identity => x_grad.copy_from_slice(grad),
@@ -117,7 +117,31 @@ pub(super) fn normalise_backward(
     [product as f32, total as f32]
 }
 
-/// `out = grad · slope(x)`. The slope is multiplied, not chosen: a choice would be a branch and would not vectorise.
+/// Adds a channel's bias and multiplies what is below zero by `slope`.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2"))]
+pub(super) fn biased_leaky(x: &[f32], bias: f32, slope: f32, out: &mut [f32]) {
+    for (out, x) in out.iter_mut().zip(x) {
+        let y = x + bias;
+        *out = y.max(0.0) + slope * y.min(0.0);
+    }
+}
+
+/// Backward pass of [`biased_leaky`]: computes the gradient with respect to `x`; returns those of bias and slope.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2"))]
+pub(super) fn biased_leaky_backward(x: &[f32], bias: f32, slope: f32, grad: &[f32], x_grad: &mut [f32]) -> [f32; 2] {
+    // First the values below zero, for the slope.
+    for (out, x) in x_grad.iter_mut().zip(x) {
+        *out = (x + bias).min(0.0);
+    }
+    let slope_grad = sum_of_products(x_grad, grad, 0.0);
+    through(x_grad, x, grad, |x| {
+        let positive = passes(x + bias > 0.0);
+        positive + slope * (1.0 - positive)
+    });
+    [sum_of(x_grad, |g| g) as f32, slope_grad as f32]
+}
+
+/// `out = grad · slope(x)`. The slope is multiplied: a branch would prevent vectorisation.
 #[inline(always)]
 fn through(out: &mut [f32], x: &[f32], grad: &[f32], slope: impl Fn(f32) -> f32) {
     for ((out, x), grad) in out.iter_mut().zip(x).zip(grad) {
@@ -135,10 +159,10 @@ fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + (-x).exp())
 }
 
-/// Sums in so many lanes: four of the widest vectors, so that one need not wait for the other.
+/// Number of partial sums: four of the widest vectors, so that additions do not wait for each other.
 const LANES: usize = 64;
 
-/// Sums stretch by stretch, so that it vectorises and stays exact over millions of values.
+/// Sums in chunks, so that it vectorises and stays exact over millions of values.
 #[inline(always)]
 fn sum_of(values: &[f32], f: impl Fn(f32) -> f32) -> f64 {
     let mut total = 0.0f64;
@@ -195,7 +219,7 @@ fn dots<const N: usize>(a: &[f32], b: &[f32], sums: &mut [f32]) {
     }
 }
 
-/// The sum of all lanes (a power of two), by halves: they need not wait for one another.
+/// The sum of all lanes (a power of two), by halving, so that additions do not wait for each other.
 #[inline(always)]
 fn together<const N: usize>(mut lanes: [f32; N]) -> f32 {
     let mut half = N / 2;
@@ -210,11 +234,11 @@ fn together<const N: usize>(mut lanes: [f32; N]) -> f32 {
 
 /// Working memory for planes of one channel.
 ///
-/// Planes lie in their padded frames, `row` wide, some below one another. Reading them as one long line, a window at `i`
-/// covers `i + ky·row + kx`, so a convolution is `k·k` shifted additions over the whole line, however small a plane is;
-/// what it computes across the ends of rows and planes is never looked at.
+/// Some padded planes, each `row` wide, are stored one after the other. Read as one long line, a window at `i` covers
+/// `i + ky·row + kx`, so a convolution is `k·k` shifted additions over the whole line, even for small planes. Results across
+/// the ends of rows and planes are not used.
 struct Stack {
-    /// Planes in it.
+    /// Number of planes.
     count: usize,
     height: usize,
     width: usize,
@@ -227,14 +251,14 @@ struct Stack {
     across: usize,
     /// The padded planes and a tail of zeros, so that every shift stays inside.
     padded: Vec<f32>,
-    /// Results at every place of stride 1.
+    /// Results at every position with stride 1.
     dense: Vec<f32>,
-    /// Gradients by those, behind `lead` zeros; zero wherever there is no place.
+    /// Gradients of those, after `lead` zeros; zero between the positions of the stride.
     spread: Vec<f32>,
     lead: usize,
 }
 
-/// Values of the planes that are worked on at once: they and the results stay in the cache next to the processor.
+/// Number of values that are processed at once: they and the results fit into the first-level cache.
 const STACKED: usize = 4096;
 
 impl Stack {
@@ -260,7 +284,7 @@ impl Stack {
         }
     }
 
-    /// Puts planes into their frames; gives the length of the line that they make.
+    /// Copies planes into the padded memory; returns the length of the line.
     #[inline(always)]
     fn fill(&mut self, planes: &[f32]) -> usize {
         let mut count = 0;
@@ -274,7 +298,7 @@ impl Stack {
         count * self.block
     }
 
-    /// Takes the places of the window's stride out of `dense`.
+    /// Copies the positions of the window's stride from `dense`.
     #[inline(always)]
     fn pick(&self, out: &mut [f32], stride: usize) {
         for (out, dense) in out.chunks_exact_mut(self.down * self.across).zip(self.dense.chunks_exact(self.block)) {
@@ -290,7 +314,7 @@ impl Stack {
         }
     }
 
-    /// The way back of [`pick`](Self::pick); the zeros between the places are never written.
+    /// The inverse of [`pick`](Self::pick); the zeros between the positions are never written.
     #[inline(always)]
     fn spread(&mut self, grad: &[f32], stride: usize) {
         let blocks = self.spread[self.lead..].chunks_exact_mut(self.block);

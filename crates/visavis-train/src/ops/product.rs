@@ -1,23 +1,23 @@
-//! Matrix products over all processors: cut into blocks of which each is one product on one of them.
+//! Matrix products on all cores: a product is cut into blocks, and each block is computed by one core.
 //!
-//! The crate `gemm` would share one product among threads by itself, but packs the left side on a single one, and in the
-//! products of a training step that side is often the larger.
+//! The crate `gemm` can share one product among threads, but packs the left side on a single one, and in the products of a
+//! training step the left side is often the larger one.
 
 use gemm::{Parallelism, gemm};
 use rayon::prelude::*;
 
-/// A matrix in memory that belongs to someone else.
+/// A borrowed matrix.
 #[derive(Clone, Copy)]
 pub(super) struct Matrix<'a> {
     values: &'a [f32],
     rows: usize,
     columns: usize,
-    /// Steps from row to row and from column to column.
+    /// Distances in memory between rows and between columns.
     strides: [usize; 2],
 }
 
 impl<'a> Matrix<'a> {
-    /// Row after row.
+    /// A row-major matrix.
     pub(super) fn new(values: &'a [f32], [rows, columns]: [usize; 2]) -> Self {
         assert_eq!(values.len(), rows * columns, "{rows}×{columns}");
         Self { values, rows, columns, strides: [columns, 1] }
@@ -29,14 +29,14 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// Blocks of a product: more than processors, so that none is idle while another still works. Fixed, so that sums are the
-/// same on every machine of a kind.
+/// Blocks of a product: more than there are cores, so that none is idle while another still works. The number is fixed, so
+/// that sums are the same on every computer of a kind.
 const BLOCKS: usize = 8;
 
-/// Multiplications below which cutting costs more than it brings.
+/// Products with fewer multiplications are not cut, since that would cost more than it saves.
 const WORTHWHILE: usize = 1 << 18;
 
-/// The product of `a` and `b`, row after row.
+/// The product of `a` and `b`, row-major.
 pub(super) fn product(a: Matrix, b: Matrix) -> Vec<f32> {
     assert_eq!(a.columns, b.rows, "the inner sizes of a product");
     let (m, k, n) = (a.rows, a.columns, b.columns);
@@ -44,7 +44,7 @@ pub(super) fn product(a: Matrix, b: Matrix) -> Vec<f32> {
     if m * k * n < WORTHWHILE {
         block(&a, &b, [0..m, 0..k, 0..n], Target { start: out.as_mut_ptr(), row: n });
     } else if k > 4 * m.max(n) {
-        // Few results of long sums, as in the gradients of weights: each block sums a part, then the parts are added.
+        // Few results with long sums, as for the gradients of weights: each block sums a part, then the parts are added.
         let parts: Vec<Vec<f32>> = cut(k)
             .into_par_iter()
             .map(|depth| {
@@ -73,19 +73,19 @@ fn cut(length: usize) -> Vec<std::ops::Range<usize>> {
     (0..length).step_by(step).map(|start| start..(start + step).min(length)).collect()
 }
 
-/// Where a product goes: a matrix of `m` rows, row after row.
+/// The result of a product: a row-major matrix of `m` rows.
 #[derive(Clone, Copy)]
 struct Target {
     start: *mut f32,
     row: usize,
 }
 
-// SAFETY: a target is written by `block` alone, and the blocks that share one do not overlap.
+// SAFETY: only `block` writes to a target, and blocks with the same target do not overlap.
 unsafe impl Send for Target {}
 // SAFETY: as above.
 unsafe impl Sync for Target {}
 
-/// Writes the block of rows `down` and columns `across` of the product, summed over `depth`.
+/// Computes the block of rows `down` and columns `across` of the product, summed over `depth`.
 fn block(a: &Matrix, b: &Matrix, [down, depth, across]: [std::ops::Range<usize>; 3], target: Target) {
     assert!(down.end <= a.rows && depth.end <= a.columns.min(b.rows) && across.end <= b.columns);
     let at = |matrix: &Matrix, row: usize, column: usize| {
@@ -97,8 +97,8 @@ fn block(a: &Matrix, b: &Matrix, [down, depth, across]: [std::ops::Range<usize>;
     }
     let [a_row, a_column] = a.strides.map(|step| step as isize);
     let [b_row, b_column] = b.strides.map(|step| step as isize);
-    // SAFETY: the ranges lie inside both matrices (asserted), which are wholly in memory, and inside the target, whose
-    // rows are as long as `b`'s; callers give no two overlapping blocks of one target at the same time.
+    // SAFETY: the ranges lie inside both matrices (asserted), which are entirely in memory, and inside the target, whose
+    // rows are as long as `b`'s; callers never compute two overlapping blocks of one target at the same time.
     unsafe {
         let out = target.start.add(down.start * target.row + across.start);
         gemm(
@@ -129,7 +129,7 @@ fn block(a: &Matrix, b: &Matrix, [down, depth, across]: [std::ops::Range<usize>;
 mod tests {
     use super::*;
 
-    /// Every way of cutting, transposed or not, against the sums written out.
+    /// Compares all ways of cutting, transposed or not, with plain sums.
     #[test]
     fn products_are_sums() {
         let mut random = fastrand::Rng::with_seed(1);

@@ -1,41 +1,41 @@
-//! How pictures are varied and composed, and how answers are judged.
+//! Parameters of augmentation, scene composition and loss.
 
 use serde::{Deserialize, Serialize};
 
-/// How pictures are varied before the network sees them.
+/// Augmentation of pictures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AugmentParams {
     /// Share of mirrored pictures.
     pub mirror: f32,
-    /// Standard deviation of a turn, degrees.
+    /// Standard deviation of the rotation, degrees.
     pub rotation: f32,
-    /// Standard deviation of the logarithm of a zoom.
+    /// Standard deviation of the logarithm of the zoom.
     pub zoom: f32,
-    /// Standard deviation of a shift, in sides of the crop.
+    /// Standard deviation of the shift, in sides of the crop.
     pub shift: f32,
-    /// Standard deviation of a brightness added, 0 to 255.
+    /// Standard deviation of the added brightness, 0 to 255.
     pub brightness: f32,
-    /// Standard deviation of the logarithm of a contrast.
+    /// Standard deviation of the logarithm of the contrast.
     pub contrast: f32,
-    /// Standard deviation of the logarithm of a saturation.
+    /// Standard deviation of the logarithm of the saturation.
     pub saturation: f32,
     /// Share of pictures without colour.
     pub grey: f32,
-    /// Share of pictures shrunk and enlarged again, as small faces are.
+    /// Share of pictures that are shrunk and enlarged again, like small faces.
     pub small: f32,
-    /// Least side of those, in sides of the crop.
+    /// Least side to which those are shrunk, in sides of the crop.
     pub smallest: f32,
-    /// Share of pictures through a strong JPEG.
+    /// Share of pictures with strong JPEG compression.
     pub jpeg: f32,
     /// Share of pictures with a rectangle erased (Zhong et al., AAAI 2020).
     pub erase: f32,
-    /// Share of pictures taken with little light, a tenth to a half of it, and a sensor's noise.
+    /// Share of pictures with little light, a tenth to a half of it, and sensor noise.
     pub dark: f32,
 }
 
 impl Default for AugmentParams {
-    /// Moderate: what a webcam does to a face, not what a painter would.
+    /// Moderate: the variation of a webcam.
     fn default() -> Self {
         Self {
             mirror: 0.5,
@@ -56,7 +56,7 @@ impl Default for AugmentParams {
 }
 
 impl AugmentParams {
-    /// No variation at all.
+    /// No augmentation.
     #[must_use]
     pub fn still() -> Self {
         Self {
@@ -77,31 +77,31 @@ impl AugmentParams {
     }
 }
 
-/// How pictures for detectors are composed of scenes; colours vary by [`AugmentParams`].
+/// Composition of training pictures for detectors from scenes; [`AugmentParams`] vary the colours.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SceneParams {
     /// Widths and heights; a batch has one of them.
     pub sizes: Vec<[u32; 2]>,
-    /// Share of pictures made of four scenes.
+    /// Share of pictures composed of four scenes.
     pub mosaic: f32,
-    /// Share of pictures made of many scenes, three to six in a row: crowds, also of sets that show one face at a time.
+    /// Share of pictures composed of many scenes, three to six in a row: crowds, also from sets with one face per picture.
     pub crowd: f32,
-    /// Share of pictures whose faces are half covered, as by masks, hands and each other.
+    /// Share of pictures whose faces are half covered, as by masks, hands and other faces.
     pub covered: f32,
-    /// Share of scenes shown so that one of their faces has a size drawn evenly over the scales.
+    /// Share of scenes that are scaled so that one face has a size drawn evenly over the scales.
     pub by_face: f32,
     /// Least size of that face, in pixels of the picture.
     pub smallest: f32,
-    /// Its largest size, in shorter sides of its tile.
+    /// Largest size of that face, in shorter sides of its tile.
     pub largest: f32,
-    /// Most that a scene is enlarged.
+    /// Largest factor by which a scene is enlarged.
     pub enlarged: f32,
-    /// Shorter side in pixels below which a face is neither to be found nor to be missed.
+    /// Faces with a smaller shorter side in pixels are ignored.
     pub least: f32,
     /// Share of mirrored pictures.
     pub mirror: f32,
-    /// Standard deviation of a turn, degrees.
+    /// Standard deviation of the rotation, degrees.
     pub rotation: f32,
 }
 
@@ -123,7 +123,7 @@ impl Default for SceneParams {
     }
 }
 
-/// How answers are judged.
+/// Parameters of the loss.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LossParams {
@@ -137,16 +137,22 @@ pub struct LossParams {
     pub gender: f32,
     /// Weight of smile.
     pub smile: f32,
+    /// Weight of the cross-entropy of the expression against the shares of the votes.
+    pub expression: f32,
+    /// Weight of the error of each angle of the head pose, per ten degrees.
+    pub head_pose: f32,
     /// Weight of 1 − cosine to the teacher's embedding.
     pub similarity: f32,
     /// Share of a two-class target given to the other class.
     pub smoothing: f32,
-    /// Weight of the offsets of a detector's boxes beside its scores.
+    /// Weight of a detector's box offsets; its scores have 1.
     pub boxes: f32,
-    /// Weight of faces in the focal loss; the rest of 1 is for places without one.
+    /// Weight of faces in the focal loss; places without a face have the rest of 1.
     pub focal_faces: f32,
-    /// How much the focal loss turns to what is wrong.
+    /// Exponent of the focal loss: a higher one puts more weight on wrong predictions.
     pub focal_power: f32,
+    /// Weight of the keypoints of an anchor-free detector; its scores have 1.
+    pub keypoints: f32,
 }
 
 impl Default for LossParams {
@@ -157,24 +163,27 @@ impl Default for LossParams {
             age_error: 0.05,
             gender: 1.0,
             smile: 1.0,
+            expression: 1.0,
+            head_pose: 1.0,
             similarity: 1.0,
             smoothing: 0.05,
             boxes: 1.0,
             focal_faces: 0.25,
             focal_power: 2.0,
+            keypoints: 5.0,
         }
     }
 }
 
-/// How people are told apart while an embedding is trained.
+/// Classification of people for training an embedding.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct IdentityParams {
-    /// Training photos from which on a person has a class.
+    /// Least number of training photos for a person to have a class.
     pub least: usize,
-    /// By how much a person's own class is harder to reach.
+    /// Margin that makes a person's own class harder to reach.
     pub margin: Margin,
-    /// What cosines are multiplied by before the softmax.
+    /// Factor on cosines before the softmax.
     pub scale: f32,
     /// Weight of the cross-entropy.
     pub weight: f32,
@@ -194,23 +203,23 @@ pub enum Margin {
     None,
     /// Taken from the cosine (CosFace).
     Cosine {
-        /// So much.
+        /// The margin.
         by: f32,
     },
     /// Added to the angle (ArcFace).
     Angle {
-        /// So much, in radians.
+        /// The margin in radians.
         by: f32,
     },
 }
 
-/// What the 101 classes are to say of a labelled age.
+/// Target of the 101 classes for a labelled age.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub enum AgeTarget {
     /// All on the labelled year.
     Class,
-    /// A normal distribution around it (Gao et al., IJCAI 2018); where a set knows the deviation, its own.
+    /// A normal distribution around it (Gao et al., IJCAI 2018); if a set gives the deviation, that one.
     Distribution {
         /// Standard deviation in years.
         deviation: f32,

@@ -1,4 +1,4 @@
-//! Training on packed faces: attributes, embeddings, keypoints.
+//! Trains on packed faces: attributes, embeddings, keypoints.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,34 +7,35 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor, TensorData};
 use visavis_data::Split;
 use visavis_data::pack::Pack;
+use visavis_infer::manifest::Crop;
 
 use super::{Batches, Judged, Place, Problem, TrainOptions};
 use crate::TrainError;
-use crate::feed::{Batch, FeedParams, Pick, Purpose, Sampler, Targets, batches};
+use crate::feed::{Batch, FeedParams, Pick, Sampler, Targets, batches};
 use crate::identities::{Identities, identity_loss};
 use crate::loss::judge;
-use crate::network::{FaceTask, Network, Parameters, Pass};
-use crate::recipe::{AugmentParams, NetworkRecipe, Recipe, Source, Stage};
+use crate::network::{FaceTask, Network, Norm, Parameters, Pass};
+use crate::recipe::{AugmentParams, Recipe, Source, Stage};
 use crate::run_folder::RunFolder;
-use crate::teacher::{Answers, Lesson};
+use crate::teacher::{Answers, TeacherTargets, in_crop};
 use crate::validation::{Figures, validate};
 
-/// A network that looks at faces.
+/// A network that takes faces.
 pub(super) struct Faces<'a> {
     recipe: &'a Recipe,
     network: &'a Network,
     options: &'a TrainOptions<'a>,
     packs: BTreeMap<PathBuf, (Arc<Pack>, Arc<Vec<Answers>>)>,
-    /// People who are told apart.
+    /// The classes of people, if they are classified.
     identities: Option<Identities>,
 }
 
-/// A stage's faces.
+/// The faces of a stage.
 pub(super) struct StageData {
     packs: Vec<Arc<Pack>>,
-    /// For each pack what each teacher says of it.
+    /// For each pack the results of each teacher.
     answers: Vec<Arc<Vec<Answers>>>,
-    /// Whether teachers are heard on a pack.
+    /// For each pack whether teachers are imitated.
     teach: Vec<bool>,
     training: Sampler,
     validation: Sampler,
@@ -50,12 +51,12 @@ impl<'a> Faces<'a> {
         Self { recipe, network, options, packs: BTreeMap::new(), identities }
     }
 
-    /// What it costs to take people of a batch for others.
+    /// The loss of classifying the people of a batch.
     fn taken_for_others(
         &self,
         data: &StageData,
         picks: &[Pick],
-        outputs: &[Tensor<2>],
+        outputs: &[Option<Tensor<2>>],
         pass: &mut Pass<'_>,
         device: &Device,
     ) -> Option<Tensor<1>> {
@@ -63,10 +64,10 @@ impl<'a> Faces<'a> {
         let head = self.network.heads.iter().position(|head| head.name == FaceTask::Similarity.to_string())?;
         let class = |pick: &Pick| identities.class(&data.packs[pick.pack].faces()[pick.face]);
         let classes: Vec<Option<usize>> = picks.iter().map(class).collect();
-        identity_loss(outputs[head].clone(), pass.matrix(identities.weight), &classes, params, device)
+        identity_loss(outputs[head].clone()?, pass.matrix(identities.weight), &classes, params, device)
     }
 
-    /// Opens a pack that is not open yet, and asks the teachers about it if they were not asked yet.
+    /// Opens a pack if it is not open, and runs the teachers on it if their results are not stored.
     fn load(&mut self, folder: &RunFolder, source: &Source) -> Result<(), TrainError> {
         if self.packs.contains_key(&source.pack) {
             return Ok(());
@@ -85,32 +86,30 @@ impl<'a> Faces<'a> {
         Ok(())
     }
 
-    /// What the teachers say of a batch.
-    fn lessons(&self, data: &StageData, picks: &[Pick], targets: &[Targets]) -> Vec<Lesson> {
-        let mut lessons = Vec::new();
+    /// The results of the teachers for a batch.
+    fn imitated(&self, data: &StageData, picks: &[Pick], targets: &[Targets]) -> Vec<TeacherTargets> {
+        let mut imitated = Vec::new();
         for (number, teacher) in self.recipe.teachers.iter().enumerate() {
             for task in &teacher.tasks {
                 let head = task.to_string();
                 let answer = |(pick, target): (&Pick, &Targets)| {
                     let heard = data.teach[pick.pack] && (teacher.beside_labels || !target.has(&head));
                     let row = data.answers[pick.pack][number].row(&head, pick.face).filter(|_| heard)?;
-                    Some(row.to_vec())
+                    Some(in_crop(&head, row, target))
                 };
                 let answers = picks.iter().zip(targets).map(answer).collect();
-                lessons.push(Lesson { head, answers, weight: teacher.weight });
+                imitated.push(TeacherTargets { head, answers, weight: teacher.weight });
             }
         }
-        lessons
+        imitated
     }
 
     fn feed_params(&self, stage: &Stage, augment: Option<AugmentParams>, seed: u64) -> FeedParams {
         let (mean, std) = self.recipe.network.pixels();
         FeedParams {
             augment,
-            purpose: match self.recipe.network {
-                NetworkRecipe::Onet => Purpose::Keypoints,
-                _ => Purpose::Face,
-            },
+            crop: self.recipe.network.crop().unwrap_or(Crop::Aligned),
+            colour: self.recipe.network.colour(),
             side: self.network.side,
             batch: stage.batch,
             mean,
@@ -126,7 +125,7 @@ impl Problem for Faces<'_> {
     type Data = StageData;
     type Batch = Batch;
 
-    fn open(&mut self, folder: &RunFolder, stage: &Stage) -> Result<StageData, TrainError> {
+    fn open(&mut self, folder: &RunFolder, _: usize, stage: &Stage, _: &Parameters) -> Result<StageData, TrainError> {
         let (mut packs, mut answers) = (Vec::new(), Vec::new());
         for source in &stage.data {
             self.load(folder, source)?;
@@ -161,9 +160,13 @@ impl Problem for Faces<'_> {
     fn judge(&self, data: &StageData, batch: Batch, mut pass: Pass<'_>, device: &Device) -> Option<Judged> {
         let shape = [3, batch.targets.len(), batch.side, batch.side];
         let pictures = Tensor::<4>::from_data(TensorData::new(batch.pictures, shape), device);
-        let lessons = self.lessons(data, &batch.picks, &batch.targets);
-        let outputs = pass.run(self.network, pictures);
-        let loss = judge(&self.network.heads, &outputs, &batch.targets, &lessons, &self.recipe.loss, device);
+        let imitated = self.imitated(data, &batch.picks, &batch.targets);
+        // Heads that are entirely frozen learn nothing and are not run.
+        let heads = self.network.heads.iter();
+        let learning: Vec<&str> =
+            heads.filter(|head| pass.learns(self.network, head)).map(|head| head.name.as_str()).collect();
+        let outputs = pass.run_some(self.network, pictures, |head| learning.contains(&head.name.as_str()));
+        let loss = judge(&self.network.heads, &outputs, &batch.targets, &imitated, &self.recipe.loss, device);
         let (mut total, mut parts) = loss.map_or((None, Vec::new()), |loss| (Some(loss.total), loss.parts));
         if let Some(part) = self.taken_for_others(data, &batch.picks, &outputs, &mut pass, device) {
             let weight = self.recipe.identities.as_ref().map_or(1.0, |params| params.weight);
@@ -171,6 +174,12 @@ impl Problem for Faces<'_> {
             total = Some(total.map_or_else(|| part.clone() * weight, |total| total + part.clone() * weight));
         }
         Some(Judged::new(&total?, parts, &pass.end()))
+    }
+
+    fn measure(&self, batch: Batch, mut pass: Pass<'_>, device: &Device) -> Vec<(Norm, Vec<f32>, Vec<f32>)> {
+        let shape = [3, batch.targets.len(), batch.side, batch.side];
+        pass.run(self.network, Tensor::<4>::from_data(TensorData::new(batch.pictures, shape), device));
+        pass.end().moments()
     }
 
     fn validate(&self, data: &StageData, stage: &Stage, weights: &Parameters) -> Result<Figures, TrainError> {

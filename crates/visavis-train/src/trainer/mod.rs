@@ -3,39 +3,39 @@
 mod faces;
 mod scenes;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Tensor};
 use visavis_data::DataError;
-use visavis_data::boxes::FaceBoxes;
 use visavis_data::pack::Pack;
 
 use crate::TrainError;
 use crate::checkpoint::{Checkpoint, Position};
 use crate::feed::mix;
 use crate::identities::Identities;
-use crate::network::{Mode, Network, Norm, Parameters, Pass, Trace, load_pretrained};
+use crate::network::{Calibration, Layer, Mode, Network, Norm, Parameters, Pass, Taken, Trace, load_pretrained};
 use crate::optimiser::{Optimiser, follow};
-use crate::recipe::{NetworkRecipe, Recipe, SceneSource, Stage, TeacherRecipe};
+use crate::recipe::{NetworkRecipe, Recipe, Stage, TeacherRecipe};
+use crate::report::StepLine;
+pub use crate::report::{EpochReport, StepReport};
 use crate::run_folder::RunFolder;
 use crate::schedule::Progress;
 use crate::teacher::Answers;
 use crate::validation::{Figures, score};
 
-/// How much of a batch's mean and variance goes into the running ones (PyTorch's momentum).
+/// Weight of a batch's mean and variance in the running ones (PyTorch's momentum).
 const STATISTICS: f32 = 0.1;
 
 /// Steps between two lines of the table of steps.
 const STEPS_PER_LINE: usize = 20;
 
-/// Everything about a run that is not its recipe.
+/// Parameters of a run that are not part of its recipe.
 pub struct TrainOptions<'a> {
-    /// Where the run leaves its files.
+    /// Folder for the files of the run.
     pub folder: PathBuf,
-    /// Goes on with what is in the folder.
+    /// Continue the run in the folder.
     pub resume: bool,
     /// Threads that prepare pictures.
     pub feeders: usize,
@@ -43,57 +43,25 @@ pub struct TrainOptions<'a> {
     pub checkpoint_every: Duration,
     /// Ends the run after the current step, with a checkpoint.
     pub stop: &'a AtomicBool,
-    /// Asks a teacher about all faces of a pack.
+    /// Runs a teacher on all faces of a pack.
     pub teach: &'a dyn Fn(&TeacherRecipe, &Pack) -> Result<Answers, TrainError>,
-    /// Asks a detector where the faces of a folder's pictures are.
-    pub point_out: &'a dyn Fn(&str, &SceneSource) -> Result<FaceBoxes, TrainError>,
 }
 
-/// What a run tells while it goes.
+/// Receives the progress of a run.
 pub trait Observer {
-    /// A stage begins or goes on.
+    /// Published weights were loaded.
+    fn began_with(&mut self, taken: &Taken) {
+        let _ = taken;
+    }
+    /// A stage begins or continues.
     fn stage(&mut self, number: usize, stage: &Stage, faces: usize, validation: usize);
-    /// A step is done.
+    /// A step is finished.
     fn step(&mut self, report: &StepReport);
-    /// An epoch is done.
+    /// An epoch is finished.
     fn epoch(&mut self, report: &EpochReport);
 }
 
-/// A step.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StepReport {
-    /// Epoch of the stage, from 0.
-    pub epoch: usize,
-    /// Batches of the epoch done, and all of them.
-    pub batch: (usize, usize),
-    /// Loss.
-    pub loss: f32,
-    /// Learning rate.
-    pub rate: f64,
-    /// Pictures a second, over the last step.
-    pub pictures_per_second: f64,
-}
-
-/// An epoch.
-#[derive(Debug, Clone, PartialEq)]
-pub struct EpochReport {
-    /// Stage, from 0.
-    pub stage: usize,
-    /// Epoch of the stage, from 0.
-    pub epoch: usize,
-    /// Steps of the whole run.
-    pub step: usize,
-    /// Mean loss over the epoch.
-    pub loss: f64,
-    /// Figures on the validation part.
-    pub figures: Figures,
-    /// Their score, of which less is better.
-    pub score: f64,
-    /// Whether it is the stage's best so far.
-    pub best: bool,
-}
-
-/// What a run ends with.
+/// The result of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trained {
     /// The network.
@@ -104,14 +72,14 @@ pub struct Trained {
     pub figures: Figures,
 }
 
-/// Runs a recipe, or goes on with it.
+/// Runs a recipe, or continues its run.
 ///
 /// # Errors
 /// [`TrainError`]; [`TrainError::Stopped`] if it was asked to stop.
 pub fn train(recipe: &Recipe, options: &TrainOptions, observer: &mut dyn Observer) -> Result<Trained, TrainError> {
     recipe.validate()?;
     let (network, mut parameters) = recipe.network.build(recipe.seed)?;
-    // Before anything is written: what it needs may be missing.
+    // Before anything is written, since something needed may be missing.
     let identities = match (&recipe.identities, &recipe.network) {
         (Some(params), NetworkRecipe::Face { embedding, .. }) => {
             Some(Identities::new(recipe, params, *embedding, &mut parameters)?)
@@ -122,7 +90,7 @@ pub fn train(recipe: &Recipe, options: &TrainOptions, observer: &mut dyn Observe
     let resumed = match folder.checkpoint().filter(|_| options.resume) {
         Some(path) => {
             let params = |position: &Position| {
-                let stage = recipe.stages.get(position.stage.min(recipe.stages.len() - 1));
+                let stage = recipe.stages.get(position.stage.min(recipe.stages.len().saturating_sub(1)));
                 let matches = position.recipe == folder.recipe_hash();
                 stage.filter(|_| matches).map(|stage| stage.optimiser).ok_or_else(|| TrainError::Run {
                     path: options.folder.clone(),
@@ -133,26 +101,36 @@ pub fn train(recipe: &Recipe, options: &TrainOptions, observer: &mut dyn Observe
         }
         None => None,
     };
+    let mut calibrate = false;
     if let (Some(init), None) = (&recipe.init, &resumed) {
-        let taken = load_pretrained(&mut parameters, init)?;
+        let taken = load_pretrained(&network, &mut parameters, init, recipe.init_bgr)?;
         log::info!(
-            "{} tensors taken from {}, {} left as they were",
+            "{} tensors taken from {}, {} copied for the branch, {} left as they were",
             taken.filled.len(),
             init.display(),
+            taken.copied,
             taken.missing.len()
         );
+        // Loaded by order: normalisations were folded into the loaded weights.
+        let normalises = network.layers().iter().any(|layer| matches!(layer, Layer::Norm(_)));
+        calibrate = !taken.mapping.is_empty() && normalises;
+        observer.began_with(&taken);
     }
+    let Some(first) = recipe.stages.first() else {
+        folder.keep_best(&parameters, &Figures::new())?;
+        return Ok(Trained { network, parameters, figures: Figures::new() });
+    };
     let mut state = match resumed {
         Some(checkpoint) => checkpoint,
         None => Checkpoint {
             position: Position { recipe: folder.recipe_hash().to_owned(), ..Position::default() },
             average: parameters.clone(),
-            optimiser: Optimiser::new(recipe.stages[0].optimiser, &parameters),
+            optimiser: Optimiser::new(first.optimiser, &parameters),
             parameters,
         },
     };
     folder.drop_after(state.position.step)?;
-    let mut run = Run { recipe, options, folder: &folder, observer };
+    let mut run = Run { recipe, options, folder: &folder, observer, calibrate };
     match recipe.network.detector_size() {
         Some(size) => run.all(scenes::Scenes::new(recipe, &network, options, size), &mut state)?,
         None => run.all(faces::Faces::new(recipe, &network, options, identities), &mut state)?,
@@ -161,46 +139,55 @@ pub fn train(recipe: &Recipe, options: &TrainOptions, observer: &mut dyn Observe
     Ok(Trained { network, parameters, figures })
 }
 
-/// What is trained on: how its batches are made, judged and validated. The loop around is the same for all.
+/// A kind of training: how its batches are made, their loss and validation. The loop is the same for all kinds.
 trait Problem {
-    /// What a stage looks at.
+    /// The data of a stage.
     type Data;
-    /// What a step looks at.
+    /// The data of a step.
     type Batch: Send + 'static;
 
-    /// Opens it, and asks teachers about what they have not seen.
-    fn open(&mut self, folder: &RunFolder, stage: &Stage) -> Result<Self::Data, TrainError>;
+    /// Opens the data, and runs teachers on new packs. `weights` are those at the start of the stage.
+    fn open(
+        &mut self,
+        folder: &RunFolder,
+        number: usize,
+        stage: &Stage,
+        weights: &Parameters,
+    ) -> Result<Self::Data, TrainError>;
 
-    /// How many examples an epoch trains on and how many validate.
+    /// Number of training examples in an epoch, and of validation examples.
     fn counts(&self, data: &Self::Data, stage: usize) -> (usize, usize);
 
-    /// The batches of an epoch from `skip` on, and how many there are without skipping.
+    /// The batches of an epoch from `skip` on, and their number without skipping.
     fn batches(&self, data: &Self::Data, stage: &Stage, place: Place) -> (Batches<Self::Batch>, usize);
 
-    /// Examples in a batch.
+    /// Number of examples in a batch.
     fn len(&self, batch: &Self::Batch) -> usize;
 
-    /// Runs a batch through the network; `None` where nothing in it is labelled.
+    /// Runs a batch through the network and computes the loss; `None` if nothing in it is labelled.
     fn judge(&self, data: &Self::Data, batch: Self::Batch, pass: Pass<'_>, device: &Device) -> Option<Judged>;
 
-    /// Figures of the validation part with these weights.
+    /// Runs a batch through the network for the statistics of its normalisations.
+    fn measure(&self, batch: Self::Batch, pass: Pass<'_>, device: &Device) -> Vec<(Norm, Vec<f32>, Vec<f32>)>;
+
+    /// Figures on the validation part with these weights.
     fn validate(&self, data: &Self::Data, stage: &Stage, weights: &Parameters) -> Result<Figures, TrainError>;
 }
 
 type Batches<B> = Box<dyn Iterator<Item = Result<B, DataError>>>;
 
-/// Where in a run an epoch is.
+/// The place of an epoch in a run.
 #[derive(Debug, Clone, Copy)]
 struct Place {
     stage: usize,
     epoch: usize,
-    /// Batches that are done.
+    /// Number of batches that are done.
     skip: usize,
-    /// What is random in the epoch follows from it.
+    /// Seed of everything random in the epoch.
     seed: u64,
 }
 
-/// What came of a batch.
+/// The result of a batch.
 struct Judged {
     /// The loss, then its parts by name.
     parts: Vec<(String, f32)>,
@@ -222,7 +209,12 @@ struct Run<'a> {
     options: &'a TrainOptions<'a>,
     folder: &'a RunFolder,
     observer: &'a mut dyn Observer,
+    /// Whether the normalisations must still be calibrated.
+    calibrate: bool,
 }
+
+/// Number of batches for calibrating normalisations.
+const CALIBRATION: usize = 12;
 
 impl Run<'_> {
     fn all<P: Problem>(&mut self, mut problem: P, state: &mut Checkpoint) -> Result<(), TrainError> {
@@ -236,7 +228,18 @@ impl Run<'_> {
         let recipe = self.recipe;
         let number = state.position.stage;
         let stage = &recipe.stages[number];
-        let data = problem.open(self.folder, stage)?;
+        let data = problem.open(self.folder, number, stage, &state.parameters)?;
+        if std::mem::take(&mut self.calibrate) {
+            let place = Place { stage: number, epoch: 0, skip: 0, seed: mix(&[recipe.seed, 2]) };
+            let (batches, device) = (problem.batches(&data, stage, place).0, Device::flex());
+            let mut calibration = Calibration::default();
+            for batch in batches.take(CALIBRATION) {
+                let pass = Pass::new(&state.parameters, &device, Mode::Measure);
+                calibration.add(problem.measure(batch?, pass, &device));
+            }
+            calibration.apply(&mut state.parameters);
+            state.average = state.parameters.clone();
+        }
         let (examples, validation) = problem.counts(&data, number);
         if examples < stage.batch {
             return Err(TrainError::Recipe {
@@ -297,7 +300,7 @@ impl Run<'_> {
         state.write(&self.folder.checkpoint_path())
     }
 
-    /// Trains for the rest of an epoch; gives its mean loss.
+    /// Trains for the rest of an epoch; returns its mean loss.
     fn epoch<P: Problem>(
         &mut self,
         problem: &P,
@@ -354,7 +357,7 @@ impl Run<'_> {
         Ok(state.position.loss / batches.max(1) as f64)
     }
 
-    /// One step; gives the loss and its parts.
+    /// One step; returns the loss and its parts.
     fn step<P: Problem>(
         &self,
         problem: &P,
@@ -365,7 +368,7 @@ impl Run<'_> {
         seed: u64,
     ) -> Vec<(String, f32)> {
         let device = Device::flex().autodiff();
-        let pass = Pass::new(&state.parameters, &device, Mode::Train { seed });
+        let pass = Pass::new(&state.parameters, &device, Mode::Train { seed }).freeze(&stage.freeze);
         let Some(Judged { parts, mut gradients, moments }) = problem.judge(data, batch, pass, &device) else {
             return Vec::new();
         };
@@ -394,27 +397,7 @@ impl Run<'_> {
     }
 }
 
-/// Means over the steps since the last line of the table.
-#[derive(Debug, Default)]
-pub(crate) struct StepLine {
-    sums: BTreeMap<String, (f64, usize)>,
-}
-
-impl StepLine {
-    fn add(&mut self, parts: &[(String, f32)]) {
-        for (name, value) in parts {
-            let sum = self.sums.entry(name.clone()).or_default();
-            *sum = (sum.0 + f64::from(*value), sum.1 + 1);
-        }
-    }
-
-    /// The means, and begins anew.
-    pub(crate) fn take(&mut self) -> BTreeMap<String, f64> {
-        std::mem::take(&mut self.sums).into_iter().map(|(name, (sum, count))| (name, sum / count as f64)).collect()
-    }
-}
-
-/// Whether a folder holds a run that can go on.
+/// Whether a folder contains a run that can be continued.
 #[must_use]
 pub fn can_resume(folder: &Path) -> bool {
     RunFolder::checkpoint_in(folder).is_file()

@@ -1,46 +1,54 @@
-//! Training on pictures with face boxes: detectors.
+//! Trains detectors on pictures with face boxes.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use rayon::prelude::*;
 use visavis_data::Split;
-use visavis_data::boxes::FaceBoxes;
+use visavis_data::boxes::{FaceBoxes, LabelledImage};
 use visavis_eval::coco::Detection;
 use visavis_eval::detection::{DetectionParams, evaluate};
 use visavis_face::detect::{Detect, DetectorParams, FaceDetector};
+use visavis_image::Rect;
 
 use super::{Batches, Judged, Place, Problem, TrainOptions};
 use crate::TrainError;
 use crate::detector::regions::sample;
-use crate::detector::{Running, judge, propose};
+use crate::detector::{Running, cells, judge, judge_cells, propose};
 use crate::export::detector_manifest;
-use crate::feed::scenes::{SceneBatch, SceneFeedParams, SceneSet, scene_batches, scene_epoch};
-use crate::network::{Network, Parameters, Pass};
+use crate::feed::scenes::{Scene, SceneBatch, SceneFeedParams, SceneSet, scene_batches, scene_epoch};
+use crate::network::{Network, Norm, Parameters, Pass};
 use crate::recipe::{Recipe, Stage};
 use crate::run_folder::RunFolder;
 use crate::validation::Figures;
 
-/// Least score of the boxes whose precision and recall are taken: the whole curve counts.
+/// Least score of the boxes for precision and recall: low, since the whole curve counts.
 const LEAST_SCORE: f32 = 0.02;
 
-/// Boxes of a picture that a second stage is taught with: they cost more than the picture itself.
+/// Boxes per picture with which a second stage is trained: they cost more time than the picture itself.
 const TAUGHT: usize = 16;
 
-/// A network that looks at pictures.
+/// Least score of a false positive at the start of a stage for its place to be shown more often.
+const MISTAKEN: f32 = 0.25;
+
+/// Largest share of such a place that a labelled box may cover.
+const BESIDE: f32 = 0.1;
+
+/// A network that takes whole pictures.
 pub(super) struct Scenes<'a> {
     recipe: &'a Recipe,
     network: &'a Network,
     options: &'a TrainOptions<'a>,
-    /// Input of validation.
+    /// Input size for validation.
     size: [u32; 2],
     sets: BTreeMap<PathBuf, Arc<SceneSet>>,
 }
 
-/// A stage's pictures.
+/// The pictures of a stage.
 pub(super) struct StageData {
-    /// With how often each picture is shown.
+    /// Each with its repeat factor.
     training: Vec<(Arc<SceneSet>, f32)>,
     validation: Vec<Arc<SceneSet>>,
 }
@@ -49,38 +57,98 @@ impl<'a> Scenes<'a> {
     pub(super) fn new(recipe: &'a Recipe, network: &'a Network, options: &'a TrainOptions<'a>, size: [u32; 2]) -> Self {
         Self { recipe, network, options, size, sets: BTreeMap::new() }
     }
+
+    /// The network with these weights, as a detector for validation.
+    fn detector(&self, weights: &Parameters, score: f32) -> Result<FaceDetector, TrainError> {
+        detector(self.recipe, self.network, self.size, weights, score)
+    }
+
+    /// The same pictures with the places of false positives. They are stored at `path`, so that a resumed run uses the same
+    /// ones.
+    fn mined(&self, set: &SceneSet, repeat: f32, weights: &Parameters, path: &Path) -> Result<SceneSet, TrainError> {
+        let failed = |source| TrainError::file(path, source);
+        let mistakes: Vec<Vec<Rect>> = if path.is_file() {
+            serde_json::from_slice(&std::fs::read(path).map_err(failed)?).map_err(|error| failed(error.into()))?
+        } else {
+            // Not `self`, whose options cannot be shared between threads.
+            let (recipe, network, size) = (self.recipe, self.network, self.size);
+            let false_positives = |scene: &Scene| -> Result<Vec<Rect>, TrainError> {
+                let found = detector(recipe, network, size, weights, MISTAKEN)?.detect(&scene.picture)?;
+                let beside = |rect: &Rect| {
+                    let covered = |other: &Rect| rect.intersection(other).map_or(0.0, |both| both.area() / rect.area());
+                    scene.boxes.iter().all(|labelled| covered(&labelled.rect) < BESIDE)
+                };
+                Ok(found.into_iter().map(|face| face.rect).filter(beside).collect())
+            };
+            let mistakes: Vec<Vec<Rect>> = set.scenes.par_iter().map(false_positives).collect::<Result<_, _>>()?;
+            let bytes = serde_json::to_vec(&mistakes).map_err(|error| failed(error.into()))?;
+            crate::checkpoint::write_aside(path, &bytes)?;
+            mistakes
+        };
+        let places = mistakes.iter().map(Vec::len).sum::<usize>();
+        log::info!("{places} places in {} pictures of {} are taken for faces", set.scenes.len(), set.name);
+        let scenes = set.scenes.iter().zip(mistakes).map(|(scene, mistakes)| Scene {
+            repeat: if mistakes.is_empty() { 1.0 } else { 1.0 + repeat },
+            mistakes,
+            ..scene.clone()
+        });
+        Ok(SceneSet { name: set.name.clone(), scenes: scenes.collect() })
+    }
+
+    fn pictures(batch: &mut SceneBatch, device: &Device) -> Tensor<4> {
+        let [width, height] = batch.size;
+        let shape = [3, batch.count, height as usize, width as usize];
+        Tensor::<4>::from_data(TensorData::new(std::mem::take(&mut batch.pictures), shape), device)
+    }
+}
+
+fn detector(
+    recipe: &Recipe,
+    network: &Network,
+    size: [u32; 2],
+    weights: &Parameters,
+    score: f32,
+) -> Result<FaceDetector, TrainError> {
+    let manifest = detector_manifest(recipe, network, &[])?;
+    let params = DetectorParams { size: Some(size), score: Some(score), ..DetectorParams::default() };
+    Ok(FaceDetector::new(&manifest, Box::new(Running::new(network, weights)), params)?)
 }
 
 impl Problem for Scenes<'_> {
     type Data = StageData;
     type Batch = SceneBatch;
 
-    fn open(&mut self, folder: &RunFolder, stage: &Stage) -> Result<StageData, TrainError> {
+    fn open(
+        &mut self,
+        folder: &RunFolder,
+        number: usize,
+        stage: &Stage,
+        weights: &Parameters,
+    ) -> Result<StageData, TrainError> {
         let mut data = StageData { training: Vec::new(), validation: Vec::new() };
         for source in &stage.scenes {
             if !self.sets.contains_key(&source.images) {
                 let name = source.name();
-                let path = match (&source.boxes, &source.teacher) {
-                    (Some(boxes), _) => boxes.clone(),
-                    (None, teacher) => {
-                        let teacher = teacher.as_deref().unwrap_or_default();
-                        let path = folder.boxes_path(teacher, &name);
-                        if !path.is_file() {
-                            let boxes = (self.options.point_out)(teacher, source)?;
-                            boxes.write(&path)?;
-                        }
-                        path
+                let (boxes, hash) = match &source.boxes {
+                    Some(path) => {
+                        let bytes = std::fs::read(path).map_err(|error| TrainError::file(path, error))?;
+                        (Some(FaceBoxes::parse(&bytes, path)?), visavis_infer::manifest::sha256(&bytes))
                     }
+                    None => (None, "no faces".into()),
                 };
-                let bytes = std::fs::read(&path).map_err(|error| TrainError::file(&path, error))?;
-                let set = SceneSet::load(&name, FaceBoxes::parse(&bytes, &path)?, &source.images)?;
-                folder.note_data(name.as_ref(), set.scenes.len(), &visavis_infer::manifest::sha256(&bytes))?;
+                let set = SceneSet::load(&name, boxes, &source.images)?;
+                folder.note_data(name.as_ref(), set.scenes.len(), &hash)?;
                 self.sets.insert(source.images.clone(), Arc::new(set));
             }
-            let set = &self.sets[&source.images];
+            let set = if source.mine > 0.0 {
+                let path = folder.mistakes_path(number, &source.name());
+                Arc::new(self.mined(&self.sets[&source.images], source.mine, weights, &path)?)
+            } else {
+                self.sets[&source.images].clone()
+            };
             data.training.push((set.clone(), source.repeat));
             if source.validate {
-                data.validation.push(set.clone());
+                data.validation.push(set);
             }
         }
         Ok(data)
@@ -112,10 +180,24 @@ impl Problem for Scenes<'_> {
         batch.count
     }
 
-    fn judge(&self, _: &StageData, batch: SceneBatch, mut pass: Pass<'_>, device: &Device) -> Option<Judged> {
-        let [width, height] = batch.size;
-        let shape = [3, batch.count, height as usize, width as usize];
-        let pictures = Tensor::<4>::from_data(TensorData::new(batch.pictures, shape), device);
+    fn measure(&self, mut batch: SceneBatch, mut pass: Pass<'_>, device: &Device) -> Vec<(Norm, Vec<f32>, Vec<f32>)> {
+        let pictures = Self::pictures(&mut batch, device);
+        if self.network.pyramid.is_empty() {
+            pass.detect(self.network, pictures);
+        } else {
+            pass.detect_cells(self.network, pictures);
+        }
+        pass.end().moments()
+    }
+
+    fn judge(&self, _: &StageData, mut batch: SceneBatch, mut pass: Pass<'_>, device: &Device) -> Option<Judged> {
+        let pictures = Self::pictures(&mut batch, device);
+        if !self.network.pyramid.is_empty() {
+            let outputs = pass.detect_cells(self.network, pictures);
+            let cells = cells(self.network.pyramid.iter().map(|level| level.stride), batch.size);
+            let loss = judge_cells(outputs, &cells, &batch.boxes, &self.recipe.loss, device);
+            return Some(Judged::new(&loss.total, loss.parts, &pass.end()));
+        }
         let ([scores, offsets], planes) = pass.detect(self.network, pictures);
         let proposed = self.network.regions.as_ref().map(|regions| {
             let proposals = propose(self.network, regions.proposals, &scores, &offsets, batch.size);
@@ -127,7 +209,7 @@ impl Problem for Scenes<'_> {
             let taught = taught.map(|(proposals, boxes)| sample(proposals, boxes, TAUGHT, pass.random()));
             let (rects, targets): (Vec<_>, Vec<_>) = taught.unzip();
             let stride = self.network.levels[0].anchors.stride;
-            if let Some([scores, offsets]) = pass.look(regions, &planes, stride, &rects) {
+            if let Some([scores, offsets]) = pass.classify_regions(regions, &planes, stride, &rects) {
                 let second = judge(scores, offsets, &targets.concat(), &self.recipe.loss, device);
                 loss.total = loss.total + second.total;
                 loss.parts.extend(second.parts.into_iter().map(|(name, part)| (format!("region_{name}"), part)));
@@ -136,17 +218,15 @@ impl Problem for Scenes<'_> {
         Some(Judged::new(&loss.total, loss.parts, &pass.end()))
     }
 
-    /// Average precision and recall at the size of the network's input, by the code that live and evaluation run.
+    /// Average precision and recall at the network's input size, computed by the same code as live and in evaluation.
     fn validate(&self, data: &StageData, _: &Stage, weights: &Parameters) -> Result<Figures, TrainError> {
-        let manifest = detector_manifest(self.recipe, self.network, &[])?;
-        let params = DetectorParams { size: Some(self.size), score: Some(LEAST_SCORE), ..DetectorParams::default() };
-        let mut detector = FaceDetector::new(&manifest, Box::new(Running::new(self.network, weights)), params)?;
+        let mut detector = self.detector(weights, LEAST_SCORE)?;
         let mut figures = Figures::new();
         let (mut boxes, mut detections) = (FaceBoxes { images: Vec::new() }, Vec::new());
         for set in &data.validation {
             for place in set.of(Split::Validation) {
                 let scene = &set.scenes[place];
-                // Ids are of one file; here several come together.
+                // Ids are unique in one file only; here several are joined.
                 let id = boxes.images.len() as u64;
                 let found = detector.detect(&scene.picture)?;
                 detections.extend(found.iter().map(|face| Detection {
@@ -154,7 +234,7 @@ impl Problem for Scenes<'_> {
                     rect: face.rect,
                     score: face.score,
                 }));
-                boxes.images.push(visavis_data::boxes::LabelledImage { id, ..scene.labelled.clone() });
+                boxes.images.push(LabelledImage { id, ..scene.labelled.clone() });
             }
         }
         if !boxes.images.is_empty() {

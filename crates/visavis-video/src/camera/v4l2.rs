@@ -9,16 +9,14 @@ use linuxvideo::format::{PixFormat, PixelFormat};
 use linuxvideo::stream::ReadStream;
 use linuxvideo::{CapabilityFlags, Device, Fract, VideoCaptureDevice};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use visavis_image::{Picture, PicturePool, codec};
 
-use super::CameraInfo;
-use crate::mjpeg::with_huffman_tables;
-use crate::yuv::{Colours, Scratch, Standard, ToRgb, yuyv_to_rgb};
+use super::pixels::{CODINGS, Coding, Unpacker};
+use crate::camera_info::CameraInfo;
 use crate::{OpenOptions, Pace, Shot, Source, SourceInfo, VideoError};
 
-/// A camera that sends nothing for this long is gone, or asleep. Starting up takes the slowest two seconds.
+/// A camera that sends nothing for this long has failed. The slowest cameras need two seconds to start.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Spoilt pictures in a row (a loose plug, a full USB bus) before the camera counts as failed.
+/// Number of consecutive damaged pictures (a loose plug, a full USB bus) after which the camera has failed.
 const MOST_SPOILT: u32 = 30;
 
 pub(super) fn cameras() -> Vec<CameraInfo> {
@@ -29,8 +27,8 @@ pub(super) fn cameras() -> Vec<CameraInfo> {
             let node = entry.file_name().into_string().ok()?;
             let number = node.strip_prefix("video")?.parse().ok()?;
             let path = format!("/dev/{node}");
-            // One webcam has several nodes; only those that deliver pictures count. One that cannot be asked (rights,
-            // in use) is listed all the same: opening it will say why.
+            // A webcam has several device nodes; only those that deliver pictures are listed. A node that cannot be queried
+            // (permissions, in use) is listed too: opening it reports why.
             let films = Device::open(&path).and_then(|device| device.capabilities());
             if films.is_ok_and(|films| !films.device_capabilities().contains(CapabilityFlags::VIDEO_CAPTURE)) {
                 return None;
@@ -43,24 +41,13 @@ pub(super) fn cameras() -> Vec<CameraInfo> {
     found.into_iter().map(|(_, camera)| camera).collect()
 }
 
-/// How pictures come from a camera.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Coding {
-    Jpeg,
-    /// Packed 4:2:2, this many bytes from row to row.
-    Yuyv(usize),
-}
-
 /// A webcam.
 pub(super) struct Webcam {
     info: SourceInfo,
     stream: ReadStream,
-    coding: Coding,
-    max_pixels: u64,
+    unpacker: Unpacker,
     started: Option<Instant>,
     failed: bool,
-    pool: PicturePool,
-    scratch: Scratch,
 }
 
 impl Webcam {
@@ -87,12 +74,13 @@ impl Webcam {
         let (device, coding) = negotiate(device, path, options.camera_size)?;
         let (width, height) = (device.format().width(), device.format().height());
         if width == 0 || height == 0 {
-            return Err(failed(io::Error::other("it offers a picture without pixels")));
+            return Err(failed(io::Error::other("it offers a picture size of 0 pixels")));
         }
         if u64::from(width) * u64::from(height) > options.max_pixels {
             return Err(VideoError::TooLarge { name: path.to_owned(), width, height, most: options.max_pixels });
         }
-        // A thousandth of a frame a second is finer than any camera; many cannot choose at all, which is no error.
+        // A thousandth of a frame per second is finer than any camera. Many cameras do not support setting the rate, which
+        // is no error.
         let wish = options.frame_rate.unwrap_or(30.0).clamp(0.01, 1000.0);
         let frame_rate = match device.set_frame_interval(Fract::new(1000, (wish * 1000.0) as u32)) {
             Ok(interval) if interval.numerator() > 0 => {
@@ -100,21 +88,19 @@ impl Webcam {
             }
             Ok(_) => None,
             Err(error) => {
-                log::debug!("{path}: keeps its own frame rate: {error}");
+                log::debug!("{path}: the frame rate could not be set: {error}");
                 None
             }
         };
+        let stride = device.format().bytes_per_line() as usize;
         let stream = device.into_stream().map_err(failed)?;
-        log::info!("{path}: {width}x{height}, {coding:?}, {frame_rate:?} frames a second");
+        log::info!("{path}: {width}x{height}, {coding:?}, {frame_rate:?} frames per second");
         Ok(Self {
             info: SourceInfo { name: path.to_owned(), width, height, frame_rate, frames: None, pace: Pace::Own },
             stream,
-            coding,
-            max_pixels: options.max_pixels,
+            unpacker: Unpacker::new(coding, (width, height), stride, options.max_pixels),
             started: None,
             failed: false,
-            pool: PicturePool::new(12),
-            scratch: Scratch::default(),
         })
     }
 
@@ -132,7 +118,7 @@ impl Webcam {
                 Ok(_) => {
                     return Err(VideoError::Camera {
                         device: device(),
-                        reason: "it is gone; was it unplugged?".into(),
+                        reason: "it was disconnected: check whether it was unplugged".into(),
                     });
                 }
                 Err(rustix::io::Errno::INTR) => {}
@@ -141,27 +127,23 @@ impl Webcam {
         }
     }
 
-    /// The next picture that is not spoilt.
+    /// The next picture that is not damaged.
     fn shoot(&mut self) -> Result<Shot, VideoError> {
         let mut reason = String::new();
         for _ in 0..MOST_SPOILT {
             self.wait()?;
             let at = self.started.get_or_insert_with(Instant::now).elapsed();
-            let (coding, info, pool, scratch) = (self.coding, &self.info, &self.pool, &mut self.scratch);
-            let max_pixels = self.max_pixels;
+            let unpacker = &mut self.unpacker;
             let taken = self.stream.dequeue(|buffer| {
                 if buffer.is_error() {
                     return Ok(Err("the driver marked it as damaged".to_owned()));
                 }
-                Ok(match coding {
-                    Coding::Jpeg => codec::decode(&with_huffman_tables(&buffer), max_pixels).map_err(|e| e.to_string()),
-                    Coding::Yuyv(stride) => unpack(&buffer, stride, info, pool, scratch),
-                })
+                Ok(unpacker.unpack(&buffer))
             });
             match taken {
-                Ok(Ok(picture)) => return Ok(Shot { picture, at }),
+                Ok(Ok(picture)) => return Ok(Shot::new(picture, at)),
                 Ok(Err(spoilt)) => {
-                    log::debug!("{}: a picture was spoilt: {spoilt}", self.info.name);
+                    log::debug!("{}: a picture is damaged: {spoilt}", self.info.name);
                     reason = spoilt;
                 }
                 Err(error) => {
@@ -169,7 +151,7 @@ impl Webcam {
                 }
             }
         }
-        let reason = format!("{MOST_SPOILT} pictures in a row were spoilt, the last because: {reason}");
+        let reason = format!("{MOST_SPOILT} consecutive pictures were damaged; the last one: {reason}");
         Err(VideoError::Camera { device: self.info.name.clone(), reason })
     }
 }
@@ -199,67 +181,51 @@ const ENOTTY: i32 = 25;
 
 fn explain(error: &io::Error) -> String {
     match error.raw_os_error() {
-        Some(ENODEV) => "it is gone; was it unplugged?".to_owned(),
+        Some(ENODEV) => "it was disconnected: check whether it was unplugged".to_owned(),
         Some(EBUSY) => "another program is using it".to_owned(),
         _ => error.to_string(),
     }
 }
 
-/// Follows links such as those in `/dev/v4l/by-id`, and refuses what is no device before it is opened for writing.
+/// Follows links such as those in `/dev/v4l/by-id`, and refuses a file that is not a device before it is opened for writing.
 fn resolve(path: &str) -> io::Result<PathBuf> {
     use std::os::unix::fs::FileTypeExt;
     let path = Path::new(path).canonicalize()?;
     if path.metadata()?.file_type().is_char_device() { Ok(path) } else { Err(io::Error::other("it is not a device")) }
 }
 
-/// Motion JPEG first: uncompressed pictures of that size exceed what USB 2 carries at 30 a second. The driver may answer
-/// with another format than asked for.
+/// The first of our formats that the camera supports. The driver may choose another format than the requested one, which is
+/// accepted if it is one of ours.
 fn negotiate(device: Device, path: &str, size: (u32, u32)) -> Result<(VideoCaptureDevice, Coding), VideoError> {
     let mut device = Some(device);
-    let mut offered = Vec::new();
-    for wish in [PixelFormat::MJPG, PixelFormat::YUYV] {
+    let mut offered: Vec<String> = Vec::new();
+    for (wish, _) in CODINGS {
         let fresh = match device.take() {
             Some(device) => Ok(device),
             None => resolve(path).and_then(Device::open),
         };
-        match fresh.and_then(|device| device.video_capture(PixFormat::new(size.0, size.1, wish))) {
+        let wish = PixFormat::new(size.0, size.1, PixelFormat::from_fourcc(wish));
+        let answer = match fresh.and_then(|device| device.video_capture(wish)) {
             Ok(taken) => match coding(taken.format()) {
                 Some(coding) => return Ok((taken, coding)),
-                None => offered.push(taken.format().pixel_format().to_string()),
+                None => taken.format().pixel_format().to_string(),
             },
-            Err(error) => offered.push(format!("{wish}: {}", explain(&error))),
+            Err(error) => explain(&error),
+        };
+        if !offered.contains(&answer) {
+            offered.push(answer);
         }
     }
-    let reason = format!("it delivers neither Motion JPEG nor YUYV ({})", offered.join(", "));
+    let ours = CODINGS.map(|(name, _)| String::from_utf8_lossy(&name).into_owned()).join(", ");
+    let reason = format!("it offers none of the formats {ours}, but: {}", offered.join(", "));
     Err(VideoError::Camera { device: path.to_owned(), reason })
 }
 
 fn coding(format: &PixFormat) -> Option<Coding> {
-    match format.pixel_format() {
-        PixelFormat::MJPG | PixelFormat::JPEG => Some(Coding::Jpeg),
-        PixelFormat::YUYV => {
-            let least = format.width().div_ceil(2) * 4;
-            Some(Coding::Yuyv(format.bytes_per_line().max(least) as usize))
-        }
-        _ => None,
-    }
-}
-
-fn unpack(
-    bytes: &[u8],
-    stride: usize,
-    info: &SourceInfo,
-    pool: &PicturePool,
-    scratch: &mut Scratch,
-) -> Result<Picture, String> {
-    // The USB video class says BT.601 where a camera does not say.
-    let to_rgb = ToRgb::new(Colours { standard: Standard::Bt601, full_range: false });
-    let mut picture = pool.take(info.width, info.height);
-    if yuyv_to_rgb(bytes, stride, to_rgb, scratch, &mut picture) {
-        Ok(picture)
-    } else {
-        Err(format!("{} bytes are too few for {}x{} pixels", bytes.len(), info.width, info.height))
-    }
+    CODINGS
+        .into_iter()
+        .find(|(name, _)| PixelFormat::from_fourcc(*name) == format.pixel_format())
+        .map(|(_, coding)| coding)
 }
 
 #[cfg(test)]
@@ -278,18 +244,7 @@ mod tests {
     fn formats_that_we_take() {
         let format = |code: [u8; 4]| coding(&PixFormat::new(639, 480, PixelFormat::from_fourcc(code)));
         assert_eq!(format(*b"MJPG"), Some(Coding::Jpeg));
-        assert_eq!(format(*b"YUYV"), Some(Coding::Yuyv(1280)));
-        assert_eq!(format(*b"NV12"), None);
-    }
-
-    #[test]
-    fn short_buffers_are_spoilt_pictures() {
-        let info =
-            SourceInfo { name: "t".into(), width: 4, height: 2, frame_rate: None, frames: None, pace: Pace::Own };
-        let (pool, mut scratch) = (PicturePool::new(1), Scratch::default());
-        let white = [235, 128, 235, 128].repeat(4);
-        let picture = unpack(&white, 8, &info, &pool, &mut scratch).unwrap();
-        assert!(picture.pixels().iter().all(|&value| value == 255));
-        assert!(unpack(&white[..15], 8, &info, &pool, &mut scratch).unwrap_err().contains("too few"));
+        assert_eq!(format(*b"NV12"), Some(Coding::Pairs { swapped: false }));
+        assert_eq!(format(*b"BA81"), None, "a Bayer pattern");
     }
 }

@@ -1,4 +1,4 @@
-//! Finding boxes (ISO/IEC 14496-12, 4.2) in a file and inside one another.
+//! Finds boxes (ISO/IEC 14496-12, 4.2) in a file and inside one another.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -9,15 +9,15 @@ use mp4_atom::Atom;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TopBox {
     pub(super) kind: [u8; 4],
-    /// Where its header starts.
+    /// Start of its header.
     pub(super) start: u64,
-    /// Where its contents start.
+    /// Start of its contents.
     pub(super) body: u64,
-    /// Where it ends, which may lie behind the end of a file that was cut off.
+    /// Its end, which may lie beyond the end of a truncated file.
     pub(super) end: u64,
 }
 
-/// A file of nothing but empty boxes is not followed to its end.
+/// Maximum number of boxes: a file of nothing but empty boxes is not read to its end.
 const MOST_BOXES: usize = 1 << 20;
 
 /// The boxes of a file, as far as their headers can be read.
@@ -46,8 +46,8 @@ pub(super) fn top_boxes(file: &mut BufReader<File>, file_len: u64) -> io::Result
     Ok(found)
 }
 
-/// The boxes inside `bytes`: kind and contents. Stops where the structure breaks.
-pub(super) fn children(bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
+/// The boxes inside `bytes`: type and contents. Stops at the first invalid box.
+pub(crate) fn children(bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
         let (head, behind) = rest.split_first_chunk::<8>()?;
@@ -62,18 +62,18 @@ pub(super) fn children(bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
     })
 }
 
-/// The first box of this kind inside `bytes`.
-pub(super) fn child<'a>(bytes: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {
+/// The first box of this type inside `bytes`.
+pub(crate) fn child<'a>(bytes: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {
     children(bytes).find(|(found, _)| found == kind).map(|(_, body)| body)
 }
 
-/// The first box of this type inside `bytes`, parsed; an error says which box is wrong, and how.
-pub(super) fn parse<A: Atom>(bytes: &[u8]) -> Result<Option<A>, String> {
+/// The first box of this type inside `bytes`, parsed. The error names the box and what is wrong.
+pub(crate) fn parse<A: Atom>(bytes: &[u8]) -> Result<Option<A>, String> {
     let Some(mut body) = child(bytes, A::KIND.as_ref()) else { return Ok(None) };
     A::decode_body(&mut body).map(Some).map_err(|error| format!("box {}: {error}", A::KIND))
 }
 
-/// The same, for a box that must be there.
-pub(super) fn require<A: Atom>(bytes: &[u8]) -> Result<A, String> {
+/// The same for a box that is required.
+pub(crate) fn require<A: Atom>(bytes: &[u8]) -> Result<A, String> {
     parse(bytes)?.ok_or_else(|| format!("box {} is missing", A::KIND))
 }

@@ -1,4 +1,5 @@
-//! Fragmented MP4 (ISO/IEC 14496-12, 8.8), as browsers and screen recorders write it: the index comes piece by piece.
+//! Fragmented MP4 (ISO/IEC 14496-12, 8.8), as browsers and screen recorders write it: each fragment has its own part of the
+//! index.
 
 use mp4_atom::{Atom, Moof, Trex};
 
@@ -13,7 +14,7 @@ pub(super) fn defaults(moov: &[u8], track: u32) -> Option<Trex> {
         .find(|trex| trex.track_id == track)
 }
 
-/// Appends the samples of one fragment. `start` is where the `moof` starts in the file, `body` its contents.
+/// Appends the samples of one fragment. `start` is the position of the `moof` in the file, `body` its contents.
 pub(super) fn append(
     samples: &mut Samples,
     mut body: &[u8],

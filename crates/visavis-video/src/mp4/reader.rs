@@ -1,4 +1,4 @@
-//! A film from an MP4, decoded with OpenH264.
+//! Reads a film from an MP4 and decodes it with OpenH264.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
@@ -7,25 +7,26 @@ use std::path::Path;
 use std::time::Duration;
 
 use mp4_atom::Trex;
-use openh264::OpenH264API;
-use openh264::decoder::{DecodedYUV, Decoder, DecoderConfig, Flush};
-use openh264::formats::YUVSource;
-use visavis_image::{Picture, PicturePool};
+use openh264::decoder::Decoder;
+use visavis_image::{Picture, PicturePool, Resizer};
 
 use super::boxes::top_boxes;
+use super::edits::Edits;
 use super::fragment;
-use super::track::{Track, Turn};
+use super::track::Track;
+use super::turn;
+use crate::h264::decoder::{self, check, picture, too_large};
 use crate::h264::{self, SequenceHeader};
-use crate::yuv::{Colours, Planes, Scratch, ToRgb, planes_to_rgb};
+use crate::yuv::{Colours, Scratch, ToRgb};
 use crate::{Pace, Shot, Source, SourceInfo, VideoError};
 
-/// Largest `moov` or `moof` that is read into memory, in bytes. The index of 24 hours at 60 a second has 100 MB.
+/// Maximum size of a `moov` or `moof` in bytes. The index of 24 hours at 60 pictures per second has 100 MB.
 const MOST_INDEX: u64 = 256 << 20;
-/// Largest encoded picture, in bytes. A raw 4K picture has 12 MB.
+/// Maximum size of an encoded picture in bytes. A raw 4K picture has 12 MB.
 const MOST_SAMPLE: u32 = 64 << 20;
-/// H.264 lets at most 16 pictures wait for others (A.3.1): older times without a picture belong to lost ones.
+/// In H.264 at most 16 pictures wait for others (A.3.1): older times without a picture belong to lost pictures.
 const MOST_WAITING: usize = 17;
-/// Spare buffers: one being filled, and those that a viewer and a recogniser commonly still hold.
+/// Spare buffers: one that is being filled, and those that a viewer and a recogniser usually hold.
 const SPARE_PICTURES: usize = 12;
 
 /// A film.
@@ -37,14 +38,17 @@ pub(crate) struct Mp4Source {
     decoder: Decoder,
     /// The next sample to decode.
     next: usize,
-    /// Times of pictures that the decoder still holds, with their sample's number.
+    /// Times of pictures that the decoder still holds, with the number of their sample.
     waiting: BTreeSet<(i64, usize)>,
-    /// Pictures that came out all at once, at the end.
+    /// Pictures that the decoder returned at the end.
     ready: VecDeque<Shot>,
     ended: bool,
     colours: Colours,
+    /// Pixel aspect ratio: width divided by height.
+    aspect: f64,
     pool: PicturePool,
     scratch: Scratch,
+    resizer: Resizer,
     sample: Vec<u8>,
     stream: Vec<u8>,
 }
@@ -62,21 +66,25 @@ impl Mp4Source {
             Some(header) => check(header, max_pixels, &name)?,
             None => (0, 0),
         };
-        let (width, height) =
-            if matches!(track.turn, Turn::Left | Turn::Right) { (height, width) } else { (width, height) };
+        let aspect = pixel_aspect(&track, header.as_ref());
+        let (width, height) = track.turn.size(turn::square((width, height), aspect));
+        too_large((width, height), max_pixels, &name)?;
         let seconds = track.samples.ticks as f64 / f64::from(track.timescale);
         let named = track.samples.named;
+        let hidden =
+            track.samples.list.iter().filter(|sample| track.edits.shown_at(sample.shown).is_none()).count() as u64;
         let info = SourceInfo {
             name,
             width,
             height,
             frame_rate: (seconds > 0.0).then(|| named as f64 / seconds),
-            frames: Some(named),
+            frames: Some(named - hidden),
             pace: Pace::Timeline,
         };
         Ok(Self {
-            decoder: new_decoder(&info.name)?,
+            decoder: decoder::start(&info.name)?,
             colours: header.map_or(Colours::usual(height), |header| header.colours),
+            aspect,
             info,
             file,
             track,
@@ -87,12 +95,13 @@ impl Mp4Source {
             ended: false,
             pool: PicturePool::new(SPARE_PICTURES),
             scratch: Scratch::default(),
+            resizer: Resizer::new(),
             sample: Vec::new(),
             stream: Vec::new(),
         })
     }
 
-    /// Reads the next sample and turns it into a byte stream.
+    /// Reads the next sample and converts it to a byte stream.
     fn fetch(&mut self) -> Result<(), VideoError> {
         let number = self.next;
         let sample = self.track.samples.list[number];
@@ -114,12 +123,13 @@ impl Mp4Source {
         }
         for unit in h264::units(&self.sample, usize::from(self.track.avc.length_size)) {
             let unit = unit.map_err(failed)?;
-            // The size and the colours may change midway.
+            // The size and the colours may change within the film.
             if h264::unit_type(unit) == h264::SPS
                 && let Some(header) = SequenceHeader::parse(unit)
             {
                 check(&header, self.max_pixels, &self.info.name)?;
                 self.colours = header.colours;
+                self.aspect = pixel_aspect(&self.track, Some(&header));
             }
             h264::push_annex_b(&mut self.stream, unit);
         }
@@ -130,7 +140,7 @@ impl Mp4Source {
         Ok(())
     }
 
-    /// Decodes one sample; a picture may or may not come out, and need not be that sample's.
+    /// Decodes one sample. The decoder may return no picture, or that of another sample.
     fn decode(&mut self) -> Result<Option<Shot>, VideoError> {
         let number = self.next;
         self.fetch()?;
@@ -145,9 +155,9 @@ impl Mp4Source {
         };
         let Some(decoded) = decoded else { return Ok(None) };
         let picture = picture(&decoded, to_rgb, &self.pool, &mut self.scratch);
-        let at = time(&mut self.waiting, self.track.timescale);
+        let at = time(&mut self.waiting, &self.track.edits, self.track.timescale);
         match picture {
-            Some(picture) => Ok(Some(Shot { picture: upright(picture, self.track.turn), at })),
+            Some(picture) => Ok(at.map(|at| self.shot(picture, at))),
             None => {
                 let (name, frame) = (self.info.name.clone(), number as u64);
                 Err(VideoError::Frame { name, frame, reason: "the decoder returned an odd picture".into() })
@@ -155,7 +165,14 @@ impl Mp4Source {
         }
     }
 
-    /// Takes what the decoder held back for the sake of order.
+    /// A decoded picture as it is shown: with square pixels, and upright.
+    fn shot(&mut self, picture: Picture, at: Duration) -> Shot {
+        let size = turn::square((picture.width(), picture.height()), self.aspect);
+        let picture = turn::stretched(picture, size, &self.pool, &mut self.resizer);
+        Shot::new(self.track.turn.apply(picture, &self.pool), at)
+    }
+
+    /// Takes the pictures that the decoder held back for reordering.
     fn flush(&mut self) -> Result<(), VideoError> {
         let to_rgb = ToRgb::new(self.colours);
         let held = self.decoder.flush_remaining().map_err(|error| VideoError::Frame {
@@ -163,11 +180,16 @@ impl Mp4Source {
             frame: self.next as u64,
             reason: error.to_string(),
         })?;
+        let mut pictures = Vec::new();
         for decoded in &held {
-            let at = time(&mut self.waiting, self.track.timescale);
-            if let Some(picture) = picture(decoded, to_rgb, &self.pool, &mut self.scratch) {
-                self.ready.push_back(Shot { picture: upright(picture, self.track.turn), at });
-            }
+            let at = time(&mut self.waiting, &self.track.edits, self.track.timescale);
+            let picture = picture(decoded, to_rgb, &self.pool, &mut self.scratch);
+            pictures.extend(picture.zip(at));
+        }
+        drop(held);
+        for (picture, at) in pictures {
+            let shot = self.shot(picture, at);
+            self.ready.push_back(shot);
         }
         Ok(())
     }
@@ -192,7 +214,7 @@ impl Source for Mp4Source {
             return Ok(Some(shot));
         }
         let (frame, named) = (self.track.samples.list.len() as u64, self.track.samples.named);
-        // Said once: `next` moves behind the list.
+        // Returned once, since `next` is moved beyond the list.
         if frame < named && self.next as u64 == frame {
             self.next += 1;
             return Err(VideoError::CutShort { name: self.info.name.clone(), frame, of: Some(named) });
@@ -201,8 +223,8 @@ impl Source for Mp4Source {
     }
 
     fn rewind(&mut self) -> Result<(), VideoError> {
-        // A fresh decoder costs a millisecond and has no memory of the end.
-        self.decoder = new_decoder(&self.info.name)?;
+        // A new decoder takes a millisecond to start and has no state from the end.
+        self.decoder = decoder::start(&self.info.name)?;
         self.next = 0;
         self.ended = false;
         self.waiting.clear();
@@ -211,7 +233,7 @@ impl Source for Mp4Source {
     }
 }
 
-/// Finds the index, or its fragments, and the picture track in it.
+/// Finds the index or its fragments, and the video track in it.
 fn read_index(file: &mut BufReader<File>, file_len: u64, name: &str) -> Result<Track, VideoError> {
     let damaged = |reason: String| VideoError::Damaged { name: name.to_owned(), reason };
     let boxes = top_boxes(file, file_len).map_err(VideoError::reading(name))?;
@@ -235,7 +257,7 @@ fn read_index(file: &mut BufReader<File>, file_len: u64, name: &str) -> Result<T
         fragment::defaults(&moov, track.id).unwrap_or_else(|| Trex { track_id: track.id, ..Trex::default() });
     for moof in boxes.iter().filter(|found| &found.kind == b"moof") {
         if moof.end > file_len {
-            // One more fragment was begun: how many pictures it has, nobody knows, but one at least.
+            // A further fragment was begun. Its number of pictures is unknown, but at least one.
             track.samples.named += 1;
             break;
         }
@@ -245,69 +267,25 @@ fn read_index(file: &mut BufReader<File>, file_len: u64, name: &str) -> Result<T
     if track.samples.named == 0 {
         return Err(VideoError::NoPictureTrack { path: name.to_owned() });
     }
-    track.samples.start_at_zero();
+    track.settle_times(name)?;
     Ok(track)
 }
 
-fn new_decoder(name: &str) -> Result<Decoder, VideoError> {
-    // Flushing after every picture would break the order where pictures depend on later ones.
-    let config = DecoderConfig::new().flush_after_decode(Flush::NoFlush);
-    Decoder::with_api_config(OpenH264API::from_source(), config).map_err(|error| VideoError::Damaged {
-        name: name.to_owned(),
-        reason: format!("the decoder did not start: {error}"),
-    })
+/// The container has priority over the coded pictures.
+fn pixel_aspect(track: &Track, header: Option<&SequenceHeader>) -> f64 {
+    let coded = || header.map(|header| turn::aspect(header.pixel_aspect.0, header.pixel_aspect.1));
+    track.aspect.or_else(coded).unwrap_or(1.0)
 }
 
-/// Refuses what cannot be decoded or is too large; the size otherwise.
-fn check(header: &SequenceHeader, max_pixels: u64, name: &str) -> Result<(u32, u32), VideoError> {
-    let (width, height) = (header.width, header.height);
-    if let Some(codec) = header.obstacle() {
-        return Err(VideoError::UnsupportedCodec { path: name.to_owned(), codec });
-    }
-    if u64::from(width) * u64::from(height) > max_pixels {
-        return Err(VideoError::TooLarge { name: name.to_owned(), width, height, most: max_pixels });
-    }
-    Ok((width, height))
-}
-
-/// The earliest of the times that wait: pictures come out in the order in which they are shown.
-fn time(waiting: &mut BTreeSet<(i64, usize)>, timescale: u32) -> Duration {
-    let ticks = waiting.pop_first().map_or(0, |(ticks, _)| ticks.max(0) as u64);
+/// The earliest of the waiting times, since pictures come out in the order in which they are shown. `None` for a picture
+/// that is not shown.
+fn time(waiting: &mut BTreeSet<(i64, usize)>, edits: &Edits, timescale: u32) -> Option<Duration> {
+    let ticks = match waiting.pop_first() {
+        Some((ticks, _)) => edits.shown_at(ticks)?.max(0) as u64,
+        None => 0,
+    };
     let scale = u64::from(timescale);
-    Duration::from_secs(ticks / scale) + Duration::from_nanos(ticks % scale * 1_000_000_000 / scale)
-}
-
-/// `None` where the planes do not cover the size, which the decoder rules out.
-fn picture(decoded: &DecodedYUV<'_>, to_rgb: ToRgb, pool: &PicturePool, scratch: &mut Scratch) -> Option<Picture> {
-    let ((width, height), (y_stride, uv_stride, _)) = (decoded.dimensions(), decoded.strides());
-    let planes = Planes { y: decoded.y(), u: decoded.u(), v: decoded.v(), y_stride, uv_stride };
-    if !planes.cover(width, height) {
-        return None;
-    }
-    let mut picture = pool.take(width as u32, height as u32);
-    planes_to_rgb(planes, to_rgb, scratch, &mut picture);
-    Some(picture)
-}
-
-fn upright(picture: Picture, turn: Turn) -> Picture {
-    let (width, height) = (picture.width(), picture.height());
-    if turn == Turn::None {
-        return picture;
-    }
-    let sideways = matches!(turn, Turn::Left | Turn::Right);
-    let mut out = if sideways { Picture::new(height, width) } else { Picture::new(width, height) };
-    for y in 0..height {
-        for (x, pixel) in picture.row(y).chunks_exact(3).enumerate() {
-            let x = x as u32;
-            let (to_x, to_y) = match turn {
-                Turn::Right => (height - 1 - y, x),
-                Turn::Left => (y, width - 1 - x),
-                _ => (width - 1 - x, height - 1 - y),
-            };
-            out.set_pixel(to_x, to_y, [pixel[0], pixel[1], pixel[2]]);
-        }
-    }
-    out
+    Some(Duration::from_secs(ticks / scale) + Duration::from_nanos(ticks % scale * 1_000_000_000 / scale))
 }
 
 #[cfg(test)]
@@ -315,21 +293,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn turns() {
-        let source = Picture::from_rgb(3, 2, (0..6).flat_map(|value| [value; 3]).collect()).unwrap();
-        let reds = |turn| {
-            let out = upright(source.clone(), turn);
-            (out.width(), out.pixels().iter().step_by(3).copied().collect::<Vec<_>>())
-        };
-        assert_eq!(reds(Turn::Right), (2, vec![3, 0, 4, 1, 5, 2]));
-        assert_eq!(reds(Turn::Left), (2, vec![2, 5, 1, 4, 0, 3]));
-        assert_eq!(reds(Turn::Half), (3, vec![5, 4, 3, 2, 1, 0]));
-    }
-
-    #[test]
     fn ticks_become_time() {
         let mut waiting = BTreeSet::from([(90_001, 1), (45_000, 2)]);
-        assert_eq!(time(&mut waiting, 90_000), Duration::from_millis(500));
-        assert_eq!(time(&mut waiting, 90_000), Duration::from_nanos(1_000_011_111));
+        let edits = Edits::none(0);
+        assert_eq!(time(&mut waiting, &edits, 90_000), Some(Duration::from_millis(500)));
+        assert_eq!(time(&mut waiting, &edits, 90_000), Some(Duration::from_nanos(1_000_011_111)));
+        let mut waiting = BTreeSet::from([(5, 3)]);
+        assert_eq!(time(&mut waiting, &Edits::none(6), 90_000), None);
     }
 }

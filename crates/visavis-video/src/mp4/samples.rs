@@ -1,4 +1,4 @@
-//! The list of samples (encoded pictures) that an index spells out (ISO/IEC 14496-12, 8.6 and 8.7).
+//! The list of samples (encoded pictures) in an index (ISO/IEC 14496-12, 8.6 and 8.7).
 
 use mp4_atom::{Co64, Ctts, Stco, Stsc, Stsz, StszSamples, Stts};
 
@@ -7,36 +7,36 @@ use super::boxes::{parse, require};
 /// One encoded picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sample {
-    /// Where it starts in the file.
+    /// Position in the file.
     pub(super) offset: u64,
-    /// Bytes.
+    /// Size in bytes.
     pub(super) size: u32,
-    /// When it is shown, in the track's ticks.
+    /// When it is shown, in the track's ticks, before the edit list is applied.
     pub(super) shown: i64,
 }
 
-/// The samples that lie in the file, in the order of decoding.
+/// The samples that are in the file, in decoding order.
 #[derive(Debug, Default)]
 pub(super) struct Samples {
     pub(super) list: Vec<Sample>,
-    /// How many the index names, including those behind the end of a file that was cut off.
+    /// Number of samples in the index, including those beyond the end of a truncated file.
     pub(super) named: u64,
-    /// Ticks that they last in all.
+    /// Total duration in ticks.
     pub(super) ticks: u64,
 }
 
-/// More than three days at 30 a second. An index that claims more is damaged, or wants our memory.
+/// More than three days at 30 pictures per second. An index with more is damaged, or an attack on our memory.
 pub(super) const MOST_SAMPLES: u64 = 8_000_000;
 
 impl Samples {
-    /// Takes one in, unless it lies behind the end of the file.
+    /// Adds a sample, unless it is beyond the end of the file.
     pub(super) fn push(&mut self, sample: Sample, file_len: u64) -> Result<(), String> {
         self.named += 1;
         if self.named > MOST_SAMPLES {
-            return Err(format!("the index names more than {MOST_SAMPLES} pictures"));
+            return Err(format!("the index has more than {MOST_SAMPLES} pictures"));
         }
         let whole = sample.offset.checked_add(u64::from(sample.size)).is_some_and(|end| end <= file_len);
-        // What follows a missing picture cannot be decoded without it.
+        // Pictures after a missing one cannot be decoded.
         if whole && self.list.len() as u64 + 1 == self.named {
             self.list.push(sample);
         }
@@ -66,11 +66,11 @@ impl Samples {
         let durations = require::<Stts>(stbl)?.entries;
         let mut durations = Runs::new(durations.iter().map(|run| (run.sample_count, run.sample_delta)));
         let offsets = parse::<Ctts>(stbl)?.map(|box_| box_.entries).unwrap_or_default();
-        let mut offsets = Runs::new(offsets.iter().map(|run| (run.sample_count, run.sample_offset)));
+        let mut offsets = Runs::new(offsets.iter().map(|run| (run.sample_count, signed(run.sample_offset))));
 
         let (mut index, mut run, mut decoded) = (0, 0, 0u64);
         for (chunk, &chunk_offset) in chunks.iter().enumerate() {
-            // Runs count chunks from 1 and hold until the next run begins.
+            // Runs count chunks from 1 and hold until the next run.
             while runs.get(run + 1).is_some_and(|next| next.first_chunk as usize <= chunk + 1) {
                 run += 1;
             }
@@ -88,19 +88,21 @@ impl Samples {
             }
         }
         if index < count {
-            return Err(format!("box stsz has {count} sizes, the chunks hold only {index} pictures"));
+            return Err(format!("box stsz has {count} sizes, but the chunks have only {index} pictures"));
         }
         samples.ticks = decoded;
         Ok(samples)
     }
 
-    /// Lets the first picture be shown at 0, as players do: reordering, and cutting without re-encoding, leave an offset.
-    pub(super) fn start_at_zero(&mut self) {
-        let first = self.list.iter().map(|sample| sample.shown).min().unwrap_or(0);
-        for sample in &mut self.list {
-            sample.shown = sample.shown.saturating_sub(first);
-        }
+    /// The time of the picture that is shown first.
+    pub(super) fn first_shown(&self) -> i64 {
+        self.list.iter().map(|sample| sample.shown).min().unwrap_or(0)
     }
+}
+
+/// Version 0 of the box has unsigned offsets, but QuickTime and others write signed ones.
+fn signed(offset: i64) -> i64 {
+    if offset > i64::from(i32::MAX) { offset - (1 << 32) } else { offset }
 }
 
 /// Values stored as (how often, what).
@@ -148,14 +150,19 @@ mod tests {
 
     #[test]
     fn chunks_and_runs_are_spelled_out() {
-        let mut samples = Samples::of_table(&table(5), 1000).unwrap();
-        samples.start_at_zero();
+        let samples = Samples::of_table(&table(5), 1000).unwrap();
         let sample = |offset, size, shown| Sample { offset, size, shown };
         assert_eq!(
             samples.list,
-            [sample(100, 10, 0), sample(110, 11, 15), sample(200, 12, 20), sample(212, 13, 25), sample(300, 14, 30)]
+            [sample(100, 10, 10), sample(110, 11, 25), sample(200, 12, 30), sample(212, 13, 35), sample(300, 14, 40)]
         );
+        assert_eq!(samples.first_shown(), 10);
         assert_eq!((samples.named, samples.ticks), (5, 25));
+    }
+
+    #[test]
+    fn signed_offsets_in_a_version_that_has_none() {
+        assert_eq!((signed(1024), signed(i64::from(u32::MAX) - 511), signed(-512)), (1024, -512, -512));
     }
 
     #[test]

@@ -1,33 +1,32 @@
-//! The picture track of an index: its codec, orientation and clock.
+//! The video track of an index: its codec, orientation and clock.
 
-use mp4_atom::{Atom, Avcc, Hdlr, Mdhd, Tkhd};
+use mp4_atom::{Atom, Avcc, Elst, Hdlr, Mdhd, Mvhd, Pasp, Tkhd};
 
-use super::boxes::{child, children, require};
+use super::boxes::{self, child, children, require};
+use super::edits::Edits;
 use super::samples::Samples;
+use super::turn::{self, Turn};
 use crate::VideoError;
 
-/// Quarter turns, clockwise, that bring a coded picture upright.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Turn {
-    None,
-    Right,
-    Half,
-    Left,
-}
-
-/// What a player needs to know of the picture track.
+/// What a player needs from the video track.
 #[derive(Debug)]
 pub(super) struct Track {
     pub(super) id: u32,
-    /// Ticks a second.
+    /// Ticks per second.
     pub(super) timescale: u32,
     pub(super) turn: Turn,
+    /// Pixel aspect ratio, if the container specifies it.
+    pub(super) aspect: Option<f64>,
     pub(super) avc: Avcc,
     pub(super) samples: Samples,
+    /// Which samples are shown, and when.
+    pub(super) edits: Edits,
+    /// The edit list, and its ticks per second.
+    list: Option<(Elst, u32)>,
 }
 
 impl Track {
-    /// Finds the first picture track in the contents of `moov`.
+    /// Finds the first video track in the contents of `moov`.
     pub(super) fn find(moov: &[u8], file_len: u64, path: &str) -> Result<Self, VideoError> {
         let damaged = |reason: String| VideoError::Damaged { name: path.to_owned(), reason };
         for (_, trak) in children(moov).filter(|(kind, _)| kind == b"trak") {
@@ -40,41 +39,56 @@ impl Track {
             let stbl = child(minf, b"stbl").ok_or_else(|| damaged("box stbl is missing".into()))?;
             let header: Mdhd = require(mdia).map_err(damaged)?;
             if header.timescale == 0 {
-                return Err(damaged("its clock has 0 ticks a second".into()));
+                return Err(damaged("its clock has 0 ticks per second".into()));
             }
             let tkhd: Tkhd = require(trak).map_err(damaged)?;
+            let entry = description(stbl, path)?;
             return Ok(Self {
                 id: tkhd.track_id,
                 timescale: header.timescale,
-                turn: turn(&tkhd),
-                avc: avc(stbl, path)?,
+                turn: Turn::of(&tkhd.matrix),
+                aspect: aspect(entry),
+                avc: avc(entry, path)?,
                 samples: Samples::of_table(stbl, file_len).map_err(damaged)?,
+                edits: Edits::none(0),
+                list: edit_list(moov, trak, path),
             });
         }
         Err(VideoError::NoPictureTrack { path: path.to_owned() })
     }
-}
 
-/// The matrix of a track, in 16.16, reduced to quarter turns; phones film sideways and say so here.
-fn turn(tkhd: &Tkhd) -> Turn {
-    let matrix = &tkhd.matrix;
-    match (matrix.a.signum(), matrix.b.signum(), matrix.c.signum(), matrix.d.signum()) {
-        (0, 1, -1, 0) => Turn::Right,
-        (-1, 0, 0, -1) => Turn::Half,
-        (0, -1, 1, 0) => Turn::Left,
-        _ => Turn::None,
+    /// Computes when each sample is shown, once all are known.
+    pub(super) fn settle_times(&mut self, path: &str) -> Result<(), VideoError> {
+        let first = self.samples.first_shown();
+        self.edits = match &self.list {
+            Some((list, scale)) => Edits::of(list, first, *scale, self.timescale)
+                .map_err(|codec| VideoError::UnsupportedCodec { path: path.to_owned(), codec })?,
+            None => Edits::none(first),
+        };
+        Ok(())
     }
 }
 
-/// The decoder configuration in the sample description; another codec is an error that names it.
-fn avc(stbl: &[u8], path: &str) -> Result<Avcc, VideoError> {
-    let damaged = |reason: String| VideoError::Damaged { name: path.to_owned(), reason };
-    let stsd = child(stbl, b"stsd").ok_or_else(|| damaged("box stsd is missing".into()))?;
+/// The edit list of a track. A list that is not supported is ignored: the whole film is then played.
+fn edit_list(moov: &[u8], trak: &[u8], path: &str) -> Option<(Elst, u32)> {
+    let list =
+        boxes::parse::<Elst>(child(trak, b"edts")?).and_then(|list| Ok((list, require::<Mvhd>(moov)?.timescale)));
+    match list {
+        Ok((list, scale)) => list.map(|list| (list, scale)),
+        Err(reason) => {
+            log::warn!("{path}: the edit list is ignored: {reason}");
+            None
+        }
+    }
+}
+
+/// The boxes after the first 78 bytes of the sample description of H.264 (12.1.3). Another codec is an error with its name.
+fn description<'a>(stbl: &'a [u8], path: &str) -> Result<&'a [u8], VideoError> {
+    let damaged = |reason: &str| VideoError::Damaged { name: path.to_owned(), reason: reason.to_owned() };
+    let stsd = child(stbl, b"stsd").ok_or_else(|| damaged("box stsd is missing"))?;
     // Version, flags and a count come first (8.5.2).
-    let (kind, entry) = stsd
-        .get(8..)
-        .and_then(|entries| children(entries).next())
-        .ok_or_else(|| damaged("box stsd is empty".into()))?;
+    let (kind, entry) =
+        stsd.get(8..).and_then(|entries| children(entries).next()).ok_or_else(|| damaged("box stsd is empty"))?;
     if !matches!(&kind, b"avc1" | b"avc3") {
         let code = String::from_utf8_lossy(&kind).into_owned();
         let codec = match codec_name(kind) {
@@ -83,10 +97,20 @@ fn avc(stbl: &[u8], path: &str) -> Result<Avcc, VideoError> {
         };
         return Err(VideoError::UnsupportedCodec { path: path.to_owned(), codec });
     }
-    // 78 bytes that describe any picture, then boxes (12.1.3).
-    let mut avcc =
-        entry.get(78..).and_then(|boxes| child(boxes, b"avcC")).ok_or_else(|| damaged("box avcC is missing".into()))?;
+    entry.get(78..).ok_or_else(|| damaged("box avc1 is too short"))
+}
+
+/// The decoder configuration.
+fn avc(entry: &[u8], path: &str) -> Result<Avcc, VideoError> {
+    let damaged = |reason: String| VideoError::Damaged { name: path.to_owned(), reason };
+    let mut avcc = child(entry, b"avcC").ok_or_else(|| damaged("box avcC is missing".into()))?;
     Avcc::decode_body(&mut avcc).map_err(|error| damaged(format!("box avcC: {error}")))
+}
+
+fn aspect(entry: &[u8]) -> Option<f64> {
+    // A damaged configuration is ignored.
+    let pasp = boxes::parse::<Pasp>(entry).ok()??;
+    Some(turn::aspect(pasp.h_spacing, pasp.v_spacing))
 }
 
 fn codec_name(kind: [u8; 4]) -> Option<&'static str> {

@@ -1,4 +1,4 @@
-//! A film into an MP4, encoded with OpenH264.
+//! Writes a film to an MP4, encoded with OpenH264.
 
 use std::ffi::c_int;
 use std::fs::File;
@@ -18,42 +18,45 @@ use openh264::formats::YUVSlices;
 use openh264::{OpenH264API, Timestamp};
 use openh264_sys2::{ENCODER_OPTION_TRACE_LEVEL, WELS_LOG_QUIET};
 use tempfile::NamedTempFile;
-use visavis_image::Picture;
+use visavis_image::{Picture, Resizer};
 
 use crate::VideoError;
 use crate::h264::{PPS, SPS, unit_type, without_start_code};
 use crate::source::FRAME_RATES;
 use crate::yuv::Film;
 
-/// Ticks a second. 90,000 is what MPEG systems use: the usual frame times are whole numbers of it.
+/// Ticks per second. MPEG systems use 90,000, in which the usual frame times are integers.
 const TIMESCALE: u32 = 90_000;
 /// Three thousand years: no sum of times overflows.
 const MOST_TICKS: u64 = 1 << 53;
-/// Bits per pixel and picture: 5 Mbit/s at 1280×720 and 30 a second, where faces and small print stay clean.
+/// Bits per pixel: 5 Mbit/s at 1280×720 and 30 pictures per second, with which faces and small text stay sharp.
 const BITS_PER_PIXEL: f64 = 0.18;
-/// Bits a second. Small pictures have relatively more detail; the largest that OpenH264 takes stay below the upper limit.
+/// Limits of the bit rate. Small pictures have relatively more detail; the largest that OpenH264 takes stay below the upper
+/// limit.
 const LEAST_RATE: f64 = 500_000.0;
 const MOST_RATE: f64 = 50_000_000.0;
-/// Seconds between pictures that need no other: how exactly a player can seek.
+/// Seconds between key frames, to which a player can seek.
 const KEY_INTERVAL: f64 = 2.0;
-/// Pictures in a row in the file, so that the index stays small.
+/// Number of consecutive pictures in a chunk, so that the index stays small.
 const SAMPLES_PER_CHUNK: usize = 30;
-/// OpenH264's limits, the longer and the shorter side.
+/// The limits of OpenH264 for the longer and the shorter side.
 const MOST_SIDES: (u32, u32) = (3840, 2160);
 const LEAST_SIDE: u32 = 16;
 
 /// Writes a film: MP4 with H.264, as browsers play it.
 ///
-/// The film grows in a temporary file beside `path` and takes its name in [`finish`](Self::finish). Dropped before that,
-/// it leaves nothing behind.
+/// The film is written to a temporary file beside `path`, which is renamed by [`finish`](Self::finish). If it is dropped
+/// before, the file is deleted.
 pub struct Mp4Writer {
     path: PathBuf,
     file: BufWriter<NamedTempFile>,
     encoder: Encoder,
     film: Film,
+    /// Width and height of the film in pixels.
     size: (u32, u32),
+    fitting: Fitting,
     frame_ticks: u32,
-    /// Where the contents of `mdat` start.
+    /// Start of the contents of `mdat`.
     body: u64,
     written: u64,
     parameters: Option<(Vec<u8>, Vec<u8>)>,
@@ -64,7 +67,7 @@ pub struct Mp4Writer {
 
 struct Sample {
     size: u32,
-    /// Since the first, in ticks.
+    /// Time since the first frame, in ticks.
     at: u64,
     key: bool,
 }
@@ -76,25 +79,28 @@ impl std::fmt::Debug for Mp4Writer {
 }
 
 impl Mp4Writer {
-    /// Starts a film of `width` × `height` pixels. `frame_rate` guides the encoder and tells how long the last frame is
-    /// shown; the times of the others are those they are written with. An odd side is rounded up, its last pixels shown
-    /// twice.
+    /// Starts a film of `width` × `height` pixels; if that exceeds the limit of the encoder (3840 × 2160), of the largest
+    /// size with this shape. `frame_rate` guides the encoder and sets how long the last frame is shown; the others have the
+    /// times with which they are written. An odd side is rounded up, and its last pixels are repeated.
     ///
     /// # Errors
-    /// [`VideoError::Encode`] for a size that the encoder does not take (16 to 3840 × 2160) or a rate not above 0;
+    /// [`VideoError::Encode`] for a side of less than 16 pixels or a rate not above 0;
     /// [`VideoError::Write`] if the folder cannot be written to.
     pub fn create(path: &Path, width: u32, height: u32, frame_rate: f64) -> Result<Self, VideoError> {
         let name = path.display().to_string();
         let refused = |reason: String| VideoError::Encode { path: name.clone(), reason };
-        let (longer, shorter) = (width.max(height), width.min(height));
-        if shorter < LEAST_SIDE || longer > MOST_SIDES.0 || shorter > MOST_SIDES.1 {
-            let (across, down) = MOST_SIDES;
+        let (asked, (width, height)) = ((width, height), film_size(width, height));
+        if width.min(height) < LEAST_SIDE {
+            let (width, height) = asked;
             return Err(refused(format!(
-                "{width}x{height} pixels; H.264 is written from {LEAST_SIDE}x{LEAST_SIDE} to {across}x{down}"
+                "{width}x{height} pixels; H.264 is written from {LEAST_SIDE}x{LEAST_SIDE} pixels on"
             )));
         }
+        if asked != (width, height) {
+            log::info!("{name}: {}x{} pixels are scaled to {width}x{height}", asked.0, asked.1);
+        }
         if !FRAME_RATES.contains(&frame_rate) {
-            return Err(refused(format!("a frame rate of {frame_rate}; it must lie between 0.001 and 1000")));
+            return Err(refused(format!("the frame rate is {frame_rate}, but must be between 0.001 and 1000")));
         }
         let film = Film::new(width, height);
         let rate = (f64::from(width) * f64::from(height) * frame_rate * BITS_PER_PIXEL).clamp(LEAST_RATE, MOST_RATE);
@@ -102,7 +108,7 @@ impl Mp4Writer {
             .bitrate(BitRate::from_bps(rate as u32))
             .max_frame_rate(FrameRate::from_hz(frame_rate.clamp(1.0, 60.0) as f32))
             .rate_control_mode(RateControlMode::Bitrate)
-            // Every frame written is a frame of the film.
+            // The encoder must not drop frames.
             .skip_frames(false)
             .qp(QpRange::new(10, 40))
             .usage_type(UsageType::CameraVideoRealTime)
@@ -123,6 +129,7 @@ impl Mp4Writer {
             encoder,
             film,
             size: (width, height),
+            fitting: Fitting::default(),
             frame_ticks: (f64::from(TIMESCALE) / frame_rate).round().max(1.0) as u32,
             body: 0,
             written: 0,
@@ -135,26 +142,22 @@ impl Mp4Writer {
         Ok(writer)
     }
 
-    /// Appends a frame that is shown at `at` and until the next. Times are counted from the first frame's; one that does
-    /// not lie behind its predecessor's is moved just behind it.
+    /// Appends a frame that is shown from `at` until the next one. Times are relative to the first frame; one that is not
+    /// after its predecessor is moved just after it. A picture of another size is fitted in, on black.
     ///
     /// # Errors
-    /// [`VideoError::Encode`] for a picture of another size, [`VideoError::Write`] if the disk is full or fails.
+    /// [`VideoError::Encode`] for a picture without pixels or that the encoder refuses, [`VideoError::Write`] if the disk is
+    /// full or fails. Further frames can be written after either.
     pub fn write(&mut self, picture: &Picture, at: Duration) -> Result<(), VideoError> {
-        if (picture.width(), picture.height()) != self.size {
-            let (width, height) = self.size;
-            return Err(self.refused(format!(
-                "a frame of {}x{} pixels in a film of {width}x{height}",
-                picture.width(),
-                picture.height()
-            )));
+        if picture.width() == 0 || picture.height() == 0 {
+            return Err(self.refused("the frame has no pixels".into()));
         }
         let since = at.saturating_sub(*self.first_at.get_or_insert(at));
         let ticks = (since.as_nanos() * u128::from(TIMESCALE) + 500_000_000) / 1_000_000_000;
         let least = self.samples.last().map_or(0, |last| last.at + 1);
         let at = u64::try_from(ticks).unwrap_or(MOST_TICKS).min(MOST_TICKS).max(least);
 
-        self.film.fill(picture);
+        self.film.fill(self.fitting.fit(picture, self.size));
         let (size, (y, u, v)) = (self.film.size(), self.film.planes());
         let slices = YUVSlices::new((y, u, v), size, (size.0, size.0 / 2, size.0 / 2));
         let encoded = self
@@ -181,7 +184,7 @@ impl Mp4Writer {
             self.parameters.get_or_insert((sps, pps));
         }
         if self.units.is_empty() {
-            return Err(self.refused(format!("the encoder left out frame {}", self.samples.len())));
+            return Err(self.refused(format!("the encoder dropped frame {}", self.samples.len())));
         }
         self.file.write_all(&self.units).map_err(|error| self.failed(error))?;
         self.written += self.units.len() as u64;
@@ -189,7 +192,7 @@ impl Mp4Writer {
         Ok(())
     }
 
-    /// Writes the index and gives the film its name, in place of a file that may be there.
+    /// Writes the index and renames the file, replacing an existing one.
     ///
     /// # Errors
     /// [`VideoError::Encode`] if there is no frame; [`VideoError::Write`].
@@ -201,7 +204,7 @@ impl Mp4Writer {
         file.persist(&self.path).map(drop).map_err(|error| failed(error.error))
     }
 
-    /// `ftyp`, and the head of an `mdat` whose size is filled in at the end.
+    /// Writes `ftyp`, and the header of an `mdat` whose size is filled in at the end.
     fn begin(&mut self) -> io::Result<()> {
         let brands = [b"isom", b"iso2", b"avc1", b"mp41"];
         let ftyp = Ftyp {
@@ -211,7 +214,7 @@ impl Mp4Writer {
         };
         let mut head = Vec::new();
         ftyp.encode(&mut head).map_err(io::Error::other)?;
-        // A size of 1 announces a 64-bit one: a long film exceeds 4 GB.
+        // A size of 1 means that a 64-bit size follows: a long film exceeds 4 GB.
         head.extend_from_slice(&[0, 0, 0, 1]);
         head.extend_from_slice(b"mdat");
         head.extend_from_slice(&[0; 8]);
@@ -231,10 +234,10 @@ impl Mp4Writer {
 
     fn index(&self) -> Result<Moov, VideoError> {
         let Some((sps, pps)) = &self.parameters else {
-            return Err(self.refused("not a single frame was written".into()));
+            return Err(self.refused("no frame was written".into()));
         };
         let mut avcc = Avcc::new(sps, pps).map_err(|error| self.refused(error.to_string()))?;
-        // ISO/IEC 14496-15, 5.3.3.1.2: these profiles state the format once more.
+        // ISO/IEC 14496-15, 5.3.3.1.2: these profiles repeat the format here.
         if matches!(sps[1], 100 | 110 | 122 | 144) {
             avcc.ext = Some(AvccExt::default());
         }
@@ -331,19 +334,66 @@ impl Mp4Writer {
     }
 }
 
-/// Keeps the encoder from writing to standard error. Its own configuration takes effect only after it has warned, each
-/// time, that the bit rate is not exact where no frame may be left out.
-fn silence(encoder: &mut Encoder) {
-    let mut level: c_int = WELS_LOG_QUIET;
-    // SAFETY: the encoder has been created; this option is taken before it is initialised, reads one int and keeps no
-    // pointer. Nothing that the wrapper relies on changes.
-    let taken = unsafe { encoder.raw_api().set_option(ENCODER_OPTION_TRACE_LEVEL, (&raw mut level).cast()) };
-    if taken != 0 {
-        log::debug!("OpenH264 keeps talking: {taken}");
+/// The size of a film: the requested one, or the largest of that shape that the encoder supports.
+fn film_size(width: u32, height: u32) -> (u32, u32) {
+    let (longer, shorter) = (f64::from(width.max(height)), f64::from(width.min(height)));
+    let scale = (f64::from(MOST_SIDES.0) / longer).min(f64::from(MOST_SIDES.1) / shorter);
+    if scale >= 1.0 {
+        return (width, height);
+    }
+    let side = |side: u32| (f64::from(side) * scale) as u32 & !1;
+    (side(width), side(height))
+}
+
+/// Fits pictures to the size of the film.
+#[derive(Default)]
+struct Fitting {
+    resizer: Resizer,
+    scaled: Option<Picture>,
+    canvas: Option<Picture>,
+}
+
+impl Fitting {
+    fn fit<'a>(&'a mut self, picture: &'a Picture, (width, height): (u32, u32)) -> &'a Picture {
+        if (picture.width(), picture.height()) == (width, height) {
+            return picture;
+        }
+        let scale =
+            (f64::from(width) / f64::from(picture.width())).min(f64::from(height) / f64::from(picture.height()));
+        let side = |side: u32, most: u32| ((f64::from(side) * scale).round() as u32).clamp(1, most);
+        let (across, down) = (side(picture.width(), width), side(picture.height(), height));
+        let scaled = self.scaled.get_or_insert_with(|| Picture::new(across, down));
+        scaled.reshape(across, down);
+        self.resizer.stretch(picture, scaled);
+        if (across, down) == (width, height) {
+            return scaled;
+        }
+        let canvas = self.canvas.get_or_insert_with(|| Picture::new(width, height));
+        canvas.reshape(width, height);
+        canvas.pixels_mut().fill(0);
+        let (left, top) = ((width - across) / 2, (height - down) / 2);
+        for y in 0..down {
+            let at = ((top + y) * width + left) as usize * 3;
+            let row = scaled.row(y);
+            canvas.pixels_mut()[at..at + row.len()].copy_from_slice(row);
+        }
+        canvas
     }
 }
 
-/// A temporary file with the rights of an ordinary one, since it becomes one.
+/// Stops the encoder from writing to standard error. Its own configuration takes effect only after it has warned, each time,
+/// that the bit rate is not exact if no frame may be dropped.
+fn silence(encoder: &mut Encoder) {
+    let mut level: c_int = WELS_LOG_QUIET;
+    // SAFETY: the encoder exists; this option is accepted before initialisation, reads one int and keeps no pointer. The
+    // wrapper does not rely on anything that it changes.
+    let taken = unsafe { encoder.raw_api().set_option(ENCODER_OPTION_TRACE_LEVEL, (&raw mut level).cast()) };
+    if taken != 0 {
+        log::debug!("the log level of OpenH264 could not be set: {taken}");
+    }
+}
+
+/// A temporary file with the permissions of an ordinary one, since it becomes one.
 fn temporary(folder: &Path) -> io::Result<NamedTempFile<File>> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".visavis-").suffix(".mp4.part");
@@ -353,4 +403,35 @@ fn temporary(folder: &Path) -> io::Result<NamedTempFile<File>> {
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
     builder.tempfile_in(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_films_keep_their_shape() {
+        assert_eq!(film_size(3840, 2160), (3840, 2160));
+        assert_eq!(film_size(2160, 3840), (2160, 3840));
+        assert_eq!(film_size(641, 361), (641, 361));
+        assert_eq!(film_size(7680, 4320), (3840, 2160));
+        assert_eq!(film_size(4000, 3000), (2880, 2160));
+        assert_eq!(film_size(12_000, 300), (3840, 96));
+    }
+
+    #[test]
+    fn another_shape_is_put_on_black() {
+        let mut fitting = Fitting::default();
+        let white = Picture::filled(30, 60, [255; 3]);
+        let fitted = fitting.fit(&white, (40, 40));
+        assert_eq!((fitted.width(), fitted.height()), (40, 40));
+        let row: Vec<u8> = (0..40).map(|x| fitted.pixel(x, 20)[0]).collect();
+        assert_eq!(row, [[0; 10].as_slice(), &[255; 20], &[0; 10]].concat());
+        // The previous picture must not remain visible.
+        let grey = Picture::filled(80, 40, [90; 3]);
+        let fitted = fitting.fit(&grey, (40, 40));
+        assert_eq!((fitted.pixel(20, 5)[0], fitted.pixel(20, 20)[0], fitted.pixel(0, 20)[0]), (0, 90, 90));
+        let same = Picture::filled(40, 40, [7; 3]);
+        assert_eq!(fitting.fit(&same, (40, 40)), &same);
+    }
 }

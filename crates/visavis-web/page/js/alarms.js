@@ -1,21 +1,21 @@
-// Alarms: a banner and a sound when one rings, and the list of all.
+// Alarms: a banner and a sound for a new one, and the list of all.
 
 import { alarmCrop, api } from "./api.js";
-import { $, ago, fill, h, icon, percent } from "./dom.js";
+import { $, ago, certainty, fill, h, icon } from "./dom.js";
 import { face } from "./gallery.js";
 import { attempt } from "./notice.js";
 import { preferences, remember } from "./preferences.js";
 
 const MOST_SHOWN = 3;
 
-/** Two soft tones, no file. */
+/** Two soft tones, synthesised without a file. */
 class Bell {
   #context;
 
   ring() {
     if (!preferences.sound) return;
     this.#context ??= new AudioContext();
-    // A browser lets a page sound only after somebody touched it.
+    // Browsers allow sound only after the user has interacted with the page.
     this.#context.resume().catch(() => {});
     const start = this.#context.currentTime;
     for (const [at, pitch] of [[0, 880], [0.22, 660], [0.6, 880], [0.82, 660]]) {
@@ -65,13 +65,13 @@ export class Alarms {
     }
   }
 
-  /** An alarm rings. */
+  /** Shows a new alarm. */
   ring(alarm) {
     this.#bell.ring();
     this.#ringing.add(alarm.track);
     const banner = h("div", { class: "alarm" },
       alarm.person !== null && face(alarm.person, alarm.name),
-      h("div", {}, h("b", {}, alarm.name ?? "Somebody unknown"), h("small", {}, alarm.similarity === null ? "is here" : `is here · ${percent(alarm.similarity)}`)),
+      h("div", {}, h("b", {}, alarm.name ?? "Unknown person"), h("small", {}, alarm.identified === null ? "is in view" : `is in view · identified ${certainty(alarm.identified)}`)),
       h("div", { class: "row" },
         alarm.person !== null && h("button", { onclick: () => this.#answer(alarm.id, "denied") }, "Not this person"),
         h("button", { class: "main", onclick: () => this.#answer(alarm.id, "acknowledged") }, "Acknowledge")));
@@ -88,7 +88,7 @@ export class Alarms {
     await attempt(async () => {
       const alarms = await api.get("alarms");
       this.#panels.count("alarms", alarms.filter((alarm) => alarm.answer === "open").length);
-      // Answered on another page.
+      // It was answered on another page.
       for (const alarm of alarms) if (alarm.answer !== "open") this.#drop(alarm.id);
       this.#render(alarms);
     });
@@ -115,7 +115,7 @@ export class Alarms {
       remember({ sound: sound.checked });
       this.#bell.ring();
     });
-    const none = this.#keeps ? "No alarm has rung. Watch somebody of the gallery, and one rings when they are seen."
+    const none = this.#keeps ? "No alarms yet. An alarm is raised when a watched person of the gallery is seen."
       : "Alarms need a gallery: start visavis with --gallery FILE.";
     fill(this.#root,
       h("label", { class: "toggle" }, h("span", { class: "row" }, icon("bell"), "Sound"), sound),
@@ -124,13 +124,13 @@ export class Alarms {
 
   #entry(alarm) {
     const open = alarm.answer === "open";
-    const said = { open: "", acknowledged: " · acknowledged", denied: " · was somebody else" }[alarm.answer];
-    const like = alarm.similarity === null ? "" : ` · ${percent(alarm.similarity)}`;
+    const said = { open: "", acknowledged: " · acknowledged", denied: " · not this person" }[alarm.answer];
+    const like = alarm.identified === null ? "" : ` · identified ${certainty(alarm.identified)}`;
     const picture = alarm.has_crop ? h("img", { src: alarmCrop(alarm.id), alt: "" }) : alarm.person !== null ? face(alarm.person, alarm.name) : h("span", { class: "blank" });
     return h("li", { class: open ? "card open" : "card" }, picture,
-      h("div", { class: "what" }, h("b", {}, alarm.name ?? "Somebody unknown"), h("small", { title: new Date(alarm.time * 1000).toLocaleString() }, `${ago(alarm.time)}${alarm.source === null ? "" : ` · ${alarm.source}`}${like}${said}`)),
+      h("div", { class: "what" }, h("b", {}, alarm.name ?? "Unknown person"), h("small", { title: new Date(alarm.time * 1000).toLocaleString() }, `${ago(alarm.time)}${alarm.source === null ? "" : ` · ${alarm.source}`}${like}${said}`)),
       open && h("div", { class: "buttons" },
         h("button", { class: "main", onclick: () => this.#answer(alarm.id, "acknowledged") }, "Acknowledge"),
-        alarm.person !== null && h("button", { onclick: () => this.#answer(alarm.id, "denied") }, "Not them")));
+        alarm.person !== null && h("button", { onclick: () => this.#answer(alarm.id, "denied") }, "Not this person")));
   }
 }

@@ -1,6 +1,7 @@
-// Requests to the program. A refusal becomes an Error with the words of its problem document.
+// Requests to the program. An error response becomes an Error with the text of its problem document.
 
-const ROOT = "/api/v1/";
+/** The address of the API. It is relative to the page, so a proxy may serve both under any path. */
+const ROOT = new URL("api/v1/", document.baseURI).href;
 
 async function ask(method, path, body, type) {
   const options = { method, headers: {} };
@@ -16,7 +17,7 @@ async function ask(method, path, body, type) {
   }
   if (!answer.ok) {
     const problem = await answer.json().catch(() => ({}));
-    throw new Error(problem.detail ?? answer.statusText);
+    throw Object.assign(new Error(problem.detail ?? answer.statusText), { flaws: problem.flaws ?? [] });
   }
   if (answer.status === 204 || answer.status === 202) return undefined;
   return answer.headers.get("Content-Type")?.startsWith("application/json") ? answer.json() : answer.blob();
@@ -28,14 +29,17 @@ export const api = {
   put: (path, body) => ask("PUT", path, body),
   patch: (path, body) => ask("PATCH", path, body),
   remove: (path) => ask("DELETE", path),
-  /** Sends a file as it is. */
+  /** Sends the bytes of a file. */
   upload: (path, file) => ask("POST", path, file, "application/octet-stream"),
 };
 
 /** The address of a WebSocket of the program. */
-export const socket = (path) => `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${ROOT}${path}`;
+export const socket = (path) => ROOT.replace(/^http/, "ws") + path;
 
-/** The photo that shows a person best. */
+/** An address of the API as a link. */
+export const address = (path) => ROOT + path;
+
+/** The address of the best photo of a person. */
 export const portrait = (person) => `${ROOT}people/${person}/portrait`;
 export const photo = (id) => `${ROOT}photos/${id}`;
 export const alarmCrop = (id) => `${ROOT}alarms/${id}/crop`;

@@ -1,11 +1,11 @@
 // Small charts, drawn as SVG.
 
-import { h, shape } from "./dom.js";
+import { h, percent, shape } from "./dom.js";
 
 const line = (values, width, height, most) =>
   values.map((value, at) => `${at ? "L" : "M"}${((at / Math.max(values.length - 1, 1)) * width).toFixed(2)} ${(height - (value / most) * height).toFixed(2)}`).join("");
 
-/** The last values of something, from 0 up. */
+/** A line chart of the last values, from 0 up. */
 export function sparkline(values, label) {
   const [width, height] = [84, 26];
   const most = Math.max(...values, 1e-9) * 1.1;
@@ -14,7 +14,7 @@ export function sparkline(values, label) {
     shape("path", { class: "area", d: `${path}L${width} ${height}L0 ${height}Z` }), shape("path", { d: path }));
 }
 
-/** How likely each year of age is, with the mean. */
+/** The probability of each year of age, with the mean. */
 export function ages(shares, mean) {
   const [width, height] = [202, 96];
   const most = Math.max(...shares, 1e-9);
@@ -28,13 +28,20 @@ export function ages(shares, mean) {
   return h("div", {}, svg, h("div", { class: "ticks" }, ...[0, 20, 40, 60, 80, 100].map((year) => h("span", {}, String(year)))));
 }
 
-/** A share over the last `seconds`: `samples` are [time, share]. */
+/** A line chart of a share over the last `seconds`: `samples` are [time, share]. */
 export function course(samples, seconds, now) {
   const [width, height] = [200, 96];
   const points = samples.map(([time, share], at) => `${at ? "L" : "M"}${(width - ((now - time) / seconds) * width).toFixed(1)} ${((1 - share) * height).toFixed(1)}`);
-  const svg = shape("svg", { class: "plot", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img", "aria-label": "Smiling over the last half minute" },
+  const svg = shape("svg", { class: "plot", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img", "aria-label": "Probability of a smile in the last half minute" },
     shape("line", { class: "axis", x1: 0, x2: width, y1: height, y2: height }),
     shape("line", { class: "threshold", x1: 0, x2: width, y1: height / 2, y2: height / 2 }),
     shape("path", { d: points.join("") }));
   return h("div", {}, svg, h("div", { class: "ticks" }, h("span", {}, `${seconds} s ago`), h("span", {}, "now")));
 }
+
+/** A bar for each share. */
+export const shares = (all) => h("ul", { class: "found bars" }, all.map(({ name, share }) => {
+  const bar = h("i");
+  bar.style.width = `${Math.round(share * 100)}%`;
+  return h("li", {}, h("span", { class: "name" }, name), h("span", { class: "number" }, percent(share)), h("span", { class: "meter" }, bar));
+}));

@@ -1,4 +1,4 @@
-// Making elements. No markup ever comes out of a text: names of people are texts.
+// Creates elements. Texts, such as names of people, are never parsed as markup.
 
 /** An element with properties, listeners (`onclick`), `class`, `aria…` and `data…` attributes, and children. */
 export function h(tag, props = {}, ...children) {
@@ -14,10 +14,10 @@ export function h(tag, props = {}, ...children) {
   return element;
 }
 
-/** Children without those that a condition left out. */
+/** The children without false and null ones, which come from conditions. */
 const present = (children) => children.flat().filter((child) => child !== undefined && child !== null && child !== false);
 
-/** Puts children in the place of those that an element has. */
+/** Replaces the children of an element. */
 export const fill = (element, ...children) => element.replaceChildren(...present(children));
 
 export const $ = (id) => document.getElementById(id);
@@ -37,7 +37,7 @@ const PATHS = {
   search: "M11 5a6 6 0 1 0 0 12 6 6 0 0 0 0-12zM20 20l-4.500-4.500",
 };
 
-/** A line drawing, 20 pixels wide unless said otherwise. */
+/** An icon, by default 20 pixels wide. */
 export function icon(name, size = 20) {
   const space = "http://www.w3.org/2000/svg";
   const svg = document.createElementNS(space, "svg");
@@ -60,10 +60,25 @@ export function shape(tag, attributes, ...children) {
   return element;
 }
 
-/** A share as whole percent. */
+/** A share as a whole percentage. */
 export const percent = (share) => `${Math.round(share * 100)} %`;
 
-/** How long ago a time (seconds since 1970) is, in words. */
+/** A probability as a whole percentage, never 100, since no comparison of faces is certain. */
+export const certainty = (chance) => percent(Math.min(chance, 0.99));
+
+/** A likeness from 0 to 1 as filled dots of five. It is not a probability. */
+export function dots(likeness) {
+  const filled = Math.round(Math.min(Math.max(likeness, 0), 1) * 5);
+  return "●".repeat(filled) + "○".repeat(5 - filled);
+}
+
+/** The text beside a person's name: identified, with the probability, or only similar, with dots. */
+export function verdict(found) {
+  if (!found.same_person) return `looks like ${dots(found.likeness)}`;
+  return found.identified === undefined ? "identified" : `identified ${certainty(found.identified)}`;
+}
+
+/** How long ago a time (Unix time in seconds) is, in words. */
 export function ago(time) {
   const seconds = Math.max(0, Date.now() / 1000 - time);
   for (const [unit, name] of [[86400, "day"], [3600, "hour"], [60, "minute"]]) {

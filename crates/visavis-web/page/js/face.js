@@ -1,16 +1,26 @@
-// One face in detail: what is seen of it, its age distribution, its expression of late, whom it resembles.
+// One face in detail: its picture, age distribution, expressions, recent smile, and the most similar people.
 
 import { api } from "./api.js";
-import { ages, course } from "./charts.js";
+import { ages, course, shares } from "./charts.js";
 import { fill, h, percent } from "./dom.js";
 import { resembling } from "./gallery.js";
 import { askName, attempt, notice } from "./notice.js";
 
 const REMEMBERED = 30;
 const LOOKED_EVERY = 500;
-/** Pictures of a face that are enrolled, and the time between them: a head that moves is known better. */
+/** Number of pictures that are enrolled, and the time between them: several views of a moving head are recognised better. */
 const LOOKS = 3;
 const BETWEEN = 700;
+
+/** The head pose in whole degrees, as seen in the picture. */
+function poseInWords({ yaw, pitch, roll }) {
+  const angle = (value, above, below) => {
+    const degrees = Math.round(Math.abs(value));
+    return degrees ? `${degrees}° ${value > 0 ? above : below}` : null;
+  };
+  const parts = [angle(yaw, "right", "left"), angle(pitch, "up", "down"), angle(roll, "clockwise", "anticlockwise")];
+  return parts.filter(Boolean).join(", ") || "straight ahead";
+}
 
 export class FacePane {
   id = "face";
@@ -22,7 +32,7 @@ export class FacePane {
   #smiles = new Map();
   #detail = null;
   #hasGallery = false;
-  /** The task whose network's view of the face is shown. */
+  /** The task whose input picture of the face is shown. */
   #task = null;
 
   constructor(stage) {
@@ -52,7 +62,7 @@ export class FacePane {
     this.#detail = null;
   }
 
-  /** Remembers expressions, so that a face that is opened has a past. */
+  /** Records results, so that a face has a history when it is opened. */
   note(scene) {
     const now = performance.now() / 1000;
     for (const face of scene.faces) {
@@ -69,7 +79,7 @@ export class FacePane {
   async #look() {
     if (!this.#root || document.hidden) return;
     const faces = this.#stage.scene?.faces ?? [];
-    // Without a choice, or when the chosen one has gone, the largest face.
+    // If no face is chosen, or the chosen one has left, the largest face is shown.
     if (!faces.some((face) => face.track === this.#track)) {
       const largest = [...faces].sort((a, b) => b.box[2] - a.box[2])[0];
       if (!largest) return this.#render(null);
@@ -79,14 +89,14 @@ export class FacePane {
     try {
       this.#detail = await api.get(`faces/${this.#track}`);
     } catch {
-      // It has just left; the next look takes another.
+      // The face has just left; the next update shows another one.
       return;
     }
     this.#render(this.#detail);
     await this.#asSeen(this.#track);
   }
 
-  /** Shows the face as a network is shown it. */
+  /** Shows the face as the network gets it. */
   async #asSeen(track) {
     if (!this.#task) return;
     try {
@@ -98,15 +108,15 @@ export class FacePane {
       const context = canvas.getContext("2d");
       context.setTransform(1, 0, 0, 1, 0, 0);
       context.drawImage(picture, 0, 0, canvas.width, canvas.height);
-      canvas.setAttribute("aria-label", `The face as the ${this.#task} network is shown it`);
-      canvas.title = `As the ${this.#task} network is shown it`;
+      canvas.setAttribute("aria-label", `The face as input of the ${this.#task} network`);
+      canvas.title = `Input of the ${this.#task} network`;
     } catch {
-      // It has just left; the next look takes another.
+      // The face has just left; the next update shows another one.
     }
   }
 
   #build() {
-    fill(this.#root, h("p", { class: "empty" }, "Nobody is in view."));
+    fill(this.#root, h("p", { class: "empty" }, "No face is in view."));
   }
 
   #render(face) {
@@ -116,21 +126,24 @@ export class FacePane {
       fill(this.#root,
         h("div", { class: "head" }, h("canvas", { width: 192, height: 192, role: "img", "aria-label": "The face, upright" }), h("dl", { class: "facts" })),
         h("div", { class: "actions enrol" }),
-        h("div", { class: "group ages" }), h("div", { class: "group course" }), h("div", { class: "group top" }));
+        h("div", { class: "group ages" }), h("div", { class: "group expressions" }), h("div", { class: "group course" }), h("div", { class: "group top" }));
       if (this.#hasGallery) this.#root.querySelector(".enrol").append(h("button", { class: "main", onclick: () => this.#enrol() }, "Add to the gallery"));
     }
-    // Without a network that is shown faces, the face is turned here.
+    // If no network gets the face, it is rotated here.
     if (!this.#task) this.#crop(this.#root.querySelector("canvas"), face);
     const facts = [["Face", `#${face.track}`]];
     if (face.age !== undefined) facts.push(["Age", `about ${face.age.toFixed(0)}`]);
     if (face.female !== undefined) facts.push(["Gender", `${face.female >= 0.5 ? "woman" : "man"}, ${percent(Math.max(face.female, 1 - face.female))}`]);
     if (face.smile !== undefined) facts.push(["Smile", `${face.smiling ? "yes" : "no"}, ${percent(face.smile)}`]);
-    facts.push(["Found with", percent(face.score)]);
+    if (face.expression) facts.push(["Expression", `${face.expression.name}, ${percent(face.expression.share)}`]);
+    if (face.head_pose) facts.push(["Head", poseInWords(face.head_pose)]);
+    facts.push(["Detection score", percent(face.score)]);
     fill(this.#root.querySelector(".facts"), ...facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", { class: "number" }, value)]));
-    this.#fill(".ages", face.ages && face.age !== undefined && [h("h3", {}, "How likely each age is"), ages(face.ages, face.age)]);
+    this.#fill(".ages", face.ages && face.age !== undefined && [h("h3", {}, "Probability of each age"), ages(face.ages, face.age)]);
+    this.#fill(".expressions", face.expressions && [h("h3", {}, "Expressions"), shares(face.expressions)]);
     const samples = this.#smiles.get(face.track) ?? [];
     this.#fill(".course", samples.length > 1 && [h("h3", {}, "Smile"), course(samples, REMEMBERED, performance.now() / 1000)]);
-    this.#fill(".top", face.candidates.length > 0 && [h("h3", {}, "Resembles"), resembling(face.candidates)]);
+    this.#fill(".top", face.candidates.length > 0 && [h("h3", {}, "Looks like"), resembling(face.candidates)]);
   }
 
   #fill(place, content) {
@@ -139,7 +152,7 @@ export class FacePane {
     group.replaceChildren(...(content || []));
   }
 
-  /** The face turned so that its eyes are level, where its keypoints are known. */
+  /** The face rotated so that its eyes are level, if its keypoints are known. */
   #crop(canvas, face) {
     const { bitmap } = this.#stage;
     if (!bitmap) return;
@@ -155,24 +168,45 @@ export class FacePane {
     context.drawImage(bitmap, -(x + width / 2), -(y + height / 2));
   }
 
+  /** A photo of the face and its surroundings, from the picture that is shown now; `null` if the face is not in it. */
+  async #photo(track) {
+    const { bitmap, scene } = this.#stage;
+    const face = scene?.faces.find((other) => other.track === track);
+    if (!bitmap || !face) return null;
+    const scale = bitmap.width / scene.width;
+    const [x, y, width, height] = face.box.map((value) => value * scale);
+    const [left, top] = [Math.max(0, x - width), Math.max(0, y - height)];
+    const [right, bottom] = [Math.min(bitmap.width, x + 2 * width), Math.min(bitmap.height, y + 2 * height)];
+    const canvas = new OffscreenCanvas(right - left, bottom - top);
+    canvas.getContext("2d").drawImage(bitmap, -left, -top);
+    return canvas.convertToBlob();
+  }
+
   async #enrol() {
     const track = this.#track;
     const known = this.#detail?.candidates.find((other) => other.same_person)?.name ?? "";
+    // The face may leave while its name is typed. Then this photo of it is enrolled.
+    const photo = await this.#photo(track);
     const name = await askName("Who is this?", { value: known, action: "Add" });
     if (!name) return;
     const button = this.#root?.querySelector(".enrol button");
     if (button) button.disabled = true;
-    let added = 0;
+    let [added, failure] = [0, null];
+    const enrol = async (request) => {
+      try {
+        added += (await request).photos;
+      } catch (error) {
+        failure = error;
+      }
+    };
     for (let look = 0; look < LOOKS; look += 1) {
       if (look) await new Promise((resolve) => setTimeout(resolve, BETWEEN));
-      try {
-        added += (await api.post("people/from-face", { track, name })).photos;
-      } catch (error) {
-        // One good look is enough.
-        if (!added && look === LOOKS - 1) notice(error.message, { bad: true });
-      }
+      await enrol(api.post("people/from-face", { track, name }));
     }
+    if (!added && photo) await enrol(api.upload(`people?${new URLSearchParams({ name, file: `face ${track}`, accept_poor: true })}`, photo));
     if (button) button.disabled = false;
-    if (added) notice(`${name} is in the gallery now`);
+    // One good picture is enough.
+    if (added) notice(`${name} was added to the gallery`);
+    else notice(failure.message, { bad: true });
   }
 }

@@ -1,50 +1,55 @@
 // The people of the gallery: browse, enrol, rename, merge, watch, remove, search by photo.
 
 import { api, photo, portrait } from "./api.js";
-import { ago, fill, h, icon, percent } from "./dom.js";
+import { ago, fill, h, icon, verdict } from "./dom.js";
 import { askName, attempt, notice } from "./notice.js";
 
 const PAGE = 60;
 
-/** The photo of somebody; a blank where there is none. */
+/** The photo of a person; a blank if there is none. */
 export function face(person, name) {
   const image = h("img", { src: portrait(person), alt: "", loading: "lazy", width: 96, height: 96 });
   image.addEventListener("error", () => image.replaceWith(h("span", { class: "blank", "aria-label": `No photo of ${name}` })));
   return image;
 }
 
-/** People with a bar for how much they resemble a face; `more` may add something to each. */
+/** A list of people with a bar for their similarity to a face, and the probability if the face is identified as them. `more` adds
+ *  an element to each. */
 export const resembling = (people, more = () => null) => h("ul", { class: "found" }, people.map((found) => {
   const bar = h("i");
-  bar.style.width = percent(found.similarity).replace(" ", "");
-  return h("li", {}, face(found.person, found.name), h("span", { class: "name" }, found.name, found.same_person && h("small", {}, " · recognised")),
-    h("span", { class: "number" }, percent(found.similarity), more(found)), h("span", { class: "meter" }, bar));
+  bar.style.width = `${Math.round(found.likeness * 100)}%`;
+  return h("li", {}, face(found.person, found.name), h("span", { class: "name" }, found.name),
+    h("span", { class: "number", title: "The bar shows the similarity of the faces. Only “identified” has a probability that it is the same person" }, verdict(found), more(found)),
+    h("span", { class: "meter" }, bar));
 }));
 
-/** Enrols photos one after the other, and says what came of it. */
-async function enrol(name, files) {
+/** Enrols photos one after the other, and reports the result. */
+async function enrol(name, files, accept_poor = false) {
   let added = 0;
   for (const file of files) {
     try {
-      const done = await api.upload(`people?name=${encodeURIComponent(name)}&file=${encodeURIComponent(file.name)}`, file);
+      const done = await api.upload(`people?${new URLSearchParams({ name, file: file.name, accept_poor })}`, file);
       added += done.photos;
+      for (const warning of done.warnings) notice(`${file.name}: ${warning}`);
     } catch (error) {
-      notice(`${file.name}: ${error.message}`, { bad: true });
+      const run = () => enrol(name, [file], true);
+      const action = error.flaws?.length ? { label: "Add anyway", run, seconds: 20 } : undefined;
+      notice(`${file.name}: ${error.flaws?.join(", ") || error.message}`, { bad: true, action });
     }
   }
   if (added) notice(added === 1 ? `${name}: one photo added` : `${name}: ${added} photos added`);
 }
 
-/** Says what was done, and offers to undo it where that is possible. */
+/** Reports what was done, with a button to undo it if that is possible. */
 function undoable(text, { undo, undo_seconds }) {
   const run = () => attempt(() => api.post("people/undo", { undo }));
   notice(text, undo === null ? {} : { action: { label: "Undo", run, seconds: Math.min(undo_seconds, 20) } });
 }
 
-/** The name that a photo's file name tells: Ada_Lovelace_2.jpg is Ada Lovelace. */
+/** The name of a person from the file name of a photo: Ada_Lovelace_2.jpg is Ada Lovelace. */
 const nameOf = (file) => file.name.replace(/\.[^.]+$/, "").replace(/[_ -]*\(?\d*\)?$/, "").replaceAll("_", " ").trim();
 
-/** A place to drop photos, or to click on. */
+/** An area on which photos are dropped, or which is clicked to choose them. */
 function drop(text, hint, take) {
   const input = h("input", { type: "file", accept: "image/*", multiple: true, hidden: true });
   input.addEventListener("change", () => {
@@ -90,12 +95,12 @@ export class Gallery {
     const changed = this.#gallery?.network !== status.gallery?.network || this.#gallery?.grows !== status.gallery?.grows;
     this.#gallery = status.gallery;
     if (!changed) return;
-    // The frame says what the gallery does.
+    // Cleared, so that the whole pane is built again.
     if (this.#root && this.#person === null) this.#root.replaceChildren();
     this.#refresh();
   }
 
-  /** Reads again what is shown. */
+  /** Reads the shown data again. */
   changed() {
     this.#refresh();
   }
@@ -104,7 +109,7 @@ export class Gallery {
     if (!this.#root) return;
     if (!this.#gallery) {
       fill(this.#root, h("div", { class: "empty" }, h("p", {}, "visavis runs without a gallery."),
-        h("p", {}, "Start it with --gallery FILE to compare faces with people, and to keep them.")));
+        h("p", {}, "Start it with --gallery FILE to compare faces with people and to add people.")));
     } else attempt(() => (this.#person === null ? this.#list() : this.#detail(this.#person)));
   }
 
@@ -112,11 +117,11 @@ export class Gallery {
     const query = `people?name=${encodeURIComponent(this.#query)}&watched=${this.#watched}&limit=${this.#shown}`;
     const { total, people } = await api.get(query);
     if (!this.#root || this.#person !== null) return;
-    // The field keeps its place and what is typed.
+    // The search field is not replaced, so it keeps its focus and text.
     if (!this.#root.querySelector(".people-list")) fill(this.#root, ...this.#frame());
-    const nobody = this.#query || this.#watched ? "Nobody fits." : "Nobody is here yet. Click a face in the picture, or drop photos below.";
+    const empty = this.#query || this.#watched ? "No matches." : "The gallery is empty. Click a face in the picture, or drop photos below.";
     fill(this.#root.querySelector(".people-list"),
-      total ? h("div", { class: "people" }, people.map((person) => this.#tile(person))) : h("p", { class: "empty" }, nobody),
+      total ? h("div", { class: "people" }, people.map((person) => this.#tile(person))) : h("p", { class: "empty" }, empty),
       total > people.length && h("button", { onclick: () => { this.#shown += PAGE; this.#refresh(); } }, `Show more (${total - people.length})`));
     this.#root.querySelector(".total").textContent = total === 1 ? "1 person" : `${total} people`;
   }
@@ -136,12 +141,41 @@ export class Gallery {
       h("div", { class: "group" }, field,
         h("div", { class: "row apart" }, h("span", { class: "quiet total" }), h("label", { class: "row quiet" }, watched, "Watched only"))),
       h("div", { class: "group people-list" }),
-      h("label", { class: "toggle" }, h("span", {}, h("b", {}, "Grow"), h("small", { class: "quiet" }, " · everyone who is seen well is added")), this.#growth()),
+      h("label", { class: "toggle" }, h("span", {}, h("b", {}, "Grow"), h("small", { class: "quiet" }, " · add every visitor who is seen well")), this.#growth()),
       h("div", { class: "group" },
-        drop("Add people", "Drop photos here: each is named after its file", (files) => this.#enrolNew(files)),
-        drop("Who is this?", "Drop a photo to search by it", ([file]) => this.#search(file))),
+        drop("Add people", "Drop photos here: each person is named after the file", (files) => this.#enrolNew(files)),
+        drop("Who is this?", "Drop a photo to search for the person", ([file]) => this.#search(file))),
+      h("button", { onclick: () => this.#check() }, "Check the gallery"),
       h("div", { class: "group results" }),
     ];
+  }
+
+  /** Lists wrong names, people with two names and repeated photos, each with a button that mends it. */
+  async #check() {
+    const results = () => this.#root?.querySelector(".results");
+    results()?.replaceChildren(h("p", { class: "quiet" }, "Comparing all photos …"));
+    await attempt(async () => {
+      const findings = await api.get("people/check");
+      results()?.replaceChildren(h("h3", {}, "Findings"), findings.length
+        ? h("ul", { class: "found findings" }, findings.map((finding) => this.#finding(finding)))
+        : h("p", { class: "quiet" }, "Nothing was found: all photos fit."));
+      results()?.scrollIntoView({ block: "nearest" });
+    });
+  }
+
+  #finding({ kind, person, name, photo: id, other, other_name }) {
+    const text = {
+      other_person: `This photo of ${name} looks like ${other_name}`,
+      unlike: `This photo looks like no other one of ${name}`,
+      same_person: `${name} and ${other_name} are probably one person`,
+      redundant: `This photo of ${name} repeats another one`,
+    }[kind];
+    const row = h("li", {}, id === undefined ? face(person, name) : h("img", { class: "face", src: photo(id), alt: "" }), h("span", { class: "name" }, text));
+    const mend = id === undefined
+      ? h("button", { onclick: () => { row.remove(); this.#join({ id: person, name }, other); } }, "Merge")
+      : h("button", { onclick: () => { row.remove(); this.#removePhoto({ id: person, name }, id); } }, "Remove photo");
+    row.append(mend);
+    return row;
   }
 
   #growth() {
@@ -177,7 +211,7 @@ export class Gallery {
   async #search(file) {
     await attempt(async () => {
       const found = await api.upload("people/search", file);
-      this.#root?.querySelector(".results")?.replaceChildren(h("h3", {}, "Resembles most"), found.length ? resembling(found) : h("p", { class: "quiet" }, "Nobody is in the gallery."));
+      this.#root?.querySelector(".results")?.replaceChildren(h("h3", {}, "Most similar people"), found.length ? resembling(found) : h("p", { class: "quiet" }, "The gallery is empty."));
       this.#root?.querySelector(".results")?.scrollIntoView({ block: "nearest" });
     });
   }
@@ -193,10 +227,10 @@ export class Gallery {
     watch.addEventListener("change", () => attempt(() => api.patch(`people/${id}`, { watched: watch.checked })));
     const seen = person.seen ? `seen ${person.seen === 1 ? "once" : `${person.seen} times`}, last ${ago(person.last_seen)}` : null;
     const others = people.filter((other) => other.id !== id);
-    const into = h("select", { "aria-label": "The same person as" }, h("option", { value: "" }, "Somebody else …"),
+    const into = h("select", { "aria-label": "The same person as" }, h("option", { value: "" }, "Another person …"),
       others.map((other) => h("option", { value: other.id }, other.name)));
     into.addEventListener("change", () => into.value && this.#join(person, Number(into.value)));
-    const same = (other) => h("button", { class: "same", title: `${person.name} is ${other.name}`, onclick: () => this.#join(person, other.person) }, "The same");
+    const same = (other) => h("button", { class: "same", title: `${person.name} is the same person as ${other.name}`, onclick: () => this.#join(person, other.person) }, "Merge");
     fill(this.#root,
       h("button", { class: "plain", onclick: () => this.#back() }, icon("back"), "All people"),
       h("div", { class: "head" }, face(id, person.name),
@@ -204,7 +238,7 @@ export class Gallery {
       photos.length > 1 && h("div", { class: "portraits" }, photos.map((each, at) => h("div", {},
         h("img", { src: photo(each), alt: `Photo ${at + 1} of ${person.name}`, loading: "lazy" }),
         h("button", { class: "remove", title: "Remove this photo", "aria-label": `Remove photo ${at + 1} of ${person.name}`, onclick: () => this.#removePhoto(person, each) }, icon("cross", 14))))),
-      h("label", { class: "toggle card" }, h("span", {}, h("b", {}, "Watch"), h("small", {}, " · an alarm rings when they are seen")), watch),
+      h("label", { class: "toggle card" }, h("span", {}, h("b", {}, "Watch"), h("small", {}, " · raise an alarm when they are seen")), watch),
       drop("Add photos", `of ${person.name}`, (files) => enrol(person.name, files)),
       others.length > 0 && h("div", { class: "group" }, h("h3", {}, "May be the same person as"), resembling(alike, same), into),
       h("div", { class: "actions" },
@@ -213,11 +247,11 @@ export class Gallery {
   }
 
   async #join(person, into) {
-    // Elsewhere before they are gone.
+    // Leave the page of the person before they are removed.
     this.#openPerson(into);
     await attempt(async () => {
       const done = await api.post(`people/${person.id}/merge`, { into });
-      undoable(`${person.name} is ${done.person.name} now`, done);
+      undoable(`${person.name} was merged into ${done.person.name}`, done);
     });
   }
 
@@ -230,11 +264,11 @@ export class Gallery {
     await attempt(async () => {
       this.#back();
       const done = await api.remove(`people/${person.id}`);
-      undoable(`${person.name} is removed`, done);
+      undoable(`${person.name} was removed`, done);
     });
   }
 
   async #removePhoto(person, id) {
-    await attempt(async () => undoable(`A photo of ${person.name} is removed`, await api.remove(`photos/${id}`)));
+    await attempt(async () => undoable(`A photo of ${person.name} was removed`, await api.remove(`photos/${id}`)));
   }
 }

@@ -1,4 +1,4 @@
-// Where plates stand beside their faces: inside the picture, clear of one another and of other faces. Pure geometry.
+// Places labels and cards beside their faces: inside the picture, without covering each other or other faces. Pure geometry.
 
 const overlap = (a, b) => {
   const width = Math.min(a.x + a.width, b.x + b.width) - Math.max(a.x, b.x);
@@ -6,7 +6,7 @@ const overlap = (a, b) => {
   return width > 0 && height > 0 ? width * height : 0;
 };
 
-/** The places that a plate of `size` may have around `face`, best first. */
+/** The possible places of a label or card of `size` around `face`, best first. */
 function spots(face, size, gap, kind) {
   const middle = { x: face.x + (face.width - size.width) / 2, y: face.y + (face.height - size.height) / 2 };
   const below = { x: middle.x, y: face.y + face.height + gap };
@@ -22,8 +22,8 @@ function spots(face, size, gap, kind) {
     : [rightTop, leftTop, right, left, rightBottom, leftBottom, above, below];
 }
 
-/** Places plates. `wishes` are { key, face, size, kind }, most important first; `held` maps keys to the spot of the last time
- *  and is brought up to date. Answers a map from keys to { x, y, width, height }; a plate without room is left out. */
+/** Places labels and cards. `wishes` are { key, face, size, kind }, most important first. `held` maps keys to the previous places
+ *  and is updated. Returns a map from keys to { x, y, width, height }; those without enough room are missing. */
 export function place(wishes, faces, bounds, held, gap) {
   const placed = new Map();
   const taken = [];
@@ -40,7 +40,7 @@ export function place(wishes, faces, bounds, held, gap) {
       const moved = Math.hypot(box.x - spot.x, box.y - spot.y) / Math.hypot(size.width, size.height);
       const onPlates = taken.reduce((sum, other) => sum + overlap(box, other), 0) / area;
       const onFaces = faces.reduce((sum, other) => sum + overlap(box, other) * (other === face ? 1.5 : 1), 0) / area;
-      // Staying is worth a little, so that plates do not jump about.
+      // The previous place has a small advantage, so that labels do not jump.
       const cost = onPlates * 8 + onFaces * 4 + moved * 2 + number * 0.06 - (held.get(key) === number ? 0.25 : 0);
       if (!best || cost < best.cost) best = { cost, box, number, crowded: onPlates > (kind === "card" ? 0.01 : 0.1) || (kind === "card" && (onFaces > 0.25 || moved > 0.6)) };
     }

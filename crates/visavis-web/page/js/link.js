@@ -1,29 +1,57 @@
-// The stream of pictures and news, kept up for as long as the page is open.
+// The stream of pictures and messages. Reconnects for as long as the page is open.
 
 import { socket } from "./api.js";
 
 const decoder = new TextDecoder();
 const LONGEST_WAIT = 5000;
+/** The program sends something every second. After this many milliseconds without a message the connection counts as lost. */
+const SILENT = 6000;
 
-/** Tells `frame` ({ scene, bitmap }), `link` (true or false) and every message by its type: `status`, `statistics`, `event`,
+/** Emits `frame` ({ scene, bitmap }), `link` (true or false) and every message by its type: `status`, `statistics`, `event`,
  *  `alarm`, `gallery_changed`. */
 export class Link extends EventTarget {
   #socket;
   #wait = 250;
+  #heard = 0;
+  #address;
+
+  /** `address`: of the stream; that of the camera to which the page belongs if it is left out. */
+  constructor(address = socket("live")) {
+    super();
+    this.#address = address;
+    setInterval(() => {
+      if (this.#socket && performance.now() - this.#heard > SILENT) this.#lost();
+    }, 1000);
+  }
 
   open() {
-    this.#socket = new WebSocket(socket("live"));
-    this.#socket.binaryType = "arraybuffer";
-    this.#socket.onopen = () => {
+    const connection = new WebSocket(this.#address);
+    this.#socket = connection;
+    this.#heard = performance.now();
+    connection.binaryType = "arraybuffer";
+    connection.onopen = () => {
+      this.#heard = performance.now();
       this.#wait = 250;
       this.#tell("link", true);
     };
-    this.#socket.onmessage = ({ data }) => (typeof data === "string" ? this.#news(data) : this.#picture(data));
-    this.#socket.onclose = () => {
-      this.#tell("link", false);
-      setTimeout(() => this.open(), this.#wait);
-      this.#wait = Math.min(this.#wait * 2, LONGEST_WAIT);
+    connection.onmessage = ({ data }) => {
+      this.#heard = performance.now();
+      if (typeof data === "string") this.#news(data);
+      else this.#picture(data);
     };
+    connection.onclose = () => this.#lost();
+  }
+
+  /** Reconnects after a pause. A silent connection is closed, since it may never report that it is broken. */
+  #lost() {
+    const connection = this.#socket;
+    if (!connection) return;
+    this.#socket = null;
+    connection.onopen = connection.onmessage = connection.onclose = null;
+    connection.close();
+    this.#tell("link", false);
+    setTimeout(() => this.open(), this.#wait);
+    this.#wait = Math.min(this.#wait * 2, LONGEST_WAIT);
   }
 
   #tell(type, detail) {
@@ -43,8 +71,8 @@ export class Link extends EventTarget {
       const bitmap = await createImageBitmap(new Blob([new Uint8Array(buffer, 4 + length)], { type: "image/jpeg" }));
       this.#tell("frame", { scene, bitmap });
     } finally {
-      // Answered only now: whoever draws slowly is sent fewer pictures, always the newest.
-      if (from.readyState === WebSocket.OPEN) from.send("seen");
+      // Acknowledged only after drawing, so that a slow client gets fewer pictures, always the newest.
+      if (from?.readyState === WebSocket.OPEN) from.send("seen");
     }
   }
 }

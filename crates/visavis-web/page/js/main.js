@@ -1,9 +1,10 @@
-// Puts the page together.
+// Builds the page from its parts.
 
 import { Alarms } from "./alarms.js";
-import { api } from "./api.js";
+import { address, api } from "./api.js";
 import { $, h, icon } from "./dom.js";
 import { FacePane } from "./face.js";
+import { Freshness } from "./freshness.js";
 import { Gallery } from "./gallery.js";
 import { Insight } from "./insight.js";
 import { Link } from "./link.js";
@@ -25,6 +26,7 @@ const alarms = new Alarms(panels, stage.overlay.ringing);
 const insight = new Insight();
 const face = new FacePane(stage);
 const settings = new SettingsPane();
+const freshness = new Freshness();
 for (const pane of [networks, gallery, alarms, face, insight, settings]) panels.add(pane);
 
 function tool(name, label, run) {
@@ -42,14 +44,14 @@ themeTool.replaceChildren(icon(theme() === "dark" ? "sun" : "moon"));
 tool("camera", "Snapshot", async () => {
   const picture = await stage.snapshot();
   if (!picture) return;
-  const address = URL.createObjectURL(picture);
-  h("a", { href: address, download: `visavis-${new Date().toISOString().slice(0, 19).replaceAll(":", "-")}.png` }).click();
-  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+  const local = URL.createObjectURL(picture);
+  h("a", { href: local, download: `visavis-${new Date().toISOString().slice(0, 19).replaceAll(":", "-")}.png` }).click();
+  setTimeout(() => URL.revokeObjectURL(local), 10_000);
 });
 const recordTool = tool("record", "Record", () => attempt(async () => {
   if (!status?.recording) return api.post("recording");
   await api.remove("recording");
-  h("a", { href: "/api/v1/recording", download: "visavis.mp4" }).click();
+  h("a", { href: address("recording"), download: "visavis.mp4" }).click();
 }));
 tool("expand", "Kiosk: only the picture (k)", () => stage.kiosk(true));
 tool("panel", "Controls", () => panels.bare(!document.body.classList.contains("bare")));
@@ -57,25 +59,34 @@ tool("panel", "Controls", () => panels.bare(!document.body.classList.contains("b
 let status = null;
 let connected = false;
 let shown = false;
+/** When the connection was lost; null while connected and before the first connection. */
+let lost = null;
 
-/** Says over the picture what is missing. */
+/** Shows a message over the picture if the connection, the source or the picture is missing. */
 function explain() {
   const start = () => h("button", { class: "main", onclick: () => sources.camera.start() }, "Use this browser's camera");
   const other = () => h("button", { onclick: () => sources.open() }, "Choose a source");
-  if (!connected) stage.curtain(...curtainOf("Connecting …", "The page looks for the program."));
+  if (!connected && lost) {
+    const since = lost.toLocaleTimeString();
+    stage.curtain(...curtainOf("Connection lost", `visavis has not answered since ${since}. The page reconnects automatically.`));
+  } else if (!connected) stage.curtain(...curtainOf("Connecting …", "Waiting for visavis to answer."));
   else if (status?.source.waiting) {
     const hindrance = BrowserCamera.hindrance();
-    stage.curtain(...curtainOf("No camera yet", hindrance ?? "Nothing that it sees leaves this machine.", ...(hindrance ? [] : [start()]), other()));
-  } else if (!shown) stage.curtain(...curtainOf("Waiting for the picture", "The source has not brought one yet."));
+    stage.curtain(...curtainOf("No camera yet", hindrance ?? "Its pictures stay on this machine.", ...(hindrance ? [] : [start()]), other()));
+  } else if (!shown) stage.curtain(...curtainOf("Waiting for the picture", "The source has not delivered one yet."));
   else stage.curtain();
 }
 
 link.addEventListener("link", ({ detail }) => {
+  if (connected && !detail) lost = new Date();
+  else if (detail) lost = null;
   connected = detail;
   if (!connected) shown = false;
+  freshness.reset();
   explain();
 });
 link.addEventListener("frame", ({ detail }) => {
+  freshness.note(detail.scene);
   stage.show(detail);
   face.note(detail.scene);
   if (!shown) {
@@ -110,7 +121,7 @@ stage.addEventListener("face", ({ detail }) => {
   if (panels.current !== "face" || document.body.classList.contains("bare")) panels.open("face");
 });
 
-// What the canvas shows, in words, for who does not see it.
+// A description of the canvas for screen readers.
 setInterval(() => ($("heard").textContent = inWords(stage.scene)), 1000);
 
 panels.start();

@@ -1,13 +1,18 @@
-// Which network does what, and switching to another.
+// The network of each task, and switching to another one.
 
 import { api } from "./api.js";
 import { fill, h } from "./dom.js";
 import { attempt } from "./notice.js";
 
 const TASKS = [
-  ["detection", "Finds faces"], ["keypoints", "Finds keypoints"], ["age", "Tells age"], ["gender", "Tells gender"],
-  ["smile", "Tells smiles"], ["similarity", "Compares faces"],
+  ["detection", "Face detection"], ["keypoints", "Keypoints"], ["age", "Age"], ["gender", "Gender"],
+  ["smile", "Smile"], ["expression", "Expression"], ["head_pose", "Head pose"], ["similarity", "Similarity"],
 ];
+
+/** Legal notes on tasks. */
+const LAW = {
+  expression: "In the EU, inferring emotions at work or in education is prohibited, except for medical or safety reasons (AI Act, Article 5(1)(f)).",
+};
 
 const size = (bytes) => (bytes >= 1e6 ? `${(bytes / 1e6).toFixed(1)} MB` : `${Math.round(bytes / 1e3)} KB`);
 
@@ -30,13 +35,13 @@ export class Networks {
     this.#root = null;
   }
 
-  /** Takes in what runs. */
+  /** Takes the networks in use. */
   status(status) {
     this.#status = status;
     this.#render();
   }
 
-  /** Takes in what is measured. */
+  /** Takes new measurements. */
   statistics(statistics) {
     this.#stages = statistics.stages;
     for (const place of this.#root?.querySelectorAll("[data-speed]") ?? []) place.textContent = this.#speed(place.dataset.speed);
@@ -65,7 +70,8 @@ export class Networks {
         now.loading ? h("span", { class: "spinner", role: "progressbar", "aria-label": `Loading ${now.loading}` })
           : h("span", { class: "speed number", "data-speed": stage }, this.#speed(stage))),
       now.failure && h("p", { class: "bad", role: "alert" }, now.failure),
-      now.runs_with && h("p", { class: "quiet" }, `Runs with ${now.runs_with}`),
+      LAW[task] && h("p", { class: "quiet" }, LAW[task]),
+      now.runs_with && h("p", { class: "quiet" }, `Runs with ${now.runs_with}${now.input ? `, input ${now.input.join("×")}` : ""}`),
       h("div", { class: "choices", role: "radiogroup", "aria-label": label },
         known.map((network) => this.#choice(task, network, now)),
         task !== "detection" && this.#choice(task, null, now)));

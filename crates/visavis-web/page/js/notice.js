@@ -1,11 +1,11 @@
-// Short words at the bottom of the page.
+// Short messages at the bottom of the page.
 
 import { $, h } from "./dom.js";
 
 const SHOWN = 4500;
 const MOST = 3;
 
-/** Shows `text`; with `action` ({ label, run, seconds }) there is a button for a while. */
+/** Shows `text`; with `action` ({ label, run, seconds }) and a button for some seconds. */
 export function notice(text, { bad = false, action } = {}) {
   const box = h("div", { class: bad ? "notice bad" : "notice" }, h("span", {}, text));
   const timer = setTimeout(() => box.remove(), action ? action.seconds * 1000 : SHOWN);
@@ -22,7 +22,7 @@ export function notice(text, { bad = false, action } = {}) {
   while (all.children.length > MOST) all.firstChild.remove();
 }
 
-/** Does something and says so if it fails; whether it went well. */
+/** Runs a function and shows its error if it fails. Returns whether it succeeded. */
 export async function attempt(work) {
   try {
     await work();
@@ -33,7 +33,7 @@ export async function attempt(work) {
   }
 }
 
-/** Asks for a name. Resolves to it, or to null. */
+/** Asks for a name. Resolves to the name, or to null if it was cancelled. */
 export function askName(title, { value = "", action = "Save" } = {}) {
   return new Promise((resolve) => {
     const input = h("input", { type: "text", value, maxLength: 100, required: true, "aria-label": "Name", placeholder: "Name", autocomplete: "off" });

@@ -1,16 +1,16 @@
-// Faces over the picture: brackets that glide, plates with what is known, the photo of whom a face resembles.
+// Faces over the picture: animated brackets, labels with the results, and cards with the most similar person.
 
 import { portrait } from "./api.js";
-import { percent } from "./dom.js";
+import { certainty, dots, percent } from "./dom.js";
 import { place } from "./layout.js";
 import { calm, preferences } from "./preferences.js";
 
-/** Time in which a bracket covers most of the way to where its face is now. */
+/** Time constant with which a bracket follows its face. */
 const GLIDE = 0.055;
-/** Time in which a new face comes up, and in which plates follow. */
+/** Time constants with which a new face fades in, and labels and cards follow. */
 const FADE = 0.18;
 const FOLLOW = 0.12;
-/** Narrower faces, in CSS pixels, get a card only while they are pointed at. */
+/** Narrower faces, in CSS pixels, get a card only under the pointer. */
 const SMALL_FACE = 46;
 const ACCENT = "#2dd4bf";
 const ALARM = "#ff6b6b";
@@ -24,7 +24,7 @@ export class Overlay {
   #photos = new Map();
   #held = new Map();
   #last = 0;
-  /** Faces whose alarm was not answered yet. */
+  /** Faces with an open alarm. */
   ringing = new Set();
   /** The face under the pointer or the keyboard, and the one that is open. */
   pointed = null;
@@ -36,7 +36,7 @@ export class Overlay {
     calm.addEventListener("change", () => (this.#moves = !calm.matches));
   }
 
-  /** One that shows just this scene, without any motion. */
+  /** An overlay that shows only this scene, without animation. */
   still(scene) {
     const still = new Overlay();
     still.#photos = this.#photos;
@@ -46,7 +46,7 @@ export class Overlay {
     return still;
   }
 
-  /** Takes in what is known of a new frame. */
+  /** Takes the results of a new frame. */
   update(scene) {
     const seen = new Set();
     for (const face of scene.faces) {
@@ -60,7 +60,7 @@ export class Overlay {
     for (const track of this.#faces.keys()) if (!seen.has(track)) this.#faces.delete(track);
   }
 
-  /** Forgets photos, as after a change of the gallery. */
+  /** Removes cached photos, for example after a change of the gallery. */
   forgetPhotos() {
     this.#photos.clear();
   }
@@ -99,7 +99,7 @@ export class Overlay {
     for (const held of order) {
       for (const side of ["x", "y", "width", "height"]) held.now[side] = approach(held.now[side], held.target[side], seconds, GLIDE);
       held.alpha = approach(held.alpha, 1, seconds, FADE);
-      // Sizes follow the face in steps, or text would breathe with every frame.
+      // Sizes change in steps; otherwise the text would change its size with every frame.
       if (Math.abs(held.now.width / held.size - 1) > 0.08) held.size = held.now.width;
       const face = {
         x: view.x + held.now.x * view.scale,
@@ -118,7 +118,7 @@ export class Overlay {
       if (held.label) wishes.push({ key: `${held.face.track} label`, face, size: held.label, kind: "label" });
       if (held.card) wishes.push({ key: `${held.face.track} card`, face, size: held.card, kind: "card" });
     }
-    // Every face gets its label before the first gets its card.
+    // All labels are placed before the first card.
     wishes.sort((a, b) => (a.kind === b.kind ? 0 : a.kind === "label" ? -1 : 1));
     const bounds = { x: view.left + 8, y: view.top + 8, width: view.right - view.left - 16, height: view.bottom - view.top - 16 };
     const places = place(wishes, [...onScreen.values()], bounds, this.#held, 10);
@@ -128,7 +128,7 @@ export class Overlay {
       if (on.brackets) this.#brackets(context, onScreen.get(track), held);
       if (on.keypoints && held.face.landmarks) this.#keypoints(context, held.face.landmarks, view);
     }
-    // Labels lie over all cards.
+    // Labels are drawn over all cards.
     for (const part of ["card", "label"]) {
       for (const held of order) {
         context.globalAlpha = held.alpha;
@@ -138,7 +138,7 @@ export class Overlay {
     context.globalAlpha = 1;
   }
 
-  /** Moves a plate towards its place, and draws it. */
+  /** Moves a label or card towards its place, and draws it. */
   #drawPlate(context, part, target, held, seconds) {
     if (!target) {
       held.plates.delete(part);
@@ -171,7 +171,7 @@ export class Overlay {
     }
     context.lineCap = "round";
     context.lineJoin = "round";
-    // A dark rim, so that white stands on white walls too.
+    // A dark outline, so that white lines are visible on white walls.
     context.strokeStyle = "rgb(0 0 0 / 0.45)";
     context.lineWidth = width + 2.5;
     context.stroke();
@@ -192,7 +192,7 @@ export class Overlay {
     }
   }
 
-  /** What the plate below a face says, with its size; null for nothing. Says less of a face that is narrow. */
+  /** The contents and size of the label of a face; null if it is empty. A narrow face gets a shorter label. */
   #label(context, face, text, on, wide) {
     const parts = [];
     if (on.age && face.age !== undefined) parts.push({ bold: true, text: `${Math.round(face.age)}` });
@@ -201,6 +201,7 @@ export class Overlay {
       parts.push({ text: female ? "woman" : "man" });
       if (wide > text * 6.4) parts.push({ quiet: true, text: percent(female ? face.female : 1 - face.female) });
     }
+    if (on.expression && face.expression && (wide > text * 6.4 || !parts.length)) parts.push({ quiet: true, text: face.expression.name });
     const smile = on.smile && face.smile !== undefined;
     if (!parts.length && !smile) return null;
     const space = text * 0.42;
@@ -241,7 +242,7 @@ export class Overlay {
     if (label.smile) this.#smiley(context, x + text * 0.62, box.y + box.height / 2, text * 0.62, face);
   }
 
-  /** A face whose mouth goes with the share of smiling. */
+  /** An icon of a face whose mouth shows the probability of a smile. */
   #smiley(context, x, y, radius, face) {
     context.strokeStyle = face.smiling ? "#ffd166" : "#9aa7b6";
     context.fillStyle = context.strokeStyle;
@@ -262,7 +263,7 @@ export class Overlay {
     context.stroke();
   }
 
-  /** The size of the card that shows whom a face resembles. */
+  /** The size of the card with the most similar person. */
   #card(context, held, text, wide) {
     const found = held.face.resembles;
     const side = Math.min(Math.max(wide * 0.62, text * 4.4), 190);
@@ -299,13 +300,15 @@ export class Overlay {
     const colour = this.ringing.has(face.track) ? ALARM : found.same_person ? ACCENT : "#cbd5df";
     context.font = `500 ${text * 0.82}px ${FONT}`;
     context.fillStyle = "#b9c4d0";
-    const verdict = found.same_person ? "recognised" : "resembles";
-    const room = context.measureText(`${verdict}  100 %`).width <= card.side;
+    const verdict = found.same_person ? "identified" : "looks like";
+    const room = context.measureText(`${verdict}  ●●●●●`).width <= card.side;
     if (room) context.fillText(verdict, x, y);
-    const share = percent(found.similarity);
+    const share = !found.same_person ? dots(found.likeness) : found.identified === undefined ? "" : certainty(found.identified);
     context.fillStyle = colour;
     context.font = `700 ${text * 0.82}px ${FONT}`;
     context.fillText(share, room ? x + card.side - context.measureText(share).width : x, y);
+    // The bar shows a probability. A likeness has dots instead and no bar.
+    if (!found.same_person || found.identified === undefined) return;
     y += text * 0.85;
     context.fillStyle = "rgb(255 255 255 / 0.18)";
     context.beginPath();
@@ -313,12 +316,12 @@ export class Overlay {
     context.fill();
     context.fillStyle = colour;
     context.beginPath();
-    context.roundRect(x, y, Math.max(card.side * found.similarity, 3), 3, 1.5);
+    context.roundRect(x, y, Math.max(card.side * Math.min(found.identified, 0.99), 3), 3, 1.5);
     context.fill();
   }
 }
 
-/** A name in at most two lines, the second cut where it is too long. */
+/** A name in at most two lines; the second one is truncated if it is too long. */
 function wrap(context, name, width) {
   const fits = (text) => context.measureText(text).width <= width;
   const cut = (text) => {

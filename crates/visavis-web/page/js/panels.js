@@ -7,7 +7,7 @@ export class Panels {
   #panes = new Map();
   #current = null;
 
-  /** Adds a pane: { id, label, show(root), hide() }. `show` is called whenever it comes up. */
+  /** Adds a pane: { id, label, show(root), hide() }. `show` is called whenever it is opened. */
   add(pane) {
     const tab = h("button", { role: "tab", id: `tab-${pane.id}`, "aria-controls": "sheet", "aria-selected": "false", tabindex: -1,
       onclick: () => this.open(pane.id) }, pane.label);
@@ -16,7 +16,7 @@ export class Panels {
     this.#panes.set(pane.id, { ...pane, tab, show: (root) => pane.show(root), hide: () => pane.hide?.() });
   }
 
-  /** Opens a pane and, if it was away, the panel. */
+  /** Opens a pane, and the panel if it was hidden. */
   open(id, { reveal = true } = {}) {
     const pane = this.#panes.get(id) ?? this.#panes.values().next().value;
     this.#current?.hide();
@@ -44,7 +44,7 @@ export class Panels {
     remember({ bare: on });
   }
 
-  /** The number beside a tab; 0 for none. */
+  /** Sets the number beside a tab; 0 shows none. */
   count(id, number) {
     const tab = this.#panes.get(id).tab;
     tab.querySelector(".count")?.remove();

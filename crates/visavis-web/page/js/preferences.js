@@ -1,4 +1,4 @@
-// What this browser remembers: nothing that others need to know.
+// Settings of this browser, stored in the browser only.
 
 const KEY = "visavis";
 const DEFAULTS = {
@@ -6,7 +6,8 @@ const DEFAULTS = {
   panel: "networks",
   bare: false,
   sound: true,
-  layers: { brackets: true, age: true, gender: true, smile: true, likeness: true, keypoints: false },
+  camera: null,
+  layers: { brackets: true, age: true, gender: true, smile: true, expression: true, likeness: true, keypoints: false },
 };
 
 function load() {
@@ -25,13 +26,13 @@ export function remember(change) {
   try {
     localStorage.setItem(KEY, JSON.stringify(preferences));
   } catch {
-    // A browser that stores nothing forgets with the page.
+    // Without storage, the settings last until the page is closed.
   }
 }
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
-/** The theme in force: "dark" or "light". */
+/** The current theme: "dark" or "light". */
 export const theme = () => (preferences.theme === "system" ? (dark.matches ? "dark" : "light") : preferences.theme);
 
 export function applyTheme() {

@@ -5,7 +5,7 @@ import { BrowserCamera } from "./camera.js";
 import { $, h, icon } from "./dom.js";
 import { attempt } from "./notice.js";
 
-const KINDS = { start: "From the start", camera: "Cameras of this machine", offer: "Also allowed" };
+const KINDS = { start: "First source", camera: "Cameras of this machine", offer: "Other sources" };
 
 export class Sources {
   camera = new BrowserCamera();
@@ -51,7 +51,7 @@ export class Sources {
         const some = sources.filter((source) => source.kind === kind);
         return some.length ? [h("h3", {}, title), ...some.map((source) => this.#item(source))] : [];
       });
-      menu.replaceChildren(...groups, h("h3", {}, "This device"), this.#cameraItem());
+      menu.replaceChildren(...groups, h("h3", {}, "This device"), ...(await this.#cameraItems()));
       menu.querySelector("button:not(:disabled)")?.focus();
     });
   }
@@ -72,16 +72,25 @@ export class Sources {
     return h("button", { role: "menuitemradio", "aria-checked": String(checked), onclick: choose }, name);
   }
 
-  #cameraItem() {
+  /** One item for each camera of this device. */
+  async #cameraItems() {
     const hindrance = BrowserCamera.hindrance();
-    if (hindrance) return h("p", { class: "quiet empty" }, hindrance);
-    const runs = this.camera.runs;
-    const turn = () => {
-      this.#close();
-      if (runs) this.camera.stop();
-      else this.camera.start();
+    if (hindrance) return [h("p", { class: "quiet empty" }, hindrance)];
+    const { runs, device } = this.camera;
+    const item = (checked, name, act) => {
+      const turn = () => {
+        this.#close();
+        act();
+      };
+      return h("button", { role: "menuitemradio", "aria-checked": String(checked), onclick: turn }, icon("camera"), name);
     };
-    return h("button", { role: "menuitemradio", "aria-checked": String(runs), onclick: turn }, icon("camera"), runs ? "Stop this browser's camera" : "Use this browser's camera");
+    const named = (await BrowserCamera.list()).filter(({ name }) => name);
+    // The browser reveals the names of cameras only after it was allowed to use one.
+    const several = named.length > 1;
+    const items = several ? named.map(({ id, name }) => item(id === device, name, () => this.camera.start(id))) : [];
+    if (!several && !runs) items.push(item(false, "Use this browser's camera", () => this.camera.start()));
+    if (runs) items.push(item(false, "Stop this browser's camera", () => this.camera.stop()));
+    return items;
   }
 
   #keys(event) {

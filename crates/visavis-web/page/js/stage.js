@@ -1,14 +1,14 @@
-// The picture with the faces over it, at any size and density of pixels.
+// The picture with the faces drawn over it, at any size and pixel density.
 
 import { $, h, icon } from "./dom.js";
 import { Overlay } from "./overlay.js";
 import { preferences, remember } from "./preferences.js";
 
 const LAYERS = [
-  ["brackets", "Brackets"], ["age", "Age"], ["gender", "Gender"], ["smile", "Smile"], ["likeness", "Resemblance"],
+  ["brackets", "Brackets"], ["age", "Age"], ["gender", "Gender"], ["smile", "Smile"], ["expression", "Expression"], ["likeness", "Resemblance"],
   ["keypoints", "Keypoints"],
 ];
-/** In kiosk mode the picture fills the screen, if no more than this share of it is cut off. */
+/** In kiosk mode the picture fills the screen if at most this share of it is cropped. */
 const MOST_CUT = 0.25;
 const IDLE_AFTER = 2500;
 
@@ -35,7 +35,7 @@ export class Stage extends EventTarget {
     $("layers").append(...LAYERS.map(([layer, label]) => this.#toggle(layer, label)));
   }
 
-  /** The newest frame. */
+  /** Shows the newest frame. */
   show({ scene, bitmap }) {
     this.#bitmap?.close();
     [this.#bitmap, this.#scene, this.#fresh] = [bitmap, scene, true];
@@ -47,12 +47,12 @@ export class Stage extends EventTarget {
     return this.#scene;
   }
 
-  /** The picture of now; null before the first. */
+  /** The current picture; null before the first. */
   get bitmap() {
     return this.#bitmap;
   }
 
-  /** The picture with everything drawn in, as PNG, at the size of the source. */
+  /** The annotated picture as PNG, at the size of the source. */
   snapshot() {
     if (!this.#bitmap) return Promise.resolve(null);
     const { width, height } = this.#scene;
@@ -71,7 +71,7 @@ export class Stage extends EventTarget {
     this.#stir();
   }
 
-  /** Says over the picture why there is none; nothing clears it. */
+  /** Shows a message over the picture; without arguments, removes it. */
   curtain(...content) {
     $("curtain").replaceChildren(...content);
   }
@@ -86,7 +86,7 @@ export class Stage extends EventTarget {
     return button;
   }
 
-  /** How the picture lies on a canvas of this size, in CSS pixels. */
+  /** Scale and position of the picture on a canvas of this size, in CSS pixels. */
   #view(width, height) {
     const kiosk = document.body.classList.contains("kiosk");
     const [fit, fill] = [Math.min, Math.max].map((pick) => pick(width / this.#scene.width, height / this.#scene.height));
@@ -120,7 +120,7 @@ export class Stage extends EventTarget {
     this.overlay.draw(context, view, time);
   }
 
-  /** Fills what the picture leaves free with a dim blur of it: a few pixels, drawn large. */
+  /** Fills the margins with a dim blur of the picture: a few pixels, drawn large. */
   #backdrop(context, width, height) {
     const few = this.#few.getContext("2d", { alpha: false });
     few.drawImage(this.#bitmap, 0, 0, this.#few.width, this.#few.height);
@@ -178,7 +178,7 @@ export class Stage extends EventTarget {
     for (const type of ["pointermove", "pointerdown", "keydown"]) document.addEventListener(type, () => this.#stir());
   }
 
-  /** Whoever moves sees the mouse; a while later it is hidden again. */
+  /** Shows the mouse pointer on input, and hides it after a while. */
   #stir() {
     document.body.classList.remove("idle");
     clearTimeout(this.#idle);
@@ -186,7 +186,7 @@ export class Stage extends EventTarget {
   }
 }
 
-/** What is said where there is no picture. */
+/** The contents of a message over the picture. */
 export function curtainOf(title, text, ...buttons) {
   return [icon("camera", 44), h("p", { class: "title" }, title), h("p", {}, text), h("div", { class: "row" }, ...buttons)];
 }

@@ -7,42 +7,42 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use visavis_face::gallery::{self, AlarmEntry, AlarmId};
+use visavis_gallery::{self as gallery, AlarmEntry, AlarmId};
 
-use super::{Answer, Json, Path, Query, jpeg};
-use crate::desk::{Desk, News};
+use super::{ApiResult, Json, Path, Query, jpeg};
+use crate::app_state::{AppState, Notification};
 use crate::problem::Problem;
 
-/// What somebody said of an alarm.
+/// The answer to an alarm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum AlarmAnswer {
-    /// Nothing yet.
+    /// Not answered.
     Open,
-    /// It was seen.
+    /// Acknowledged.
     Acknowledged,
-    /// It was about somebody else: that face is not taken for this person again.
+    /// Wrong person. That face is not taken for this person again.
     Denied,
 }
 
 /// An alarm.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(crate) struct AlarmView {
-    /// The number.
+    /// Number of the alarm.
     id: i64,
     /// Seconds since 1970.
     time: i64,
-    /// Where the face was seen: the name of the camera or the film; null: an older version rang.
+    /// Name of the camera or the film; null for alarms of older versions.
     source: Option<String>,
-    /// Whom the face was taken for; null: nobody in the gallery.
+    /// Number of the person that the face was taken for; null: no person of the gallery.
     person: Option<i64>,
-    /// The name.
+    /// Present name of the person.
     name: Option<String>,
-    /// How much it resembled them, 0 to 1.
-    similarity: Option<f32>,
+    /// Chance that the face is this person, 0 to 1.
+    identified: Option<f32>,
     /// Whether there is a picture of the face.
     has_crop: bool,
-    /// What was said of it.
+    /// The answer.
     answer: AlarmAnswer,
 }
 
@@ -54,18 +54,18 @@ impl From<AlarmEntry> for AlarmView {
             gallery::Answer::Acknowledged => AlarmAnswer::Acknowledged,
             gallery::Answer::Denied => AlarmAnswer::Denied,
         };
-        let AlarmEntry { id, time, source, similarity, has_crop, .. } = alarm;
-        Self { id: id.0, time, source, person, name, similarity, has_crop, answer }
+        let AlarmEntry { id, time, source, identified, has_crop, .. } = alarm;
+        Self { id: id.0, time, source, person, name, identified, has_crop, answer }
     }
 }
 
-/// Which alarms.
+/// The alarms to list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct AlarmsQuery {
     /// Only those with a lower number.
     before: Option<i64>,
-    /// How many, 200 at most.
+    /// Largest number of alarms, at most 200.
     #[serde(default = "page_size")]
     limit: usize,
 }
@@ -74,18 +74,19 @@ fn page_size() -> usize {
     50
 }
 
-/// The alarms that rang, newest first
+/// The list of alarms, newest first
 #[utoipa::path(get, path = "/api/v1/alarms", tag = "alarms", params(AlarmsQuery),
     responses((status = 200, body = Vec<AlarmView>), (status = 400, body = Problem), (status = 409, body = Problem)))]
 pub(crate) async fn list(
-    State(desk): State<Arc<Desk>>,
+    State(state): State<Arc<AppState>>,
     Query(query): Query<AlarmsQuery>,
-) -> Answer<Json<Vec<AlarmView>>> {
-    desk.apart(move |desk| {
-        let alarms = desk.gallery()?.alarms(query.before.map(AlarmId), query.limit.min(200))?;
-        Ok(Json(alarms.into_iter().map(AlarmView::from).collect()))
-    })
-    .await
+) -> ApiResult<Json<Vec<AlarmView>>> {
+    state
+        .run_blocking(move |state| {
+            let alarms = state.gallery()?.alarms(query.before.map(AlarmId), query.limit.min(200))?;
+            Ok(Json(alarms.into_iter().map(AlarmView::from).collect()))
+        })
+        .await
 }
 
 /// An answer to an alarm.
@@ -96,35 +97,40 @@ pub(crate) struct AnswerRequest {
     answer: AlarmAnswer,
 }
 
-/// Acknowledge an alarm, or say that it was about somebody else
+/// Acknowledge an alarm, or deny that it named the right person
 #[utoipa::path(patch, path = "/api/v1/alarms/{id}", tag = "alarms", params(("id" = i64, Path)), request_body = AnswerRequest,
     responses((status = 204), (status = 400, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem),
         (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem)))]
 pub(crate) async fn answer(
-    State(desk): State<Arc<Desk>>,
+    State(state): State<Arc<AppState>>,
     Path(id): Path<i64>,
     Json(wanted): Json<AnswerRequest>,
-) -> Answer<StatusCode> {
+) -> ApiResult<StatusCode> {
     let answer = match wanted.answer {
-        AlarmAnswer::Open => return Err(Problem::unprocessable("what was answered stays answered")),
+        AlarmAnswer::Open => {
+            return Err(Problem::unprocessable(
+                "an answer can be changed but not withdrawn: acknowledged or denied is possible",
+            ));
+        }
         AlarmAnswer::Acknowledged => gallery::Answer::Acknowledged,
         AlarmAnswer::Denied => gallery::Answer::Denied,
     };
-    desk.apart(move |desk| {
-        if !desk.gallery()?.answer_alarm(AlarmId(id), answer)? {
-            return Err(Problem::not_found("there is no such alarm"));
-        }
-        desk.say(&News::GalleryChanged);
-        Ok(StatusCode::NO_CONTENT)
-    })
-    .await
+    state
+        .run_blocking(move |state| {
+            if !state.gallery()?.answer_alarm(AlarmId(id), answer)? {
+                return Err(Problem::not_found("there is no alarm with this number"));
+            }
+            state.notify(&Notification::GalleryChanged);
+            Ok(StatusCode::NO_CONTENT)
+        })
+        .await
 }
 
-/// The face that rang, where alarms carry it (`--alarm-crops`)
+/// The face of an alarm, if alarms contain it (`--alarm-crops`)
 #[utoipa::path(get, path = "/api/v1/alarms/{id}/crop", tag = "alarms", params(("id" = i64, Path)),
     responses((status = 200, content_type = "image/jpeg", body = Vec<u8>), (status = 404, body = Problem),
         (status = 409, body = Problem)))]
-pub(crate) async fn crop(State(desk): State<Arc<Desk>>, Path(id): Path<i64>) -> Answer<Response> {
-    let found = desk.apart(move |desk| Ok(desk.gallery()?.alarm_crop(AlarmId(id))?)).await?;
-    found.map(|bytes| jpeg(bytes, true)).ok_or_else(|| Problem::not_found("that alarm has no picture"))
+pub(crate) async fn crop(State(state): State<Arc<AppState>>, Path(id): Path<i64>) -> ApiResult<Response> {
+    let found = state.run_blocking(move |state| Ok(state.gallery()?.alarm_crop(AlarmId(id))?)).await?;
+    found.map(|bytes| jpeg(bytes, true)).ok_or_else(|| Problem::not_found("this alarm has no picture"))
 }

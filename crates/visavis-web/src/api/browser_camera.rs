@@ -1,43 +1,49 @@
 //! The camera of a browser as a source.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::extract::State;
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 use visavis_video::{Pusher, pushed};
 
-use crate::desk::Desk;
+use crate::app_state::AppState;
 
-/// Bytes of a picture at most.
+/// Largest size of a picture in bytes.
 const MAX_BYTES: usize = 4 << 20;
-/// Pixels of a picture at most: 4K.
+/// Largest number of pixels of a picture: 4K.
 const MAX_PIXELS: u64 = 3840 * 2160;
 
-pub(crate) async fn camera(State(desk): State<Arc<Desk>>, upgrade: WebSocketUpgrade) -> Response {
-    upgrade.max_message_size(MAX_BYTES).max_frame_size(MAX_BYTES).on_upgrade(|socket| serve(desk, socket))
+/// Close code for "another source was chosen": the browser must not connect again (RFC 6455, 7.4.2: codes for private use).
+const REPLACED: u16 = 4000;
+
+pub(crate) async fn camera(State(state): State<Arc<AppState>>, upgrade: WebSocketUpgrade) -> Response {
+    upgrade.max_message_size(MAX_BYTES).max_frame_size(MAX_BYTES).on_upgrade(|socket| serve(state, socket))
 }
 
-/// Ends the source with the connection, whatever ends that.
-struct Ending(Pusher);
+/// Closes the source when the connection ends.
+struct ClosesSource(Pusher);
 
-impl Drop for Ending {
+impl Drop for ClosesSource {
     fn drop(&mut self) {
         self.0.close();
     }
 }
 
-async fn serve(desk: Arc<Desk>, mut socket: WebSocket) {
+async fn serve(state: Arc<AppState>, mut socket: WebSocket) {
     let (pusher, source) = pushed("camera of a browser", MAX_PIXELS);
     let closing = pusher.clone();
-    let ending = Ending(pusher);
-    desk.parts.switch.put(source, Some(Box::new(move || closing.close())));
+    let source_guard = ClosesSource(pusher);
+    state.config.switch.put(source, Some(Box::new(move || closing.close())));
     while let Some(Ok(message)) = socket.recv().await {
         match message {
             Message::Binary(picture) => {
-                // Something else was chosen: the browser is told to stop.
-                if !ending.0.push(picture.into()) {
-                    let _ = socket.send(Message::Close(None)).await;
+                // Another source was chosen.
+                if !source_guard.0.push(picture.into()) {
+                    let replaced = CloseFrame { code: REPLACED, reason: "another source was chosen".into() };
+                    let frame = (!state.ending.load(Ordering::Relaxed)).then_some(replaced);
+                    let _ = socket.send(Message::Close(frame)).await;
                     return;
                 }
                 if socket.send(Message::Text("seen".into())).await.is_err() {

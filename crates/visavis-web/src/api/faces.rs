@@ -1,4 +1,4 @@
-//! What is seen: scenes, single faces, the picture.
+//! Scenes, single faces, the picture.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,39 +10,39 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use tokio::sync::watch;
 use utoipa::IntoParams;
-use visavis_face::align;
+use visavis_face::{FaceView, align};
 use visavis_image::{Picture, codec};
 use visavis_infer::Task;
 use visavis_live::Scene;
 
-use super::{Answer, Json, Path, Query, jpeg};
-use crate::desk::Desk;
+use super::{ApiResult, Json, Path, Query, jpeg};
+use crate::app_state::AppState;
 use crate::problem::Problem;
 use crate::scene::{FaceDetail, SceneView};
 
-/// How long somebody who asks for a scene waits for the first one.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a request waits for the first scene.
+const FIRST_SCENE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The newest scene.
-pub(super) async fn newest(desk: &Desk) -> Answer<Arc<Scene>> {
-    let mut scenes = desk.scene.subscribe();
-    let there = tokio::time::timeout(PATIENCE, scenes.wait_for(Option::is_some)).await;
+pub(super) async fn newest(state: &AppState) -> ApiResult<Arc<Scene>> {
+    let mut scenes = state.scene.subscribe();
+    let there = tokio::time::timeout(FIRST_SCENE_TIMEOUT, scenes.wait_for(Option::is_some)).await;
     let scene = there.ok().and_then(Result::ok).and_then(|scene| scene.clone());
-    scene.ok_or_else(|| Problem::conflict("no picture has come yet: choose a source"))
+    scene.ok_or_else(|| Problem::conflict("the source has delivered no picture yet: choose a source"))
 }
 
-/// What is known of the newest frame
+/// The newest frame with its faces
 #[utoipa::path(get, path = "/api/v1/scene", tag = "live",
     responses((status = 200, body = SceneView), (status = 409, body = Problem)))]
-pub(crate) async fn scene(State(desk): State<Arc<Desk>>) -> Answer<Json<SceneView>> {
-    Ok(Json(SceneView::new(newest(&desk).await?.as_ref())))
+pub(crate) async fn scene(State(state): State<Arc<AppState>>) -> ApiResult<Json<SceneView>> {
+    Ok(Json(SceneView::new(newest(&state).await?.as_ref())))
 }
 
-/// What is known of every frame, one JSON line each, for ever; frames that come too fast for the reader are left out
+/// Every frame with its faces, as one JSON line, without end; frames that come too fast for the reader are skipped
 #[utoipa::path(get, path = "/api/v1/scenes", tag = "live",
     responses((status = 200, content_type = "application/x-ndjson", body = String)))]
-pub(crate) async fn scenes(State(desk): State<Arc<Desk>>) -> Response {
-    let lines = Lines { scenes: desk.scene.subscribe() };
+pub(crate) async fn scenes(State(state): State<Arc<AppState>>) -> Response {
+    let lines = Lines { scenes: state.scene.subscribe() };
     ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines.stream())).into_response()
 }
 
@@ -65,58 +65,60 @@ impl Lines {
     }
 }
 
-/// One face in detail: the age distribution, the people whom it resembles most
+/// One face in detail, with age distribution and most similar people
 #[utoipa::path(get, path = "/api/v1/faces/{track}", tag = "live", params(("track" = u64, Path)),
     responses((status = 200, body = FaceDetail), (status = 404, body = Problem)))]
-pub(crate) async fn face(State(desk): State<Arc<Desk>>, Path(track): Path<u64>) -> Answer<Json<FaceDetail>> {
-    let scene = newest(&desk).await?;
+pub(crate) async fn face(State(state): State<Arc<AppState>>, Path(track): Path<u64>) -> ApiResult<Json<FaceDetail>> {
+    let scene = newest(&state).await?;
     let face = scene.faces.iter().find(|face| face.track == track);
     face.map(|face| Json(FaceDetail::new(face))).ok_or_else(|| Problem::not_found("that face is not in view"))
 }
 
-/// Of which network.
+/// The network whose input is shown.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct CropQuery {
-    /// What it tells: smile, age, gender or similarity.
+    /// Its task: smile, age, gender or similarity.
     task: String,
 }
 
-/// One face as a network is shown it: cut out, turned upright and scaled, by the keypoints of the detector
+/// One face as the input of a network: cropped, rotated and scaled by the keypoints of the detector
 #[utoipa::path(get, path = "/api/v1/faces/{track}/crop", tag = "live", params(("track" = u64, Path), CropQuery),
     responses((status = 200, content_type = "image/jpeg", body = Vec<u8>),
         (status = 204, description = "The face is not in view any more"), (status = 400, body = Problem),
         (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub(crate) async fn crop(
-    State(desk): State<Arc<Desk>>,
+    State(state): State<Arc<AppState>>,
     Path(track): Path<u64>,
     Query(query): Query<CropQuery>,
-) -> Answer<Response> {
+) -> ApiResult<Response> {
     let task: Task = query.task.parse().map_err(Problem::not_found)?;
-    let scene = newest(&desk).await?;
-    desk.apart(move |desk| {
-        // Faces come and go while somebody looks at them: no reason for an error.
-        let Some(face) = scene.faces.iter().find(|face| face.track == track) else {
-            return Ok(StatusCode::NO_CONTENT.into_response());
-        };
-        let network = desk.status.borrow().network(task).map(str::to_owned);
-        let network = network.ok_or_else(|| Problem::conflict(format!("no network tells {task} now")))?;
-        let manifest = &desk.parts.loader.registry.get(&network).map_err(Problem::conflict)?.manifest;
-        let uncut = || Problem::conflict(format!("{network} looks at whole pictures"));
-        let [width, height] = manifest.input.size;
-        let mut cut = Picture::new(width, height);
-        let crop = manifest.crop.as_ref().ok_or_else(uncut)?;
-        align::cut(&scene.frame.picture, crop, &face.rect, face.landmarks.as_ref(), &mut cut);
-        Ok(jpeg(codec::encode_jpeg(&cut, 90)?, false))
-    })
-    .await
+    let scene = newest(&state).await?;
+    state
+        .run_blocking(move |state| {
+            // Not an error: the face may have left the picture since the client saw it.
+            let Some(face) = scene.faces.iter().find(|face| face.track == track) else {
+                return Ok(StatusCode::NO_CONTENT.into_response());
+            };
+            let network = state.config.pipeline.snapshot().params.choice.of(task).map(str::to_owned);
+            let network = network.ok_or_else(|| Problem::conflict(format!("no network does {task} at present")))?;
+            let manifest = &state.config.loader.registry.get(&network).map_err(Problem::conflict)?.manifest;
+            let uncut = || Problem::conflict(format!("the input of {network} is the whole picture"));
+            let [width, height] = manifest.input.size;
+            let mut cut = Picture::new(width, height);
+            let crop = manifest.crop.as_ref().ok_or_else(uncut)?;
+            let view = FaceView { rect: face.rect, landmarks: face.landmarks, turn: face.turn };
+            align::cut(&scene.frame.picture, crop, &view, &mut cut);
+            Ok(jpeg(codec::encode_jpeg(&cut, 90)?, false))
+        })
+        .await
 }
 
 /// The newest picture as PNG
 #[utoipa::path(get, path = "/api/v1/snapshot", tag = "live",
     responses((status = 200, content_type = "image/png", body = Vec<u8>), (status = 409, body = Problem)))]
-pub(crate) async fn snapshot(State(desk): State<Arc<Desk>>) -> Answer<Response> {
-    let scene = newest(&desk).await?;
-    let png = desk.apart(move |_| Ok(codec::encode_png(&scene.frame.picture)?)).await?;
+pub(crate) async fn snapshot(State(state): State<Arc<AppState>>) -> ApiResult<Response> {
+    let scene = newest(&state).await?;
+    let png = state.run_blocking(move |_| Ok(codec::encode_png(&scene.frame.picture)?)).await?;
     Ok(([(header::CONTENT_TYPE, "image/png")], png).into_response())
 }

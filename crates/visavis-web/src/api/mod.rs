@@ -1,7 +1,9 @@
-//! Everything that can be asked, and its description.
+//! The HTTP API and its OpenAPI document.
 
 mod alarms;
+mod analysis;
 mod browser_camera;
+mod check;
 mod faces;
 mod live;
 mod networks;
@@ -11,8 +13,6 @@ mod recording;
 mod settings;
 mod sources;
 mod status;
-
-pub(crate) use sources::short;
 
 use std::sync::Arc;
 
@@ -26,48 +26,50 @@ use utoipa::OpenApi;
 use utoipa::openapi::{OpenApi as Document, RefOr};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use utoipa_swagger_ui::SwaggerUi;
+use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use crate::desk::Desk;
-use crate::guard::{self, Guard};
+use crate::app_state::AppState;
+use crate::guard::{self, Guard, VIEWER};
 use crate::page;
 use crate::problem::Problem;
 
-/// Where the viewer of the API is.
-pub(crate) const VIEWER: &str = "/api/v1/docs";
 const DOCUMENT: &str = "/api/v1/openapi.json";
-/// Bytes of a photo at most.
+/// Largest size of a photo in bytes.
 const MAX_PHOTO: usize = 25 << 20;
-/// Bytes of anything else.
+/// Largest size of any other body in bytes.
 const MAX_BODY: usize = 64 << 10;
 
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "visavis",
-        description = "See a running pipeline and steer it. All that the page does goes through here.\n\n\
-            Pictures and what is said of them come over the WebSocket `/api/v1/live`: binary messages, each the length of a \
+        description = "Watch and control a running pipeline. The page uses only this API.\n\n\
+            Pictures and their results come over the WebSocket `/api/v1/live`: binary messages, each the length of a \
             JSON text (4 bytes, little-endian), that text (a `SceneView`) and a JPEG. A client answers each with the text \
-            `seen`; with two unanswered it is sent no more, so that a slow one always gets the newest. Text messages are JSON \
+            `seen`; with two unanswered it is sent no more, so that a slow client always gets the newest. Text messages are JSON \
             objects with a `type`: `status`, `statistics`, `event`, `alarm`, `gallery_changed`. A browser's camera sends its \
             pictures as binary messages (JPEG) over `/api/v1/camera` and gets `seen` for each. Errors are problem documents \
             (RFC 9457)."
     ),
     tags(
-        (name = "live", description = "What is seen and how it runs"),
+        (name = "live", description = "Pictures, faces and measurements"),
         (name = "steering", description = "Networks, sources, settings"),
-        (name = "gallery", description = "People to compare faces with"),
+        (name = "gallery", description = "The people that faces are compared with"),
+        (name = "photos", description = "Photos analysed on request; nothing is stored"),
         (name = "alarms", description = "The list of alarms")
     )
 )]
 struct Description;
 
-/// The API with its description.
-fn routes() -> OpenApiRouter<Arc<Desk>> {
+/// The routes of the API with their descriptions.
+fn routes() -> OpenApiRouter<Arc<AppState>> {
     let photos = OpenApiRouter::new()
         .routes(routes!(photos::enrol))
         .routes(routes!(photos::search))
+        .routes(routes!(analysis::analyze))
         .layer(DefaultBodyLimit::max(MAX_PHOTO));
+    let two_photos =
+        OpenApiRouter::new().routes(routes!(analysis::compare)).layer(DefaultBodyLimit::max(2 * MAX_PHOTO + MAX_BODY));
     OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(status::status))
         .routes(routes!(status::statistics))
@@ -84,6 +86,7 @@ fn routes() -> OpenApiRouter<Arc<Desk>> {
         .routes(routes!(settings::get, settings::change))
         .routes(routes!(people::list))
         .routes(routes!(people::enrol_face))
+        .routes(routes!(check::check))
         .routes(routes!(people::get, people::change, people::remove))
         .routes(routes!(people::alike))
         .routes(routes!(people::merge))
@@ -96,15 +99,16 @@ fn routes() -> OpenApiRouter<Arc<Desk>> {
         .routes(routes!(alarms::crop))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .merge(photos)
+        .merge(two_photos)
 }
 
-/// The description of the API.
+/// The OpenAPI document of the API.
 pub(crate) fn document() -> Document {
     completed(routes().into_openapi())
 }
 
-/// Says of errors that they are problem documents, of every answer what its status means, and how each request is called, which
-/// each of them would have to say of itself otherwise.
+/// Adds what is the same for all operations: the content type of errors, a description of each response, a name of each
+/// operation.
 fn completed(mut document: Document) -> Document {
     for (path, item) in &mut document.paths.paths {
         let named: String = path.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
@@ -118,7 +122,7 @@ fn completed(mut document: Document) -> Document {
         ];
         for (method, operation) in operations {
             let Some(operation) = operation else { continue };
-            // The names of the functions are those of one module each.
+            // The names of the handlers are not unique: several modules have a `list`.
             operation.operation_id = Some(format!("{method}{}", named.trim_end_matches('_')));
             for (status, response) in &mut operation.responses.responses {
                 let RefOr::T(response) = response else { continue };
@@ -138,18 +142,76 @@ fn completed(mut document: Document) -> Document {
     document
 }
 
-/// Everything that is served.
-pub(crate) fn app(desk: Arc<Desk>, guard: Arc<Guard>) -> Router {
+/// Everything that is served, under `base_path` and at the root, since some proxies remove the base path and others do not.
+pub(crate) fn app(mut cameras: Vec<(String, Arc<AppState>)>, guard: &Arc<Guard>, base_path: &str) -> Router {
+    let app = match cameras.pop() {
+        Some((_, only)) if cameras.is_empty() => camera_app(only, Arc::clone(guard)),
+        last => {
+            cameras.extend(last);
+            grid_app(cameras, guard)
+        }
+    };
+    if base_path.is_empty() {
+        return app;
+    }
+    under(base_path, app.clone()).fallback_service(app)
+}
+
+/// An app under a path.
+fn under(path: &str, app: Router) -> Router {
+    // The page uses relative addresses, so its own address must end with a slash.
+    let to_page = |uri: Uri| async move {
+        let name = uri.path().rsplit('/').next().unwrap_or_default();
+        let query = uri.query().map_or_else(String::new, |query| format!("?{query}"));
+        (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, format!("{name}/{query}"))])
+    };
+    Router::new().route(path, axum::routing::get(to_page)).nest(&format!("{path}/"), app)
+}
+
+/// The page and the API of each camera under `/cameras/1`, `/cameras/2`, …, and a page with the pictures of all.
+fn grid_app(cameras: Vec<(String, Arc<AppState>)>, guard: &Arc<Guard>) -> Router {
+    let list: Vec<CameraView> = (1..).zip(&cameras).map(|(number, (name, _))| CameraView::new(number, name)).collect();
+    let grid = Router::new()
+        .route("/api/v1/cameras", axum::routing::get(move || async move { Json(list) }))
+        .merge(page::grid())
+        .fallback(nothing_here)
+        .layer(middleware::from_fn_with_state(Arc::clone(guard), guard::check));
+    (1..).zip(cameras).fold(grid, |grid, (number, (_, state))| {
+        grid.merge(under(&format!("/cameras/{number}"), camera_app(state, Arc::clone(guard))))
+    })
+}
+
+/// A camera of several, in the list of cameras.
+#[derive(Clone, Serialize)]
+struct CameraView {
+    name: String,
+    /// The address of its page, relative to that of the page with all pictures. Its API is beside it.
+    path: String,
+}
+
+impl CameraView {
+    fn new(number: usize, name: &str) -> Self {
+        Self { name: name.to_owned(), path: format!("cameras/{number}/") }
+    }
+}
+
+async fn nothing_here(uri: Uri) -> Problem {
+    Problem::not_found(format!("there is nothing at {}", uri.path()))
+}
+
+/// The page and the API of one camera.
+fn camera_app(state: Arc<AppState>, guard: Arc<Guard>) -> Router {
     let (api, document) = routes().split_for_parts();
-    let viewer = SwaggerUi::new(VIEWER).url(DOCUMENT, completed(document));
+    // The address of the document is relative to that of the viewer.
+    let viewer = SwaggerUi::new(VIEWER).url(DOCUMENT, completed(document)).config(Config::new(["../openapi.json"]));
     api.route("/api/v1/live", axum::routing::get(live::live))
         .route("/api/v1/camera", axum::routing::get(browser_camera::camera))
-        .with_state(desk)
+        .with_state(state)
         .merge(page::router())
         .merge(viewer)
-        .fallback(|uri: Uri| async move { Problem::not_found(format!("there is nothing at {}", uri.path())) })
+        .fallback(nothing_here)
         .method_not_allowed_fallback(|| async {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "that cannot be done here: see /api/v1/docs")
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this address does not take this method: see /api/v1/docs")
         })
         .layer(middleware::from_fn_with_state(guard, guard::check))
 }
@@ -170,19 +232,19 @@ impl<T: Serialize> IntoResponse for Json<T> {
 #[from_request(via(axum::extract::Path), rejection(Problem))]
 pub(crate) struct Path<T>(pub(crate) T);
 
-/// What stands behind the question mark.
+/// The query of the address.
 #[derive(FromRequestParts)]
 #[from_request(via(axum::extract::Query), rejection(Problem))]
 pub(crate) struct Query<T>(pub(crate) T);
 
-/// An uploaded file as it came.
+/// An uploaded file.
 pub(crate) struct Upload(pub(crate) Bytes);
 
 impl<S: Send + Sync> FromRequest<S> for Upload {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        // Said before anything is read: whoever announces too much need not send it.
+        // Checked before the body is read, so that the client need not send it.
         let announced =
             request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         if announced.is_some_and(|bytes: u64| bytes > MAX_PHOTO as u64) {
@@ -193,10 +255,10 @@ impl<S: Send + Sync> FromRequest<S> for Upload {
     }
 }
 
-/// A JPEG, which a browser may keep: the picture under a number never changes.
+/// A JPEG. `lasting`: the browser may keep it, since the picture with this number never changes.
 fn jpeg(bytes: Vec<u8>, lasting: bool) -> Response {
     let cache = if lasting { "private, max-age=86400, immutable" } else { "no-cache" };
     ([(header::CONTENT_TYPE, "image/jpeg"), (header::CACHE_CONTROL, cache)], bytes).into_response()
 }
 
-type Answer<T> = Result<T, Problem>;
+type ApiResult<T> = Result<T, Problem>;

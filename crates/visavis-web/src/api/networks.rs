@@ -1,4 +1,4 @@
-//! Which networks there are, and switching to another.
+//! The list of networks, and switching to another.
 
 use std::fs;
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 use visavis_infer::manifest::Figure;
 use visavis_infer::{Entry, Task, WeightsLocation};
 
-use super::{Answer, Json, Path};
-use crate::desk::Desk;
+use super::{ApiResult, Json, Path};
+use crate::app_state::AppState;
 use crate::problem::Problem;
 
 /// A network that can be loaded.
@@ -19,32 +19,32 @@ use crate::problem::Problem;
 pub(crate) struct NetworkView {
     /// Its name.
     name: String,
-    /// One line for people.
+    /// One line of description.
     title: String,
-    /// All that it tells: detection, keypoints, smile, age, gender, similarity.
+    /// All its tasks: detection, keypoints, smile, expression, age, gender, head_pose, similarity.
     tasks: Vec<String>,
     /// SPDX expression.
     licence: String,
-    /// Bytes of its weights.
+    /// Size of its weights in bytes.
     bytes: Option<u64>,
-    /// Width and height of its input; none for a forest, which takes any picture.
+    /// Width and height of its input; null for a forest, which takes any picture.
     input: Option<[u32; 2]>,
-    /// Given where a detector takes any size that is a multiple of this.
+    /// If not null, a detector takes any input size that is a multiple of this.
     multiple_of: Option<u32>,
-    /// What was measured.
+    /// Measured figures.
     figures: Vec<FigureView>,
-    /// What it was trained on.
+    /// The data it was trained on.
     training_data: Option<String>,
 }
 
 /// A measured figure.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct FigureView {
-    /// What was measured, and on what.
+    /// The quantity, and the data that it was measured on.
     what: String,
     /// The figure.
     value: String,
-    /// The command or paper that it comes from.
+    /// The command or paper that the figure comes from.
     by: String,
 }
 
@@ -62,7 +62,7 @@ impl NetworkView {
         Self {
             name: manifest.name.clone(),
             title: manifest.title.clone(),
-            // A detector that gives keypoints too cannot be chosen for them alone.
+            // A detector that also determines keypoints cannot be chosen for keypoints alone.
             tasks: manifest
                 .tasks
                 .iter()
@@ -79,45 +79,45 @@ impl NetworkView {
     }
 }
 
-/// The networks on the shelves
+/// The networks that can be chosen
 #[utoipa::path(get, path = "/api/v1/networks", tag = "steering", responses((status = 200, body = Vec<NetworkView>)))]
-pub(crate) async fn list(State(desk): State<Arc<Desk>>) -> Json<Vec<NetworkView>> {
-    Json(desk.parts.loader.registry.entries().map(NetworkView::new).collect())
+pub(crate) async fn list(State(state): State<Arc<AppState>>) -> Json<Vec<NetworkView>> {
+    Json(state.config.loader.registry.entries().map(NetworkView::new).collect())
 }
 
-/// Which network is to do a task.
+/// The network for a task.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SwitchRequest {
-    /// Its name; null for none (for keypoints: those of the detector).
+    /// Its name; null to switch the task off (keypoints: those of the detector are used then).
     network: Option<String>,
 }
 
 /// Switch a task to another network
 ///
-/// Answers at once; what comes of it is told by `status` and by messages.
+/// Answers at once. The result is reported by `status` and by messages.
 #[utoipa::path(put, path = "/api/v1/tasks/{task}", tag = "steering", request_body = SwitchRequest,
-    params(("task" = String, Path, description = "detection, keypoints, smile, age, gender or similarity")),
+    params(("task" = String, Path, description = "detection, keypoints, smile, expression, age, gender, head_pose or similarity")),
     responses((status = 202), (status = 400, body = Problem), (status = 404, body = Problem), (status = 413, body = Problem),
         (status = 415, body = Problem), (status = 422, body = Problem)))]
 pub(crate) async fn switch(
-    State(desk): State<Arc<Desk>>,
+    State(state): State<Arc<AppState>>,
     Path(task): Path<String>,
     Json(wanted): Json<SwitchRequest>,
-) -> Answer<StatusCode> {
+) -> ApiResult<StatusCode> {
     let task: Task = task.parse().map_err(Problem::not_found)?;
     match &wanted.network {
         None if task == Task::Detection => {
-            return Err(Problem::unprocessable("without a detector no face is found: choose one"));
+            return Err(Problem::unprocessable("a detector is always needed: choose one"));
         }
         None => {}
         Some(name) => {
-            let entry = desk.parts.loader.registry.get(name).map_err(Problem::unprocessable)?;
+            let entry = state.config.loader.registry.get(name).map_err(Problem::unprocessable)?;
             if !NetworkView::new(entry).tasks.contains(&task.to_string()) {
                 return Err(Problem::unprocessable(format!("{name} does not do {task}")));
             }
         }
     }
-    desk.parts.steering.switch(task, wanted.network);
+    state.config.pipeline.switch(task, wanted.network);
     Ok(StatusCode::ACCEPTED)
 }

@@ -7,30 +7,32 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use visavis_face::gallery::{Gallery, Match, PersonId, PersonSummary, PhotoId, Wanted};
+use visavis_face::QualityParams;
+use visavis_gallery::{Gallery, Match, PersonId, PersonSummary, PhotoId, Removed, Wanted};
 
-use super::{Answer, Json, Path, Query, faces, jpeg};
-use crate::desk::{Desk, News};
+use super::{ApiResult, Json, Path, Query, faces, jpeg};
+use crate::app_state::{AppState, Notification};
+use crate::enrol::new_photo;
 use crate::problem::Problem;
 use crate::scene::ResemblanceView;
-use crate::undo::{Deed, KEPT};
+use crate::undo_log::{UNDO_TIME, UndoableAction};
 
-/// Somebody in the gallery.
+/// A person of the gallery.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(crate) struct PersonView {
-    /// The number. Never given to anybody else.
+    /// Number of the person. Never used for another person.
     id: i64,
     /// The name.
     name: String,
     /// Number of photos.
     photos: usize,
-    /// Whether an alarm rings when they are seen.
+    /// Whether an alarm is raised when the person is seen.
     watched: bool,
-    /// Whether nobody added them: they were seen, and are forgotten again after a time.
+    /// Whether the person is a visitor: added automatically, and removed after a time.
     met: bool,
-    /// How often they were seen, visits long.
+    /// Number of visits.
     seen: usize,
-    /// When last, in seconds since 1970.
+    /// When the person was last seen, in seconds since 1970.
     last_seen: Option<i64>,
 }
 
@@ -44,26 +46,26 @@ impl From<PersonSummary> for PersonView {
 /// A part of the gallery.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PeoplePage {
-    /// How many people there are in all that fit.
+    /// Number of all people that match.
     total: usize,
-    /// Some of them, by name.
+    /// The requested part of them, by name.
     people: Vec<PersonView>,
 }
 
-/// Which people.
+/// The people to list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct PeopleQuery {
-    /// Only those with this in their names, whatever the case.
+    /// Only people whose name contains this, in upper or lower case.
     #[serde(default)]
     name: String,
-    /// Only those on the watch list.
+    /// Only watched people.
     #[serde(default)]
     watched: bool,
-    /// How many to pass over.
+    /// Number of people to skip.
     #[serde(default)]
     offset: usize,
-    /// How many to list, 200 at most.
+    /// Largest number of people, at most 200.
     #[serde(default = "page_size")]
     limit: usize,
 }
@@ -72,47 +74,79 @@ fn page_size() -> usize {
     60
 }
 
-pub(super) fn person(gallery: &dyn Gallery, id: i64) -> Answer<PersonSummary> {
+pub(super) fn person(gallery: &Gallery, id: i64) -> ApiResult<PersonSummary> {
     gallery.person(PersonId(id))?.ok_or_else(|| Problem::not_found("there is no such person in the gallery"))
 }
 
-/// Who is in the gallery
+/// The people of the gallery
 #[utoipa::path(get, path = "/api/v1/people", tag = "gallery", params(PeopleQuery),
     responses((status = 200, body = PeoplePage), (status = 400, body = Problem), (status = 409, body = Problem)))]
-pub(crate) async fn list(State(desk): State<Arc<Desk>>, Query(query): Query<PeopleQuery>) -> Answer<Json<PeoplePage>> {
-    desk.apart(move |desk| {
-        let PeopleQuery { name, watched, offset, limit } = query;
-        let wanted = Wanted { name, watched, offset, limit: limit.min(200) };
-        let (total, people) = desk.gallery()?.people_like(&wanted)?;
-        Ok(Json(PeoplePage { total, people: people.into_iter().map(PersonView::from).collect() }))
-    })
-    .await
+pub(crate) async fn list(
+    State(state): State<Arc<AppState>>,
+    Query(query): Query<PeopleQuery>,
+) -> ApiResult<Json<PeoplePage>> {
+    state
+        .run_blocking(move |state| {
+            let PeopleQuery { name, watched, offset, limit } = query;
+            let wanted = Wanted { name, watched, offset, limit: limit.min(200) };
+            let (total, people) = state.gallery()?.people_like(&wanted)?;
+            Ok(Json(PeoplePage { total, people: people.into_iter().map(PersonView::from).collect() }))
+        })
+        .await
 }
 
-/// Somebody in the gallery
+/// A person of the gallery
 #[utoipa::path(get, path = "/api/v1/people/{id}", tag = "gallery", params(("id" = i64, Path)),
     responses((status = 200, body = PersonView), (status = 404, body = Problem), (status = 409, body = Problem)))]
-pub(crate) async fn get(State(desk): State<Arc<Desk>>, Path(id): Path<i64>) -> Answer<Json<PersonView>> {
-    desk.apart(move |desk| Ok(Json(person(desk.gallery()?.as_ref(), id)?.into()))).await
+pub(crate) async fn get(State(state): State<Arc<AppState>>, Path(id): Path<i64>) -> ApiResult<Json<PersonView>> {
+    state.run_blocking(move |state| Ok(Json(person(state.gallery()?.as_ref(), id)?.into()))).await
 }
 
 /// A face to enrol.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct FaceEnrolment {
-    /// The face's number in the picture.
+    /// Number of the face's track.
     track: u64,
-    /// Whose it is; a new name makes a new person.
+    /// Name of the person. A new name makes a new person.
     name: String,
 }
 
-/// What was added.
+/// The result of an enrolment.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Enrolled {
-    /// To whom.
+    /// Number of the person.
     pub(super) person: i64,
-    /// Photos added: none where the person has that photo already.
+    /// Number of photos added: 0 if the person has this photo already.
     pub(super) photos: usize,
+    /// Number of faces in the photo.
+    faces: usize,
+    /// The face that was taken: x, y, width, height in pixels of the photo.
+    #[serde(rename = "box")]
+    bounds: [f32; 4],
+    /// Sharpness of the face: about 5 for a face out of focus, 20 and more for a sharp one.
+    sharpness: f32,
+    /// What a person should check: why the face is poor, and which face was taken if there are several.
+    warnings: Vec<String>,
+}
+
+/// Adds the face that was found to the gallery. `encoded`: the photo, if it is one.
+pub(super) fn add(
+    state: &AppState,
+    gallery: &Gallery,
+    name: &str,
+    found: visavis_face::Enrolled,
+    source: String,
+    encoded: Option<&[u8]>,
+) -> ApiResult<(StatusCode, Json<Enrolled>)> {
+    let faces = found.faces;
+    let bounds = <[f32; 4]>::from(found.face.rect).map(f32::round);
+    let sharpness = (found.quality.sharpness * 10.0).round() / 10.0;
+    let warnings = found.warnings(&QualityParams::default());
+    let added = gallery.add(name, &[new_photo(found, source, encoded)])?;
+    state.notify(&Notification::GalleryChanged);
+    let (person, photos) = (added.person.0, added.photos);
+    Ok((StatusCode::CREATED, Json(Enrolled { person, photos, faces, bounds, sharpness, warnings })))
 }
 
 /// Enrol a face of the live picture
@@ -121,203 +155,214 @@ pub(crate) struct Enrolled {
         (status = 409, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem),
         (status = 422, body = Problem)))]
 pub(crate) async fn enrol_face(
-    State(desk): State<Arc<Desk>>,
+    State(state): State<Arc<AppState>>,
     Json(wanted): Json<FaceEnrolment>,
-) -> Answer<(StatusCode, Json<Enrolled>)> {
-    let scene = faces::newest(&desk).await?;
+) -> ApiResult<(StatusCode, Json<Enrolled>)> {
+    let scene = faces::newest(&state).await?;
     let face = scene.faces.iter().find(|face| face.track == wanted.track);
-    let rect = face.ok_or_else(|| Problem::not_found("that face is not in view any more"))?.rect;
-    desk.apart(move |desk| {
-        let (gallery, networks) = (desk.gallery()?, desk.networks()?);
-        let source = format!("frame {}", scene.frame.seq);
-        let photo = desk.looker.face(&desk.parts.loader, &networks, &scene.frame.picture, &rect, source)?;
-        let added = gallery.add(&wanted.name, &[photo])?;
-        desk.say(&News::GalleryChanged);
-        Ok((StatusCode::CREATED, Json(Enrolled { person: added.person.0, photos: added.photos })))
-    })
-    .await
+    let rect = face.ok_or_else(|| Problem::not_found("this face is not in view any more"))?.rect;
+    state
+        .run_blocking(move |state| {
+            let (gallery, networks) = (state.gallery()?, state.networks()?);
+            let source = format!("frame {}", scene.frame.seq);
+            let found = state.enroller.face(&state.config.loader, &networks, &scene.frame.picture, &rect)?;
+            add(state, &gallery, &wanted.name, found, source, None)
+        })
+        .await
 }
 
-/// What is to change of a person; what is left out stays.
+/// The changes of a person. Values that are not given stay unchanged.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PersonChange {
     /// A new name.
     name: Option<String>,
-    /// Whether an alarm is to ring when they are seen.
+    /// Whether an alarm is to be raised when the person is seen.
     watched: Option<bool>,
 }
 
-/// Rename a person, or put them on the watch list or off it
+/// Rename a person, or set whether the person is watched
 #[utoipa::path(patch, path = "/api/v1/people/{id}", tag = "gallery", params(("id" = i64, Path)), request_body = PersonChange,
     responses((status = 200, body = PersonView), (status = 400, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem),
         (status = 422, body = Problem)))]
 pub(crate) async fn change(
-    State(desk): State<Arc<Desk>>,
+    State(state): State<Arc<AppState>>,
     Path(id): Path<i64>,
     Json(change): Json<PersonChange>,
-) -> Answer<Json<PersonView>> {
-    desk.apart(move |desk| {
-        let gallery = desk.gallery()?;
-        let gallery = gallery.as_ref();
-        if let Some(name) = &change.name {
-            gallery.rename(&person(gallery, id)?.name, name)?;
-        }
-        if let Some(watched) = change.watched {
-            gallery.watch(&person(gallery, id)?.name, watched)?;
-        }
-        desk.say(&News::GalleryChanged);
-        Ok(Json(person(gallery, id)?.into()))
-    })
-    .await
+) -> ApiResult<Json<PersonView>> {
+    state
+        .run_blocking(move |state| {
+            let gallery = state.gallery()?;
+            let gallery = gallery.as_ref();
+            if let Some(name) = &change.name {
+                gallery.rename(PersonId(id), name)?;
+            }
+            if let Some(watched) = change.watched {
+                gallery.watch(PersonId(id), watched)?;
+            }
+            state.notify(&Notification::GalleryChanged);
+            Ok(Json(person(gallery, id)?.into()))
+        })
+        .await
 }
 
-/// Somebody who is the same person.
+/// The other entry of the same person.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MergeRequest {
-    /// Who stays, with the photos of both.
+    /// Number of the person that remains, with the photos of both.
     into: i64,
 }
 
-/// What was joined.
+/// The result of a merge.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Merged {
-    /// Who stayed.
+    /// The person that remains.
     person: PersonView,
-    /// What to undo it by; null where it cannot be undone.
+    /// Number by which the action is undone; null if it cannot be undone.
     undo: Option<u64>,
-    /// For how long, in seconds.
+    /// For how many seconds it can be undone.
     undo_seconds: u64,
 }
 
-/// Join two people who are one
+/// Merge two people who are the same person
 #[utoipa::path(post, path = "/api/v1/people/{id}/merge", tag = "gallery", params(("id" = i64, Path)),
     request_body = MergeRequest, responses((status = 200, body = Merged), (status = 400, body = Problem),
         (status = 404, body = Problem), (status = 409, body = Problem), (status = 413, body = Problem),
         (status = 415, body = Problem), (status = 422, body = Problem)))]
 pub(crate) async fn merge(
-    State(desk): State<Arc<Desk>>,
+    State(state): State<Arc<AppState>>,
     Path(id): Path<i64>,
     Json(wanted): Json<MergeRequest>,
-) -> Answer<Json<Merged>> {
-    desk.apart(move |desk| {
-        let gallery = desk.gallery()?;
-        let gallery = gallery.as_ref();
-        let (from, into) = (person(gallery, id)?.id, person(gallery, wanted.into)?.id);
-        let undo = gallery.join(from, into)?.map(|joint| desk.undo.keep(Deed::Joined(joint)));
-        desk.say(&News::GalleryChanged);
-        Ok(Json(Merged { person: person(gallery, into.0)?.into(), undo, undo_seconds: KEPT.as_secs() }))
-    })
-    .await
+) -> ApiResult<Json<Merged>> {
+    state
+        .run_blocking(move |state| {
+            let gallery = state.gallery()?;
+            let gallery = gallery.as_ref();
+            let (from, into) = (person(gallery, id)?.id, person(gallery, wanted.into)?.id);
+            let undo = gallery.merge(from, into)?.map(|merge| state.undo.add(UndoableAction::Merged(merge)));
+            state.notify(&Notification::GalleryChanged);
+            Ok(Json(Merged { person: person(gallery, into.0)?.into(), undo, undo_seconds: UNDO_TIME.as_secs() }))
+        })
+        .await
 }
 
-/// A removal.
+/// The result of a removal.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Removal {
-    /// Photos that are gone.
+    /// Number of removed photos.
     photos: usize,
-    /// Whether nothing is left in unused parts of the gallery's file either.
+    /// Whether the data was also erased from unused parts of the gallery's file.
     erased: bool,
-    /// What to undo it by; null where it cannot be undone.
+    /// Number by which the action is undone; null if it cannot be undone.
     undo: Option<u64>,
-    /// For how long, in seconds.
+    /// For how many seconds it can be undone.
     undo_seconds: u64,
 }
 
 /// Remove a person with all photos and alarms
 ///
-/// Done and lasting when it is answered. For a minute this program remembers the person in its memory, to put them back.
+/// The removal is permanent when it is answered. For a minute it can be undone, since this program keeps the person in memory.
 #[utoipa::path(delete, path = "/api/v1/people/{id}", tag = "gallery", params(("id" = i64, Path)),
     responses((status = 200, body = Removal), (status = 404, body = Problem), (status = 409, body = Problem)))]
-pub(crate) async fn remove(State(desk): State<Arc<Desk>>, Path(id): Path<i64>) -> Answer<Json<Removal>> {
-    desk.apart(move |desk| {
-        let gallery = desk.gallery()?;
-        let gallery = gallery.as_ref();
-        let person = person(gallery, id)?;
-        let record = gallery.person_record(person.id)?;
-        let removed = gallery.remove_person(&person.name)?;
-        let undo = record.map(|record| desk.undo.keep(Deed::Removed(record)));
-        desk.say(&News::GalleryChanged);
-        let (photos, erased) = (removed.photos, removed.erased);
-        Ok(Json(Removal { photos, erased, undo, undo_seconds: KEPT.as_secs() }))
-    })
-    .await
+pub(crate) async fn remove(State(state): State<Arc<AppState>>, Path(id): Path<i64>) -> ApiResult<Json<Removal>> {
+    state
+        .run_blocking(move |state| {
+            let gallery = state.gallery()?;
+            let Removed { record, erased } = gallery.remove_person(PersonId(id))?;
+            let photos = record.photos.len();
+            let undo = Some(state.undo.add(UndoableAction::Removed(record)));
+            state.notify(&Notification::GalleryChanged);
+            Ok(Json(Removal { photos, erased, undo, undo_seconds: UNDO_TIME.as_secs() }))
+        })
+        .await
 }
 
-/// Something to take back.
+/// The action to undo.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UndoRequest {
-    /// What the removal or the joining said.
+    /// The number in the result of the removal or merge.
     undo: u64,
 }
 
-/// Take back what was just done: put a person or a photo back that was removed, or take two apart who were joined
+/// Undo an action: restore a removed person or photo, or separate two merged people
 ///
-/// Answers who is there again.
+/// Returns the restored person.
 #[utoipa::path(post, path = "/api/v1/people/undo", tag = "gallery", request_body = UndoRequest,
     responses((status = 200, body = PersonView), (status = 400, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem),
         (status = 422, body = Problem)))]
-pub(crate) async fn undo(State(desk): State<Arc<Desk>>, Json(wanted): Json<UndoRequest>) -> Answer<Json<PersonView>> {
-    desk.apart(move |desk| {
-        let gallery = desk.gallery()?;
-        let deed = desk.undo.take(wanted.undo).ok_or_else(|| Problem::not_found("that is too long ago"))?;
-        let gone = || Problem::not_found("who that was about is not there any more");
-        let back = deed.undo(gallery.as_ref())?.ok_or_else(gone)?;
-        desk.say(&News::GalleryChanged);
-        Ok(Json(person(gallery.as_ref(), back.0)?.into()))
-    })
-    .await
+pub(crate) async fn undo(
+    State(state): State<Arc<AppState>>,
+    Json(wanted): Json<UndoRequest>,
+) -> ApiResult<Json<PersonView>> {
+    state
+        .run_blocking(move |state| {
+            let gallery = state.gallery()?;
+            let action = state.undo.take(wanted.undo).ok_or_else(|| {
+                Problem::not_found("this action cannot be undone any more: the time is over, or it was undone already")
+            })?;
+            let gone = || Problem::not_found("the person of this action does not exist any more");
+            let back = action.undo(gallery.as_ref())?.ok_or_else(gone)?;
+            state.notify(&Notification::GalleryChanged);
+            Ok(Json(person(gallery.as_ref(), back.0)?.into()))
+        })
+        .await
 }
 
-/// People listed who resemble somebody.
-const ALIKE: usize = 5;
+/// Number of similar people that are listed.
+const SIMILAR: usize = 5;
 
-/// The people who resemble a person most, nearest first: some may be the same person
+/// The people most similar to a person, nearest first; some may be the same person
 #[utoipa::path(get, path = "/api/v1/people/{id}/alike", tag = "gallery", params(("id" = i64, Path)),
     responses((status = 200, body = Vec<ResemblanceView>), (status = 404, body = Problem), (status = 409, body = Problem)))]
-pub(crate) async fn alike(State(desk): State<Arc<Desk>>, Path(id): Path<i64>) -> Answer<Json<Vec<ResemblanceView>>> {
-    desk.apart(move |desk| {
-        let gallery = desk.gallery()?;
-        let person = person(gallery.as_ref(), id)?.id;
-        let record = gallery.person_record(person)?;
-        let mut nearest: Vec<Match> = Vec::new();
-        for photo in record.iter().flat_map(|record| &record.photos) {
-            // One more, since the nearest is the person.
-            for found in gallery.search(&photo.vector, ALIKE + 1)?.into_iter().filter(|found| found.person != person) {
-                match nearest.iter_mut().find(|known| known.person == found.person) {
-                    Some(known) if known.distance <= found.distance => {}
-                    Some(known) => *known = found,
-                    None => nearest.push(found),
+pub(crate) async fn alike(
+    State(state): State<Arc<AppState>>,
+    Path(id): Path<i64>,
+) -> ApiResult<Json<Vec<ResemblanceView>>> {
+    state
+        .run_blocking(move |state| {
+            let gallery = state.gallery()?;
+            let person = person(gallery.as_ref(), id)?.id;
+            let record = gallery.person_record(person)?;
+            let mut nearest: Vec<Match> = Vec::new();
+            for photo in record.iter().flat_map(|record| &record.photos) {
+                // One more, since the nearest is the person itself.
+                for found in
+                    gallery.search(&photo.vector, SIMILAR + 1)?.into_iter().filter(|found| found.person != person)
+                {
+                    match nearest.iter_mut().find(|known| known.person == found.person) {
+                        Some(known) if known.distance <= found.distance => {}
+                        Some(known) => *known = found,
+                        None => nearest.push(found),
+                    }
                 }
             }
-        }
-        nearest.sort_by(|a, b| a.distance.total_cmp(&b.distance));
-        nearest.truncate(ALIKE);
-        Ok(Json(nearest.into_iter().map(ResemblanceView::from).collect()))
-    })
-    .await
+            nearest.sort_by(|a, b| a.distance.total_cmp(&b.distance));
+            nearest.truncate(SIMILAR);
+            Ok(Json(nearest.into_iter().map(ResemblanceView::from).collect()))
+        })
+        .await
 }
 
 /// The photo that shows a person best
 #[utoipa::path(get, path = "/api/v1/people/{id}/portrait", tag = "gallery", params(("id" = i64, Path)),
     responses((status = 200, content_type = "image/jpeg", body = Vec<u8>), (status = 404, body = Problem),
         (status = 409, body = Problem)))]
-pub(crate) async fn portrait(State(desk): State<Arc<Desk>>, Path(id): Path<i64>) -> Answer<Response> {
-    let found = desk.apart(move |desk| Ok(desk.gallery()?.portrait(PersonId(id))?)).await?;
-    found.map(|bytes| jpeg(bytes, false)).ok_or_else(|| Problem::not_found("there is no photo of that person"))
+pub(crate) async fn portrait(State(state): State<Arc<AppState>>, Path(id): Path<i64>) -> ApiResult<Response> {
+    let found = state.run_blocking(move |state| Ok(state.gallery()?.portrait(PersonId(id))?)).await?;
+    found.map(|bytes| jpeg(bytes, false)).ok_or_else(|| Problem::not_found("there is no photo of this person"))
 }
 
 /// The numbers of a person's photos
 #[utoipa::path(get, path = "/api/v1/people/{id}/photos", tag = "gallery", params(("id" = i64, Path)),
     responses((status = 200, body = Vec<i64>), (status = 404, body = Problem), (status = 409, body = Problem)))]
-pub(crate) async fn photo_ids(State(desk): State<Arc<Desk>>, Path(id): Path<i64>) -> Answer<Json<Vec<i64>>> {
-    let photos = desk.apart(move |desk| Ok(desk.gallery()?.photos(PersonId(id))?)).await?;
+pub(crate) async fn photo_ids(State(state): State<Arc<AppState>>, Path(id): Path<i64>) -> ApiResult<Json<Vec<i64>>> {
+    let photos = state.run_blocking(move |state| Ok(state.gallery()?.photos(PersonId(id))?)).await?;
     if photos.is_empty() {
-        return Err(Problem::not_found("there is no photo of that person"));
+        return Err(Problem::not_found("there is no photo of this person"));
     }
     Ok(Json(photos.into_iter().map(|PhotoId(photo)| photo).collect()))
 }
@@ -326,22 +371,23 @@ pub(crate) async fn photo_ids(State(desk): State<Arc<Desk>>, Path(id): Path<i64>
 #[utoipa::path(get, path = "/api/v1/photos/{id}", tag = "gallery", params(("id" = i64, Path)),
     responses((status = 200, content_type = "image/jpeg", body = Vec<u8>), (status = 404, body = Problem),
         (status = 409, body = Problem)))]
-pub(crate) async fn photo(State(desk): State<Arc<Desk>>, Path(id): Path<i64>) -> Answer<Response> {
-    let found = desk.apart(move |desk| Ok(desk.gallery()?.thumbnail(PhotoId(id))?)).await?;
+pub(crate) async fn photo(State(state): State<Arc<AppState>>, Path(id): Path<i64>) -> ApiResult<Response> {
+    let found = state.run_blocking(move |state| Ok(state.gallery()?.thumbnail(PhotoId(id))?)).await?;
     found.map(|bytes| jpeg(bytes, true)).ok_or_else(|| Problem::not_found("there is no such photo"))
 }
 
 /// Remove a photo; the last one of a person goes with the person only
 #[utoipa::path(delete, path = "/api/v1/photos/{id}", tag = "gallery", params(("id" = i64, Path)),
     responses((status = 200, body = Removal), (status = 404, body = Problem), (status = 409, body = Problem)))]
-pub(crate) async fn remove_photo(State(desk): State<Arc<Desk>>, Path(id): Path<i64>) -> Answer<Json<Removal>> {
-    desk.apart(move |desk| {
-        let removed = desk.gallery()?.remove_photo(PhotoId(id))?;
-        let removed = removed.ok_or_else(|| Problem::not_found("there is no such photo"))?;
-        let erased = removed.erased;
-        let undo = Some(desk.undo.keep(Deed::PhotoRemoved(removed)));
-        desk.say(&News::GalleryChanged);
-        Ok(Json(Removal { photos: 1, erased, undo, undo_seconds: KEPT.as_secs() }))
-    })
-    .await
+pub(crate) async fn remove_photo(State(state): State<Arc<AppState>>, Path(id): Path<i64>) -> ApiResult<Json<Removal>> {
+    state
+        .run_blocking(move |state| {
+            let removed = state.gallery()?.remove_photo(PhotoId(id))?;
+            let removed = removed.ok_or_else(|| Problem::not_found("there is no such photo"))?;
+            let erased = removed.erased;
+            let undo = Some(state.undo.add(UndoableAction::PhotoRemoved(removed)));
+            state.notify(&Notification::GalleryChanged);
+            Ok(Json(Removal { photos: 1, erased, undo, undo_seconds: UNDO_TIME.as_secs() }))
+        })
+        .await
 }

@@ -1,4 +1,4 @@
-//! Photos that somebody brings.
+//! Uploaded photos.
 
 use std::sync::Arc;
 
@@ -6,59 +6,71 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use utoipa::IntoParams;
+use visavis_face::QualityParams;
 
-use super::people::Enrolled;
-use super::{Answer, Json, Query, Upload};
-use crate::desk::{Desk, News};
+use super::people::{self, Enrolled};
+use super::{ApiResult, Json, Query, Upload};
+use crate::app_state::AppState;
 use crate::problem::Problem;
 use crate::scene::ResemblanceView;
 
-/// Whose photo it is.
+/// The person on a photo.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct PhotoQuery {
-    /// Whose; a new name makes a new person.
+    /// Name of the person. A new name makes a new person.
     name: String,
     /// The photo's file name.
     #[serde(default)]
     file: String,
+    /// Whether to add the face even if it is small, blurred or turned to the side.
+    #[serde(default)]
+    accept_poor: bool,
 }
 
-/// Enrol the main face of a photo
+/// Enrol the largest face of a photo
 ///
-/// The body is the photo: JPEG, PNG, WebP, BMP or GIF, at most 25 MiB and 40 million pixels.
+/// The body is the photo: JPEG, PNG, WebP, BMP or GIF, at most 25 MiB and 40 million pixels. The answer says which face was taken. A
+/// face that is small, blurred or turned to the side is refused with status 422, unless `accept_poor` is true.
 #[utoipa::path(post, path = "/api/v1/people", tag = "gallery", params(PhotoQuery),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses((status = 201, body = Enrolled), (status = 400, body = Problem), (status = 409, body = Problem),
         (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem)))]
 pub(crate) async fn enrol(
-    State(desk): State<Arc<Desk>>,
+    State(state): State<Arc<AppState>>,
     Query(query): Query<PhotoQuery>,
     Upload(photo): Upload,
-) -> Answer<(StatusCode, Json<Enrolled>)> {
-    desk.apart(move |desk| {
-        let (gallery, networks) = (desk.gallery()?, desk.networks()?);
-        let photo = desk.looker.photo(&desk.parts.loader, &networks, &photo, &query.file)?;
-        let added = gallery.add(&query.name, &[photo])?;
-        desk.say(&News::GalleryChanged);
-        Ok((StatusCode::CREATED, Json(Enrolled { person: added.person.0, photos: added.photos })))
-    })
-    .await
+) -> ApiResult<(StatusCode, Json<Enrolled>)> {
+    state
+        .run_blocking(move |state| {
+            let (gallery, networks) = (state.gallery()?, state.networks()?);
+            let found = state.enroller.photo(&state.config.loader, &networks, &photo)?;
+            let flaws = found.quality.flaws(&QualityParams::default());
+            if !query.accept_poor && !flaws.is_empty() {
+                return Err(Problem::poor(&flaws));
+            }
+            people::add(state, &gallery, &query.name, found, query.file, Some(&photo))
+        })
+        .await
 }
 
-/// Whom the main face of a photo resembles
+/// The people most similar to the main face of a photo
 ///
-/// The body is the photo, as for enrolling. Answers the five nearest people, nearest first.
+/// The body is the photo, as for enrolment. Returns the five nearest people, nearest first.
 #[utoipa::path(post, path = "/api/v1/people/search", tag = "gallery",
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses((status = 200, body = Vec<ResemblanceView>), (status = 400, body = Problem), (status = 409, body = Problem),
         (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem)))]
-pub(crate) async fn search(State(desk): State<Arc<Desk>>, Upload(photo): Upload) -> Answer<Json<Vec<ResemblanceView>>> {
-    desk.apart(move |desk| {
-        let (gallery, networks) = (desk.gallery()?, desk.networks()?);
-        let photo = desk.looker.photo(&desk.parts.loader, &networks, &photo, "")?;
-        let found = gallery.search(&photo.vector, 5)?;
-        Ok(Json(found.into_iter().map(ResemblanceView::from).collect()))
-    })
-    .await
+pub(crate) async fn search(
+    State(state): State<Arc<AppState>>,
+    Upload(photo): Upload,
+) -> ApiResult<Json<Vec<ResemblanceView>>> {
+    state
+        .run_blocking(move |state| {
+            let (gallery, networks) = (state.gallery()?, state.networks()?);
+            let face = state.enroller.photo(&state.config.loader, &networks, &photo)?;
+            let found = gallery.search(&face.vector, 5)?;
+            Ok(Json(found.into_iter().map(ResemblanceView::from).collect()))
+        })
+        .await
 }

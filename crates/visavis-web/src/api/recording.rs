@@ -8,38 +8,38 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::Answer;
-use crate::desk::Desk;
+use super::ApiResult;
+use crate::app_state::AppState;
 use crate::problem::Problem;
 use crate::record::length;
 
-/// Begin to record the picture with everything drawn in
+/// Start a recording of the picture with everything drawn in
 ///
-/// The film before it is gone. A recording ends by itself after half an hour.
+/// The last film is removed. A recording takes no more pictures after half an hour.
 #[utoipa::path(post, path = "/api/v1/recording", tag = "live", responses((status = 204), (status = 409, body = Problem)))]
-pub(crate) async fn start(State(desk): State<Arc<Desk>>) -> Answer<StatusCode> {
-    desk.apart(|desk| desk.recorder.start(&desk.parts.record)).await?;
-    desk.status.send_modify(|status| status.recording = true);
+pub(crate) async fn start(State(state): State<Arc<AppState>>) -> ApiResult<StatusCode> {
+    state.run_blocking(|state| state.recorder.start(&state.config.record, &state.scene)).await?;
+    state.status_changed.send_replace(());
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// End the recording
+/// Stop the recording
 #[utoipa::path(delete, path = "/api/v1/recording", tag = "live",
     responses((status = 204), (status = 409, body = Problem)))]
-pub(crate) async fn stop(State(desk): State<Arc<Desk>>) -> Answer<StatusCode> {
-    let stopped = desk.apart(|desk| desk.recorder.stop()).await;
-    desk.status.send_modify(|status| status.recording = false);
+pub(crate) async fn stop(State(state): State<Arc<AppState>>) -> ApiResult<StatusCode> {
+    let stopped = state.run_blocking(|state| state.recorder.stop()).await;
+    state.status_changed.send_replace(());
     stopped.map(|()| StatusCode::NO_CONTENT)
 }
 
-/// The film that was recorded last, an MP4
+/// The last film, an MP4
 #[utoipa::path(get, path = "/api/v1/recording", tag = "live",
     responses((status = 200, content_type = "video/mp4", body = Vec<u8>), (status = 404, body = Problem),
         (status = 409, body = Problem)))]
-pub(crate) async fn film(State(desk): State<Arc<Desk>>) -> Answer<Response> {
-    let file = desk.apart(|desk| desk.recorder.film()).await?;
+pub(crate) async fn film(State(state): State<Arc<AppState>>) -> ApiResult<Response> {
+    let file = state.run_blocking(|state| state.recorder.film()).await?;
     let length = length(&file).map_err(Problem::internal)?;
-    // Read piece by piece, off the threads that serve, as fast as it is fetched.
+    // Read in pieces as the client receives them, on a thread that may wait for the disk.
     let pieces = futures_util::stream::unfold(file, |mut file| async {
         tokio::task::spawn_blocking(move || {
             let mut piece = vec![0; 256 << 10];

@@ -1,4 +1,4 @@
-//! Thresholds, smoothing, mirror, workers, alarms, growth: live.
+//! The settings that can be changed while the pipeline runs: thresholds, averages, mirror, workers, alarms, growth.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,51 +11,53 @@ use visavis_face::detect::DetectorParams;
 use visavis_infer::Task;
 use visavis_live::{AlarmParams, GrowthParams, Loader, PipelineParams};
 
-use super::{Answer, Json};
-use crate::desk::Desk;
+use super::{ApiResult, Json};
+use crate::app_state::AppState;
 use crate::problem::Problem;
 
-/// What can be set while it runs.
+/// The settings that can be changed while the pipeline runs.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Settings {
     /// Whether the picture is mirrored.
     mirror: bool,
-    /// Least score of a face, 0 to 1; null: what its detector suggests.
+    /// Lowest score of a face, 0 to 1; null: the default of the detector.
     score: Option<f32>,
-    /// Least width of a face in pixels.
+    /// Smallest width of a face in pixels.
     smallest_face: f32,
-    /// Width and height of the detector's input; null: what the detector suggests.
+    /// Width and height of the detector's input; null: chosen by the size of the source and the time that detection takes. The
+    /// size in use is `input` of the task `detection` in the status.
     detector_size: Option<[u32; 2]>,
-    /// Weight of a new look in the age, once its first looks have settled, 0 to 1.
+    /// Weight of a new result in the average age, 0 to 1. The first results have equal weights.
     age_weight: f32,
-    /// The same for gender.
+    /// The same for the gender.
     gender_weight: f32,
     /// The same for smiles.
     smile_weight: f32,
-    /// Whom a face resembles is the majority of this many last looks.
+    /// Number of last results that decide by majority which person a face resembles.
     resemblance_looks: usize,
-    /// Recognition workers.
+    /// Number of recognition workers.
     workers: usize,
-    /// What looks at faces do to the gallery; null without one.
+    /// Alarms and growth of the gallery; null without a gallery.
     gallery: Option<GallerySettings>,
 }
 
-/// When alarms ring, and whether the gallery grows.
+/// Alarms and growth of the gallery.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(crate) struct GallerySettings {
-    /// Looks in a row that must agree before an alarm rings.
+    /// Number of results in a row that must agree before an alarm is raised.
     alarm_confirm: usize,
-    /// Whoever rang rings again after so many seconds out of sight.
+    /// An alarm about the same person is raised again only after the person was out of view for this many seconds.
     alarm_cool_down: u64,
-    /// Share of the looks at strangers that may be taken for somebody watched; null: the network's own threshold.
+    /// False match rate: share of the results of people outside the gallery that may match a watched person, 0 to 1; null: the
+    /// threshold of the network.
     alarm_rate: Option<f64>,
-    /// Whether faces of nobody in the gallery ring too.
+    /// Whether a face that matches no person of the gallery raises an alarm.
     alarm_unknown: bool,
-    /// Whether alarms keep the picture of the face.
+    /// Whether alarms contain the picture of the face.
     alarm_crops: bool,
-    /// Whether everyone seen is added to the gallery.
+    /// Whether visitors are added to the gallery.
     grows: bool,
-    /// Whoever was added so and was not seen for so many days is forgotten; null while it does not grow.
+    /// Visitors who were not seen for this many days are removed; null if visitors are not added.
     keep_days: Option<f64>,
 }
 
@@ -76,36 +78,37 @@ impl GallerySettings {
     }
 }
 
-fn settings(desk: &Desk) -> Settings {
-    let detector = desk.parts.loader.detector_params();
-    let params = desk.params();
-    let smoothing = &params.estimates;
+fn settings(state: &AppState) -> Settings {
+    let detector = state.config.loader.detector_params();
+    let snapshot = state.config.pipeline.snapshot();
+    let params = &snapshot.params;
+    let estimates = &params.estimates;
     Settings {
-        mirror: desk.parts.switch.is_mirrored(),
+        mirror: state.config.switch.is_mirrored(),
         score: detector.score,
         smallest_face: detector.smallest,
         detector_size: detector.size,
-        age_weight: smoothing.age_weight,
-        gender_weight: smoothing.gender_weight,
-        smile_weight: smoothing.smile_weight,
-        resemblance_looks: smoothing.resemblance_window,
+        age_weight: estimates.age_weight,
+        gender_weight: estimates.gender_weight,
+        smile_weight: estimates.smile_weight,
+        resemblance_looks: estimates.resemblance_window,
         workers: params.workers,
-        gallery: GallerySettings::of(&params),
+        gallery: GallerySettings::of(params),
     }
 }
 
-/// What is to be set; what is left out stays as it is.
+/// The settings to change. Settings that are not given stay unchanged.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SettingsChange {
     mirror: Option<bool>,
-    /// 0 to 1; null: what the detector suggests.
+    /// 0 to 1; null: the default of the detector.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<f32>)]
     score: Option<Option<f32>>,
     /// 0 to 10,000.
     smallest_face: Option<f32>,
-    /// Each side 16 to 4,096; null: what the detector suggests.
+    /// Each side 16 to 4,096; null: chosen by the size of the source and the time that detection takes.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<[u32; 2]>)]
     detector_size: Option<Option<[u32; 2]>>,
@@ -119,17 +122,17 @@ pub(crate) struct SettingsChange {
     resemblance_looks: Option<usize>,
     /// 1 to 16.
     workers: Option<usize>,
-    /// What looks at faces do to the gallery.
+    /// Alarms and growth of the gallery.
     gallery: Option<GalleryChange>,
 }
 
-/// What is to be set of alarms and growth; what is left out stays as it is.
+/// The settings of alarms and growth to change. Settings that are not given stay unchanged.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GalleryChange {
     /// 1 to 100.
     alarm_confirm: Option<usize>,
-    /// At most a day.
+    /// 0 to 86,400 seconds.
     alarm_cool_down: Option<u64>,
     /// 0.000001 to 0.5.
     alarm_rate: Option<f64>,
@@ -175,7 +178,7 @@ impl GalleryChange {
     }
 }
 
-/// Tells null from what was left out.
+/// Distinguishes null from a missing value.
 fn given<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
@@ -190,17 +193,17 @@ impl SettingsChange {
         }
     }
 
-    fn smoothing(&self, old: &EstimatesParams) -> EstimatesParams {
+    fn estimates(&self, old: &EstimatesParams) -> EstimatesParams {
         EstimatesParams {
             age_weight: self.age_weight.unwrap_or(old.age_weight),
             gender_weight: self.gender_weight.unwrap_or(old.gender_weight),
             smile_weight: self.smile_weight.unwrap_or(old.smile_weight),
             resemblance_window: self.resemblance_looks.unwrap_or(old.resemblance_window),
-            steady_after: old.steady_after,
+            ..old.clone()
         }
     }
 
-    /// What cannot be set so.
+    /// The first value that is out of range, as a message.
     fn fault(&self) -> Option<&'static str> {
         let within =
             |value: Option<f32>, least: f32, most: f32| value.is_none_or(|value| (least..=most).contains(&value));
@@ -223,64 +226,59 @@ impl SettingsChange {
     }
 }
 
-/// Thresholds, smoothing, mirror, workers, alarms, growth
+/// The settings: thresholds, averages, mirror, workers, alarms, growth
 #[utoipa::path(get, path = "/api/v1/settings", tag = "steering", responses((status = 200, body = Settings)))]
-pub(crate) async fn get(State(desk): State<Arc<Desk>>) -> Json<Settings> {
-    Json(settings(&desk))
+pub(crate) async fn get(State(state): State<Arc<AppState>>) -> Json<Settings> {
+    Json(settings(&state))
 }
 
-/// Set some of them
+/// Change some of the settings
 #[utoipa::path(patch, path = "/api/v1/settings", tag = "steering", request_body = SettingsChange,
     responses((status = 200, body = Settings), (status = 400, body = Problem), (status = 413, body = Problem),
         (status = 409, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem)))]
 pub(crate) async fn change(
-    State(desk): State<Arc<Desk>>,
+    State(state): State<Arc<AppState>>,
     Json(change): Json<SettingsChange>,
-) -> Answer<Json<Settings>> {
+) -> ApiResult<Json<Settings>> {
     if let Some(fault) = change.fault() {
         return Err(Problem::unprocessable(fault));
     }
-    desk.apart(move |desk| {
-        if change.gallery.is_some() && desk.params().alarm.is_none() {
-            desk.gallery()?;
-            return Err(Problem::conflict("alarms are off in this run"));
-        }
-        let old = desk.parts.loader.detector_params();
-        let new = change.detector(old);
-        if new != old {
-            let network = desk.status.borrow().network(Task::Detection).unwrap_or_default().to_owned();
-            desk.parts.loader.set_detector_params(new);
-            // Tried before it is put to use: a size that the network does not take changes nothing.
-            if let Err(error) = desk.parts.loader.detector(&network) {
-                desk.parts.loader.set_detector_params(old);
-                return Err(error.into());
+    state
+        .run_blocking(move |state| {
+            let _one_at_a_time = state.lock_settings();
+            let pipeline = &state.config.pipeline;
+            let snapshot = pipeline.snapshot();
+            let params = &snapshot.params;
+            if change.gallery.is_some() && params.alarm.is_none() {
+                state.gallery()?;
+                return Err(Problem::conflict("alarms are off in this run"));
             }
-            desk.parts.steering.switch(Task::Detection, Some(network));
-        }
-        let mut params = desk.params();
-        let smoother = change.smoothing(&params.estimates);
-        if smoother != params.estimates {
-            desk.parts.steering.smooth(smoother.clone());
-            params.estimates = smoother;
-        }
-        if let Some(workers) = change.workers.filter(|workers| *workers != params.workers) {
-            desk.parts.steering.set_workers(workers);
-            params.workers = workers;
-        }
-        if let Some((change, alarm)) = change.gallery.as_ref().zip(params.alarm.as_ref()) {
-            (params.alarm, params.growth) = (Some(change.alarm(alarm)), change.growth(params.growth.as_ref()));
-            desk.parts.steering.keep(params.alarm.clone(), params.growth.clone());
-            let grows = params.growth.is_some();
-            desk.status.send_if_modified(|status| {
-                let status = status.gallery.as_mut().filter(|status| status.grows != grows);
-                status.map(|status| status.grows = grows).is_some()
-            });
-        }
-        drop(params);
-        if let Some(mirror) = change.mirror {
-            desk.parts.switch.set_mirror(Some(mirror));
-        }
-        Ok(Json(settings(desk)))
-    })
-    .await
+            let old = state.config.loader.detector_params();
+            let new = change.detector(old);
+            if new != old {
+                let network = params.choice.detector.clone();
+                state.config.loader.set_detector_params(new);
+                // Tried before it is used, so that a size that the network does not take changes nothing.
+                if let Err(error) = state.config.loader.detector(&network) {
+                    state.config.loader.set_detector_params(old);
+                    return Err(error.into());
+                }
+                pipeline.switch(Task::Detection, Some(network));
+            }
+            let estimates = change.estimates(&params.estimates);
+            if estimates != params.estimates {
+                pipeline.set_estimates(estimates);
+            }
+            if let Some(workers) = change.workers.filter(|workers| *workers != params.workers) {
+                pipeline.set_workers(workers);
+            }
+            if let Some((change, alarm)) = change.gallery.as_ref().zip(params.alarm.as_ref()) {
+                pipeline.set_gallery_params(Some(change.alarm(alarm)), change.growth(params.growth.as_ref()));
+            }
+            if let Some(mirror) = change.mirror {
+                state.config.switch.set_mirror(Some(mirror));
+            }
+            Ok(Json(settings(state)))
+        })
+        .await
 }

@@ -1,4 +1,4 @@
-//! What runs, and how fast.
+//! The status and the statistics.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,54 +8,54 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use visavis_live::{StageReport, StatisticsReport};
 
-use super::{Answer, Json};
-use crate::desk::Desk;
+use super::{ApiResult, Json};
+use crate::app_state::AppState;
 use crate::problem::Problem;
 use crate::status::Status;
 
 /// Which source, networks and gallery are in use
 #[utoipa::path(get, path = "/api/v1/status", tag = "live", responses((status = 200, body = Status)))]
-pub(crate) async fn status(State(desk): State<Arc<Desk>>) -> Json<Status> {
-    Json(desk.status.borrow().clone())
+pub(crate) async fn status(State(state): State<Arc<AppState>>) -> Json<Status> {
+    Json(state.status())
 }
 
-/// What is measured, since the start and of late.
+/// Measurements since the start.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct StatisticsView {
-    /// Since the start.
+    /// Seconds since the start.
     seconds: f64,
-    /// Frames that the source delivered.
+    /// Number of frames that the source delivered.
     captured_frames: u64,
-    /// Frames that were ready to be shown.
+    /// Number of frames that were ready to be shown.
     shown_frames: u64,
-    /// Shown frames per second, of late.
+    /// Shown frames per second, over the last two seconds.
     shown_fps: f64,
-    /// Median time from capture to shown.
+    /// Median latency from capture to display, in milliseconds.
     latency_p50_ms: f64,
-    /// 95th percentile of it.
+    /// 95th percentile of the latency, in milliseconds.
     latency_p95_ms: f64,
-    /// Frames replaced by a newer one before they were shown.
+    /// Number of frames that were replaced by newer ones before they were shown.
     dropped_frames: u64,
-    /// Frames shown without having been through the detector.
+    /// Number of frames that detection did not process.
     undetected_frames: u64,
-    /// Frames in the buffer now.
+    /// Number of frames in the buffer.
     buffered_frames: usize,
-    /// Stage by stage; recognition networks under their own names.
+    /// The stages by name; each recognition network is a stage.
     stages: BTreeMap<String, StageView>,
 }
 
-/// What one stage does.
+/// Measurements of one stage.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct StageView {
-    /// Pieces of work a second, of late.
+    /// Pieces of work per second, over the last two seconds.
     per_second: f64,
-    /// Median duration of one.
+    /// Median duration in milliseconds.
     p50_ms: f64,
-    /// 95th percentile of it.
+    /// 95th percentile of the duration in milliseconds.
     p95_ms: f64,
-    /// Share of the time spent working, in threads.
+    /// Average number of busy threads.
     busy: f64,
-    /// Failed pieces of work.
+    /// Number of failures.
     failures: u64,
 }
 
@@ -84,14 +84,14 @@ impl From<StatisticsReport> for StatisticsView {
 }
 
 impl StatisticsView {
-    pub(crate) fn of(desk: &Desk) -> Option<Self> {
-        desk.parts.steering.statistics().map(Self::from)
+    pub(crate) fn of(state: &AppState) -> Option<Self> {
+        state.config.pipeline.statistics().map(Self::from)
     }
 }
 
 /// Rates and durations of every stage
 #[utoipa::path(get, path = "/api/v1/statistics", tag = "live",
     responses((status = 200, body = StatisticsView), (status = 409, body = Problem)))]
-pub(crate) async fn statistics(State(desk): State<Arc<Desk>>) -> Answer<Json<StatisticsView>> {
-    StatisticsView::of(&desk).map(Json).ok_or_else(|| Problem::conflict("the pipeline has ended"))
+pub(crate) async fn statistics(State(state): State<Arc<AppState>>) -> ApiResult<Json<StatisticsView>> {
+    StatisticsView::of(&state).map(Json).ok_or_else(|| Problem::conflict("the pipeline has ended"))
 }

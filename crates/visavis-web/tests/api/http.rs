@@ -1,4 +1,4 @@
-//! Requests as bytes on a socket, so that wrong ones can be made.
+//! HTTP requests as bytes on a socket, so that tests can send invalid ones.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -25,7 +25,7 @@ impl Answer {
     }
 }
 
-/// Sends a request with these lines besides `Host`; an empty host line leaves the usual one.
+/// Sends a request with these headers, and with `Host` and `Content-Length` unless they are given.
 pub(crate) fn send(to: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
     let mut stream = TcpStream::connect(to).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
@@ -41,7 +41,7 @@ pub(crate) fn send(to: SocketAddr, method: &str, path: &str, headers: &[(&str, &
     }
     stream.write_all(head.as_bytes()).unwrap();
     stream.write_all(b"\r\n").unwrap();
-    // Who refuses early reads no further.
+    // Fails if the server refuses the request before it has read the body.
     let _ = stream.write_all(body);
     let mut bytes = Vec::new();
     let _ = stream.read_to_end(&mut bytes);
@@ -73,7 +73,7 @@ pub(crate) fn with_json(to: SocketAddr, method: &str, path: &str, body: &Value) 
     send(to, method, path, &[("Content-Type", "application/json")], body.to_string().as_bytes())
 }
 
-/// A WebSocket, with an origin where one is given.
+/// Opens a WebSocket, with an `Origin` header if one is given.
 pub(crate) fn socket(to: SocketAddr, path: &str, origin: Option<&str>) -> Result<WebSocket<TcpStream>, String> {
     let mut request = format!("ws://{to}{path}").into_client_request().unwrap();
     if let Some(origin) = origin {

@@ -1,26 +1,33 @@
-//! `visavis analyze`: every face of every frame of files.
+//! `visavis analyze`: analyses every face in every frame of files.
 
-use std::collections::VecDeque;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::mpsc::{self, SyncSender};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use visavis_image::codec;
-use visavis_live::{Delivery, Loader, Pacing, PipelineParams, Prepared, Scene, Subscription};
-use visavis_video::{Mp4Writer, OpenOptions, Pace, Shot, Source, SourceInfo, VideoError};
+use visavis_face::{AnalyzedFace, FaceAnalyzer};
+use visavis_gallery::Gallery;
+use visavis_image::{Frame, codec};
+use visavis_live::{Choice, Delivery, Loader, Pacing, PipelineParams, Prepared, RegistryLoader, Scene, Subscription};
+use visavis_video::{FileKind, FolderContents, Mp4Writer, OpenOptions, Source, VideoError, load_photo, open_path};
 
 use crate::annotate::Annotator;
-use crate::commands::gallery::read_picture;
 use crate::commands::live::{finish, open_output};
-use crate::interrupt;
-use crate::options::{EngineArgs, NetworkArgs, complain, cores};
+use crate::outputs::{AnnotatedNames, is_annotated, refuse_input};
 use crate::record::{CSV_HEADER, SceneRecord};
-use crate::session::Session;
+use visavis_cli::interrupt;
+use visavis_cli::options::{EngineArgs, NetworkArgs, complain, cores};
+use visavis_cli::session::Session;
 
-/// Analyse pictures and films, nothing left out: one line for each frame (JSON Lines) or face (CSV)
+/// Analyse every frame of pictures and films: one line for each frame (JSON Lines) or face (CSV)
+///
+/// The type of a file follows from its contents, not its name. A file that cannot be read is reported, the others are analysed,
+/// and the exit status is 1.
 #[derive(Parser)]
 #[command(after_help = "Examples:
   visavis analyze film.mp4 --out faces.jsonl
@@ -30,17 +37,19 @@ pub(crate) struct Args {
     /// Pictures, films, GIFs and folders of pictures
     #[arg(required = true)]
     inputs: Vec<PathBuf>,
-    /// Where the lines go; `-` is standard output
+    /// Output file; `-` is standard output
     #[arg(long, default_value = "-", value_name = "FILE")]
     out: String,
-    /// What the lines are
+    /// Output format
     #[arg(long, default_value = "jsonl")]
     format: Format,
-    /// Write the pictures and films with everything drawn in to this folder
+    /// Write annotated copies of the pictures and films to this folder
+    ///
+    /// The copies are named `NAME.annotated.jpg` and `NAME.annotated.mp4`. Such files are skipped when a folder is analysed.
     #[arg(long, value_name = "DIR")]
     annotate: Option<PathBuf>,
-    /// Recognition workers [default: all cores]
-    #[arg(long, value_name = "N")]
+    /// Number of recognition workers [default: CPU cores]
+    #[arg(long, value_name = "N", help_heading = "Performance")]
     workers: Option<usize>,
     #[command(flatten)]
     engines: EngineArgs,
@@ -61,7 +70,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if let Some(folder) = &args.annotate {
         std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     }
-    let (pictures, films) = sort_inputs(&args.inputs)?;
+    if args.out != "-" {
+        refuse_input(Path::new(&args.out), args.inputs.iter().map(PathBuf::as_path))?;
+    }
+    let Inputs { pictures, films, mut failures } = Inputs::sort(&args.inputs, args);
     let params = PipelineParams {
         pacing: Pacing::EveryFrame,
         workers: args.workers.unwrap_or_else(cores).max(1),
@@ -69,31 +81,40 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         ..PipelineParams::default()
     };
     let gallery = session.gallery()?;
-    let loader: Arc<dyn Loader> = Arc::new(session.loader);
+    let loader = Arc::new(session.loader);
     let mut lines = Lines::new(args)?;
-    let mut failures = Vec::new();
+    let mut names = AnnotatedNames::default();
+    let (mut annotator, mut unwritten) = (Annotator::new(gallery.clone()), Vec::new());
     if !pictures.is_empty() {
-        let done = Arc::new(Mutex::new(Read::default()));
-        let source = PictureList::new(pictures.clone(), Arc::clone(&done));
-        let bar = progress(Some(pictures.len() as u64), "pictures");
-        let prepared = Prepared::new(params.clone(), Arc::clone(&loader))?;
-        let mut annotator = Annotator::new(gallery.clone());
-        play(prepared, Box::new(source), &bar, |scene| {
-            let path = lock(&done).paths.pop_front().unwrap_or_default();
-            lines.write(scene, &path)?;
-            match &args.annotate {
-                Some(folder) => write_picture(&mut annotator, scene, &folder.join(named(&path, "jpg"))),
-                None => Ok(()),
+        let annotated = args.annotate.as_deref();
+        let photos = Photos { paths: &pictures, loader: &loader, choice: &params.choice, gallery: gallery.clone() };
+        let analyzed = photos.analyze(params.workers, |path, scene| {
+            lines.write(scene, path)?;
+            if let Some(folder) = annotated
+                && let Err(error) = write_picture(&mut annotator, scene, &folder.join(names.of(path, "jpg")))
+            {
+                unwritten.push(format!("{error:#}"));
             }
-        })?;
-        failures.append(&mut lock(&done).failures);
+            Ok(())
+        });
+        match analyzed {
+            Ok(mut unread) => failures.append(&mut unread),
+            Err(error) if lines.broken => return Err(error),
+            Err(error) => failures.push(format!("{error:#}")),
+        }
+        failures.append(&mut unwritten);
     }
+    let loader: Arc<dyn Loader> = loader;
     for film in &films {
         if interrupt::pressed() {
             break;
         }
-        let done = analyze_film(film, &params, &loader, Annotator::new(gallery.clone()), args, &mut lines);
+        let copy = args.annotate.as_ref().map(|folder| folder.join(names.of(film, "mp4")));
+        let done = analyze_film(film, &params, &loader, Annotator::new(gallery.clone()), copy.as_deref(), &mut lines);
         if let Err(error) = done {
+            if lines.broken {
+                return Err(error);
+            }
             failures.push(format!("{error:#}"));
         }
     }
@@ -102,51 +123,153 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         complain(&format!("error: {failure}"));
     }
     if interrupt::pressed() {
-        bail!("interrupted: what was analysed before is written");
+        bail!("interrupted: the results until then were written");
     }
     if !failures.is_empty() {
-        bail!("{} of the inputs could not be analysed to the end", failures.len());
+        let (count, s) = (failures.len(), if failures.len() == 1 { "" } else { "s" });
+        bail!("{count} input{s} could not be analysed or only in part: see the errors above");
     }
     Ok(())
 }
 
+/// Photos to analyse, with the networks and the gallery.
+struct Photos<'a> {
+    paths: &'a [PathBuf],
+    loader: &'a RegistryLoader,
+    choice: &'a Choice,
+    gallery: Option<Arc<Gallery>>,
+}
+
+/// A worker's result for one photo: its frame and faces, or why it cannot be read or analysed.
+type Analyzed = Result<(Frame, Vec<AnalyzedFace>), String>;
+
+impl Photos<'_> {
+    /// Calls `each` for every photo, in order. Returns the errors of photos that could not be analysed.
+    ///
+    /// Worker `w` of `n` analyses the photos `w`, `w + n`, `w + 2 n`, …; each is at most two photos ahead.
+    fn analyze(&self, workers: usize, mut each: impl FnMut(&Path, &Scene) -> Result<()>) -> Result<Vec<String>> {
+        interrupt::watch()?;
+        let workers = workers.min(self.paths.len());
+        let analyzers = (0..workers).map(|_| self.loader.analyzer(self.choice)).collect::<Result<Vec<_>, _>>()?;
+        let bar = progress(Some(self.paths.len() as u64), "pictures");
+        let (mut failures, mut scenes, mut tracks) = (Vec::new(), 0, 1);
+        let done = thread::scope(|scope| {
+            let mut results = Vec::with_capacity(workers);
+            for (worker, analyzer) in analyzers.into_iter().enumerate() {
+                let (sender, receiver) = mpsc::sync_channel(2);
+                results.push(receiver);
+                scope.spawn(move || self.work(worker, workers, analyzer, &sender));
+            }
+            for (number, path) in self.paths.iter().enumerate() {
+                // A worker that has ended early was interrupted.
+                let Ok(analyzed) = results[number % workers].recv() else { break };
+                bar.inc(1);
+                match analyzed {
+                    Ok((frame, faces)) => {
+                        let found = faces.len() as u64;
+                        let frame = Frame { seq: scenes, ..frame };
+                        let scene = Scene::of_photo(frame, faces, tracks, self.gallery.as_deref())?;
+                        (scenes, tracks) = (scenes + 1, tracks + found);
+                        each(path, &scene)?;
+                    }
+                    Err(reason) => failures.push(reason),
+                }
+            }
+            Ok(())
+        });
+        bar.finish_and_clear();
+        done.map(|()| failures)
+    }
+
+    fn work(&self, worker: usize, workers: usize, mut analyzer: FaceAnalyzer, results: &SyncSender<Analyzed>) {
+        for path in self.paths.iter().skip(worker).step_by(workers) {
+            let analyzed = load_photo(path, codec::MAX_PIXELS).map_err(|error| error.to_string()).and_then(|photo| {
+                let faces = analyzer.analyze(&photo.picture).map_err(|error| format!("{}: {error}", path.display()))?;
+                let frame = Frame::new(0, Duration::ZERO, photo.picture);
+                Ok((Frame { shrunk: photo.shrunk, ..frame }, faces))
+            });
+            if interrupt::pressed() || results.send(analyzed).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// `copy`: the path of the annotated film, if it is wanted.
 fn analyze_film(
     film: &Path,
     params: &PipelineParams,
     loader: &Arc<dyn Loader>,
     mut annotator: Annotator,
-    args: &Args,
+    copy: Option<&Path>,
     lines: &mut Lines,
 ) -> Result<()> {
-    let source = visavis_video::open(&film.to_string_lossy(), &OpenOptions::default())?;
+    let source = open_path(film, &OpenOptions::default())?;
     let info = source.info().clone();
     let bar = progress(info.frames, "frames");
     bar.set_message(film.display().to_string());
     let prepared = Prepared::new(params.clone(), Arc::clone(loader))?;
-    let mut video: Option<Mp4Writer> = None;
+    let mut video = copy.map(|to| AnnotatedFilm::new(to, info.frame_rate.unwrap_or(30.0)));
     let played = play(prepared, source, &bar, |scene| {
         lines.write(scene, film)?;
-        if let Some(folder) = &args.annotate {
-            let picture = annotator.draw(scene);
-            if video.is_none() {
-                let to = folder.join(named(film, "mp4"));
-                let rate = info.frame_rate.unwrap_or(30.0);
-                video = Some(Mp4Writer::create(&to, picture.width(), picture.height(), rate)?);
-            }
-            if let Some(video) = &mut video {
-                video.write(picture, scene.frame.captured_at)?;
-            }
+        if let Some(video) = &mut video {
+            video.add(scene, &mut annotator);
         }
         Ok(())
     });
-    // A film that breaks off in the middle still gives what was seen of it.
-    if let Some(video) = video {
-        video.finish()?;
-    }
-    played
+    // A film with an error in the middle still gives an annotated copy of its first part.
+    let copied = video.map_or(Ok(()), AnnotatedFilm::finish);
+    played.and(copied)
 }
 
-/// Runs a source through, scene by scene.
+/// Writes an annotated film. If a frame of it, or all of it, cannot be written, the analysis goes on.
+struct AnnotatedFilm {
+    to: PathBuf,
+    frame_rate: f64,
+    writer: Option<Mp4Writer>,
+    failures: u64,
+    first_failure: Option<VideoError>,
+}
+
+/// After this many frames that cannot be written the copy ends: the disk is full, or the encoder has failed.
+const MOST_UNWRITTEN: u64 = 20;
+
+impl AnnotatedFilm {
+    fn new(to: &Path, frame_rate: f64) -> Self {
+        Self { to: to.to_owned(), frame_rate, writer: None, failures: 0, first_failure: None }
+    }
+
+    fn add(&mut self, scene: &Scene, annotator: &mut Annotator) {
+        if self.failures < MOST_UNWRITTEN
+            && let Err(error) = self.write(scene, annotator)
+        {
+            self.failures += 1;
+            self.first_failure.get_or_insert(error);
+        }
+    }
+
+    fn write(&mut self, scene: &Scene, annotator: &mut Annotator) -> Result<(), VideoError> {
+        let picture = annotator.draw(scene);
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            none => none.insert(Mp4Writer::create(&self.to, picture.width(), picture.height(), self.frame_rate)?),
+        };
+        writer.write(picture, scene.frame.captured_at)
+    }
+
+    fn finish(self) -> Result<()> {
+        let finished = self.writer.map_or(Ok(()), Mp4Writer::finish);
+        match self.first_failure {
+            Some(error) => {
+                let more = if self.failures > 1 { " (and others)" } else { "" };
+                Err(anyhow::Error::new(error).context(format!("the annotated copy is incomplete{more}")))
+            }
+            None => Ok(finished?),
+        }
+    }
+}
+
+/// Plays a source and calls `each` with every scene.
 fn play(
     mut prepared: Prepared,
     source: Box<dyn Source>,
@@ -155,7 +278,7 @@ fn play(
 ) -> Result<()> {
     let scenes: Subscription = prepared.subscribe(Delivery::All { queue: 8 });
     let mut pipeline = prepared.start(source)?;
-    interrupt::stops(&pipeline)?;
+    interrupt::stops([&pipeline])?;
     let events = pipeline.events();
     let mut done = Ok(());
     while let Some(scene) = scenes.recv() {
@@ -170,57 +293,100 @@ fn play(
     pipeline.stop();
     let outcome = pipeline.join();
     done?;
-    let told = events.into_iter().flat_map(|events| events.try_iter().collect::<Vec<_>>());
-    let failures: Vec<String> = told.filter(visavis_live::Event::is_failure).map(|event| event.to_string()).collect();
+    let reported = events.into_iter().flat_map(|events| events.try_iter().collect::<Vec<_>>());
+    let failures: Vec<String> =
+        reported.filter(visavis_live::Event::is_failure).map(|event| event.to_string()).collect();
     finish(&outcome)?;
+    if outcome.skipped > 0 {
+        let first = failures.first().map_or("", String::as_str);
+        bail!("{} frames could not be read; {} were analysed: {first}", outcome.skipped, outcome.frames);
+    }
     if let Some(first) = failures.first() {
         bail!("{first} ({} failures in all)", failures.len());
     }
     Ok(())
 }
 
-/// Pictures one by one, and everything that needs a source of its own.
-fn sort_inputs(inputs: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
-    let (mut pictures, mut films) = (Vec::new(), Vec::new());
-    for input in inputs {
-        if input.is_dir() {
-            let mut files: Vec<PathBuf> = std::fs::read_dir(input)
-                .with_context(|| format!("{} cannot be read", input.display()))?
-                .filter_map(|entry| Some(entry.ok()?.path()))
-                .filter(|path| path.is_file())
-                .collect();
-            files.sort();
-            let before = pictures.len() + films.len();
-            for file in files {
-                match ending(&file).as_str() {
-                    "jpg" | "jpeg" | "png" | "webp" | "bmp" => pictures.push(file),
-                    "mp4" | "m4v" | "mov" | "gif" => films.push(file),
-                    _ => {}
-                }
+/// The inputs: pictures, and films, which need a source each.
+#[derive(Default)]
+struct Inputs {
+    pictures: Vec<PathBuf>,
+    films: Vec<PathBuf>,
+    /// Why inputs were skipped.
+    failures: Vec<String>,
+}
+
+impl Inputs {
+    fn sort(inputs: &[PathBuf], args: &Args) -> Self {
+        let mut sorted = Self::default();
+        for input in inputs {
+            let added = if input.is_dir() { sorted.add_folder(input, args) } else { sorted.add_file(input) };
+            if let Err(error) = added {
+                sorted.failures.push(format!("{error:#}"));
             }
-            if pictures.len() + films.len() == before {
-                bail!("{} holds no picture and no film", input.display());
-            }
-        } else if matches!(ending(input).as_str(), "mp4" | "m4v" | "mov" | "gif") {
-            films.push(input.clone());
-        } else {
-            pictures.push(input.clone());
         }
+        sorted
     }
-    Ok((pictures, films))
+
+    fn add_file(&mut self, input: &Path) -> Result<()> {
+        let input = input.to_owned();
+        match FileKind::of_file(&input)? {
+            FileKind::Still | FileKind::OtherStill(_) => self.pictures.push(input),
+            FileKind::AppleDouble => return Err(VideoError::AppleDouble { path: input.display().to_string() }.into()),
+            FileKind::Gif | FileKind::Mp4 | FileKind::OtherFilm(_) | FileKind::Unknown => self.films.push(input),
+        }
+        Ok(())
+    }
+
+    fn add_folder(&mut self, folder: &Path, args: &Args) -> Result<()> {
+        let contents = FolderContents::of(folder)?;
+        let out = Path::new(&args.out).canonicalize().ok();
+        for (file, reason) in contents.passed_over {
+            // A broken picture is a failure; a text file beside the pictures is not.
+            if has_picture_ending(&file) && !is_apple_double(&file) {
+                self.failures.push(format!("{}: {reason}", file.display()));
+            } else if out.is_none() || file.canonicalize().ok() != out {
+                // The output of an earlier run is skipped without a message.
+                complain(&format!("{}: skipped: {reason}", file.display()));
+            }
+        }
+        let before = self.pictures.len() + self.films.len();
+        for (file, kind) in contents.files {
+            if is_annotated(&file) {
+                complain(&format!("{}: skipped: an annotated copy", file.display()));
+            } else if matches!(kind, FileKind::Still | FileKind::OtherStill(_)) {
+                self.pictures.push(file);
+            } else {
+                self.films.push(file);
+            }
+        }
+        if self.pictures.len() + self.films.len() == before {
+            bail!("{} contains no picture and no film", folder.display());
+        }
+        Ok(())
+    }
 }
 
-fn ending(path: &Path) -> String {
-    path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase()).unwrap_or_default()
+/// Whether a file's extension is that of a picture or a film.
+fn has_picture_ending(file: &Path) -> bool {
+    const ENDINGS: [&str; 16] = [
+        "jpg", "jpeg", "jfif", "png", "gif", "webp", "bmp", "heic", "avif", "jxl", "mp4", "mov", "mkv", "avi", "webm",
+        "ts",
+    ];
+    let ending = file.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    ENDINGS.contains(&ending.as_str())
 }
 
-fn named(path: &Path, ending: &str) -> String {
-    format!("{}.annotated.{ending}", path.file_stem().unwrap_or_default().to_string_lossy())
+/// Whether a file is metadata that macOS writes beside a picture.
+fn is_apple_double(file: &Path) -> bool {
+    matches!(FileKind::of_file(file), Ok(FileKind::AppleDouble))
 }
 
 fn write_picture(annotator: &mut Annotator, scene: &Scene, to: &Path) -> Result<()> {
     let bytes = codec::encode_jpeg(annotator.draw(scene), JPEG_QUALITY)?;
-    let aside = to.with_extension("part");
+    let mut aside = to.to_owned().into_os_string();
+    aside.push(".part");
+    let aside = PathBuf::from(aside);
     std::fs::write(&aside, bytes).with_context(|| format!("{} cannot be written", aside.display()))?;
     std::fs::rename(&aside, to).with_context(|| format!("{} cannot be written", to.display()))
 }
@@ -231,71 +397,16 @@ fn progress(length: Option<u64>, what: &str) -> ProgressBar {
     bar.with_style(ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-/// The pictures that were read and not yet written, and those that could not be read.
-#[derive(Default)]
-struct Read {
-    paths: VecDeque<PathBuf>,
-    failures: Vec<String>,
-}
-
-fn lock(read: &Mutex<Read>) -> std::sync::MutexGuard<'_, Read> {
-    read.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-}
-
-/// Picture files as a source. One that cannot be read is noted and passed over.
-struct PictureList {
-    info: SourceInfo,
-    paths: std::vec::IntoIter<PathBuf>,
-    all: Vec<PathBuf>,
-    done: Arc<Mutex<Read>>,
-}
-
-impl PictureList {
-    fn new(paths: Vec<PathBuf>, done: Arc<Mutex<Read>>) -> Self {
-        let info = SourceInfo {
-            name: format!("{} pictures", paths.len()),
-            width: 0,
-            height: 0,
-            frame_rate: None,
-            frames: Some(paths.len() as u64),
-            pace: Pace::Timeline,
-        };
-        Self { info, paths: paths.clone().into_iter(), all: paths, done }
-    }
-}
-
-impl Source for PictureList {
-    fn info(&self) -> &SourceInfo {
-        &self.info
-    }
-
-    fn read(&mut self) -> Result<Option<Shot>, VideoError> {
-        for path in self.paths.by_ref() {
-            match read_picture(&path) {
-                Ok((picture, _)) => {
-                    lock(&self.done).paths.push_back(path);
-                    return Ok(Some(Shot { picture, at: std::time::Duration::ZERO }));
-                }
-                Err(error) => lock(&self.done).failures.push(format!("{error:#}")),
-            }
-        }
-        Ok(None)
-    }
-
-    fn rewind(&mut self) -> Result<(), VideoError> {
-        self.paths = self.all.clone().into_iter();
-        Ok(())
-    }
-}
-
-/// The output: JSON Lines or CSV, written aside and renamed when it is a file.
+/// The output as JSON Lines or CSV. A file is written under a temporary name and renamed at the end.
 struct Lines {
     to: Box<dyn Write + Send>,
     format: Format,
-    /// Aside and final name.
+    /// Temporary and final name.
     file: Option<(PathBuf, PathBuf)>,
-    /// Name the source in each line.
+    /// Whether each line names its source.
     several: bool,
+    /// Whether a line could not be written.
+    broken: bool,
 }
 
 impl Lines {
@@ -308,7 +419,7 @@ impl Lines {
             (PathBuf::from(aside), end)
         });
         let target = file.as_ref().map_or("-".into(), |(aside, _)| aside.to_string_lossy());
-        let mut lines = Self { to: open_output(&target)?, format: args.format, file, several };
+        let mut lines = Self { to: open_output(&target)?, format: args.format, file, several, broken: false };
         if lines.format == Format::Csv {
             lines.row(&CSV_HEADER)?;
         }
@@ -316,6 +427,12 @@ impl Lines {
     }
 
     fn write(&mut self, scene: &Scene, source: &Path) -> Result<()> {
+        let written = self.write_lines(scene, source);
+        self.broken |= written.is_err();
+        written
+    }
+
+    fn write_lines(&mut self, scene: &Scene, source: &Path) -> Result<()> {
         let name = source.to_string_lossy();
         let record = SceneRecord::new(scene, self.several.then_some(&*name));
         match self.format {

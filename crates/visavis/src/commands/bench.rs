@@ -1,29 +1,32 @@
-//! `visavis bench`: measure.
+//! `visavis bench`: measures the speed of the whole pipeline.
 
-mod gallery;
+mod sequential;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::Serialize;
+use visavis_infer::Task;
 use visavis_live::{Delivery, Loader, Pacing, PipelineParams, Prepared, StageReport, StatisticsReport};
 
 use crate::annotate::Annotator;
 use crate::commands::live::{RunningArgs, finish, live_params};
-use crate::interrupt;
-use crate::options::{EngineArgs, NetworkArgs, SourceArgs, complain, cores, say, say_json};
-use crate::session::Session;
+use visavis_cli::interrupt;
+use visavis_cli::options::{EngineArgs, NetworkArgs, SourceArgs, complain, cores, say, say_json};
+use visavis_cli::session::Session;
 
-/// Measure the whole chain on a film, or the search of a large gallery
+use self::sequential::Sequential;
+
+/// Measure the speed of the whole pipeline on a film
 #[derive(Parser)]
 #[command(after_help = "Examples:
   visavis bench live --source film.mp4 --seconds 60 --json
   visavis bench live --source film.mp4 --pacing every-frame --engine tract
-  visavis bench gallery --people 1000000 --approximate
-  visavis bench gallery --people 1000000 --approximate --like people.gallery --write big/
-  visavis bench live --source film.mp4 --gallery big/bench.gallery")]
+  visavis bench live --source film.mp4 --pacing every-frame --gallery people.gallery --reference tools/reference/sequential_pipeline.py
+  visavis bench live --source film.mp4 --gallery people.gallery")]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -31,21 +34,19 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Everything as `visavis live` does it, overlay included, without a screen
+    /// Measure what `visavis live` does, overlay included, without a page
     Live(Box<LiveArgs>),
-    /// The search of a gallery of made-up people
-    Gallery(gallery::Args),
 }
 
 #[derive(Parser)]
 struct LiveArgs {
-    /// What is watched (as for `visavis live`); a film is repeated until the time is over
+    /// Source, as for `visavis live`; a film is repeated until the time is over
     #[arg(long)]
     source: String,
-    /// How long to measure; with --pacing every-frame, the film at most once
+    /// Duration of the measurement in seconds; with --pacing every-frame it ends at the end of the film
     #[arg(long, default_value_t = 60.0, value_name = "SECONDS")]
     seconds: f64,
-    /// live: newest frame wins, at the film's rate. every-frame: as fast as it goes, nothing left out
+    /// live: at the film's rate, frames may be dropped; every-frame: all frames, as fast as possible
     #[arg(long, default_value = "live")]
     pacing: PacingArg,
     #[command(flatten)]
@@ -54,16 +55,25 @@ struct LiveArgs {
     engines: EngineArgs,
     #[command(flatten)]
     networks: NetworkArgs,
-    /// Recognition workers [default: live: all cores but one; every-frame: all cores]
+    /// Number of recognition workers [default: CPU cores minus one for live, CPU cores for every-frame]
     #[arg(long, value_name = "N")]
     workers: Option<usize>,
-    /// Do not draw the overlay (the picture is then only handed over)
+    /// Do not draw the overlay
     #[arg(long)]
     no_overlay: bool,
+    /// Python script to compare with: tools/reference/sequential_pipeline.py
+    ///
+    /// The script runs first, on the same film, with the ready-made networks of the first --models folder and one thread for each
+    /// worker. The results of both are printed.
+    #[arg(long, value_name = "SCRIPT")]
+    reference: Option<PathBuf>,
+    /// Python interpreter for --reference
+    #[arg(long, default_value = "python3", value_name = "PROGRAM", requires = "reference")]
+    python: PathBuf,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
-    /// Say every so many seconds, on standard error, how much memory is in use
+    /// Print the memory in use on standard error at this interval in seconds
     #[arg(long, value_name = "SECONDS")]
     memory_every: Option<f64>,
 }
@@ -80,17 +90,26 @@ struct BenchReport {
     source: String,
     source_fps: Option<f64>,
     engine: String,
+    /// Width and height of the detector's input at the end.
+    detector_input: Option<[u32; 2]>,
     workers: usize,
     networks: Vec<String>,
     seconds: f64,
     frames: u64,
-    /// Of the two rates, the one that the pacing is about.
+    /// Frames per second in the every-frame pacing.
     #[serde(skip_serializing_if = "Option::is_none")]
     frames_per_second: Option<f64>,
+    /// Frames per second in the live pacing.
     #[serde(skip_serializing_if = "Option::is_none")]
     shown_fps: Option<f64>,
+    /// CPU time of all threads for each frame, in milliseconds, overlay included (Linux only).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    processor_ms_per_frame: Option<f64>,
+    /// The result of the reference script on the same film.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reference: Option<Sequential>,
     detection_fps: f64,
-    /// Of the face served least, among those in view for at least a quarter of the time.
+    /// Recognised expressions per second: the lowest value among the faces that are in view for at least a quarter of the time.
     expression_hz_per_face: Option<f64>,
     expression_hz: Vec<f64>,
     faces: usize,
@@ -107,17 +126,25 @@ struct BenchReport {
 pub(crate) fn run(args: &Args) -> Result<()> {
     match &args.command {
         Command::Live(args) => live(args),
-        Command::Gallery(args) => gallery::run(args),
     }
 }
 
 fn live(args: &LiveArgs) -> Result<()> {
+    let reference = match &args.reference {
+        None => None,
+        Some(script) => {
+            let models =
+                args.engines.models.first().context("--reference needs --models DIR with the ready-made networks")?;
+            let threads = args.workers.unwrap_or_else(cores).max(1);
+            Some(Sequential::run(&args.python, script, models, &args.source, threads)?)
+        }
+    };
     let session = Session::open(&args.engines, &args.networks)?;
     let source = visavis_video::open(&args.source, &args.reading.open_options())?;
     let info = source.info().clone();
     let live = args.pacing == PacingArg::Live;
     let running = RunningArgs { workers: args.workers, repeat: true, mirror: Some(false), seconds: None };
-    let mut params = live_params(&session, source.as_ref(), &running);
+    let mut params = live_params(&session.choice, source.as_ref(), &running);
     if !live {
         params = PipelineParams {
             pacing: Pacing::EveryFrame,
@@ -132,9 +159,9 @@ fn live(args: &LiveArgs) -> Result<()> {
     let engine = loader.detector(&choice.detector)?.placement().to_string();
     let mut prepared = Prepared::new(params, loader)?;
     let screen = prepared.subscribe(if live { Delivery::Newest } else { Delivery::All { queue: 8 } });
-    let started = Instant::now();
+    let (started, processor) = (Instant::now(), processor_seconds());
     let pipeline = prepared.start(source)?;
-    interrupt::stops(&pipeline)?;
+    interrupt::stops([&pipeline])?;
     let mut remembered = 0.0;
     let mut frames = 0u64;
     while let Some(scene) = screen.recv() {
@@ -156,21 +183,21 @@ fn live(args: &LiveArgs) -> Result<()> {
     }
     let seconds = started.elapsed().as_secs_f64();
     let (report, rss) = (pipeline.statistics(), rss_mib());
+    let processor = processor.and_then(|before| Some(processor_seconds()? - before));
     pipeline.stop();
     drop(screen);
     let outcome = pipeline.join();
     finish(&outcome)?;
     if frames == 0 {
-        bail!("{} gave no frame", args.source);
+        bail!("{} delivered no frame", args.source);
     }
-    let names = [&choice.keypoints, &choice.smile, &choice.age, &choice.gender, &choice.similarity];
-    let mut networks: Vec<String> = vec![choice.detector.clone()];
-    for name in names.into_iter().flatten().filter(|name| !networks.contains(name)).cloned().collect::<Vec<_>>() {
-        if !networks.contains(&name) {
-            networks.push(name);
+    let mut networks: Vec<String> = Vec::new();
+    for name in Task::ALL.into_iter().filter_map(|task| choice.of(task)) {
+        if !networks.iter().any(|known| known == name) {
+            networks.push(name.to_owned());
         }
     }
-    // Rates over the wall clock of this run, not the pipeline's, which starts with loading.
+    // Rates refer to the time of the measurement. That of the pipeline includes the loading of the networks.
     let tracks = long_tracks(&report, if live { seconds } else { info_seconds(&info, frames) });
     let rate = |stage: &str| report.stages.get(stage).map_or(0.0, |stage| stage.count as f64 / seconds);
     let result = BenchReport {
@@ -178,12 +205,15 @@ fn live(args: &LiveArgs) -> Result<()> {
         source: info.name,
         source_fps: info.frame_rate,
         engine,
+        detector_input: report.detector_input,
         workers,
         networks,
         seconds,
         frames,
         frames_per_second: (!live).then_some(frames as f64 / seconds),
         shown_fps: live.then_some(frames as f64 / seconds),
+        processor_ms_per_frame: processor.map(|seconds| seconds * 1000.0 / frames as f64),
+        reference,
         detection_fps: rate("detection"),
         expression_hz_per_face: tracks.iter().copied().reduce(f64::min),
         faces: tracks.len(),
@@ -208,9 +238,10 @@ fn long_tracks(report: &StatisticsReport, seconds: f64) -> Vec<f64> {
 
 fn print(result: &BenchReport) -> Result<()> {
     say(&format!(
-        "{} ({}), {} worker(s), networks {}",
+        "{} ({}{}), {} worker(s), networks {}",
         result.source,
         result.engine,
+        result.detector_input.map_or(String::new(), |[width, height]| format!(", detection at {width}x{height}")),
         result.workers,
         result.networks.join(", ")
     ))?;
@@ -225,8 +256,14 @@ fn print(result: &BenchReport) -> Result<()> {
             result.dropped_frames
         ))?,
     }
+    if let Some(processor) = result.processor_ms_per_frame {
+        say(&format!("{processor:.1} ms of CPU time per frame"))?;
+    }
+    if let Some(reference) = &result.reference {
+        reference.print(result.processor_ms_per_frame, result.frames_per_second)?;
+    }
     let rates: Vec<String> = result.expression_hz.iter().map(|hz| format!("{hz:.1}")).collect();
-    say(&format!("expression per second for each face: {}", rates.join(", ")))?;
+    say(&format!("expressions per second for each face: {}", rates.join(", ")))?;
     for (name, stage) in &result.stages {
         say(&format!(
             "  {name:24} {:7.1}/s  {:7.2} ms p50  {:7.2} ms p95  busy {:4.0} %  {} failed",
@@ -240,7 +277,18 @@ fn print(result: &BenchReport) -> Result<()> {
     say(&format!("resident memory {:.0} MiB", result.rss_mib.unwrap_or(f64::NAN)))
 }
 
-/// Resident memory, where the system tells it (Linux).
+/// CPU time that all threads of this process have used, in seconds; `None` on systems other than Linux.
+fn processor_seconds() -> Option<f64> {
+    /// Units per second in `/proc`.
+    const TICKS: f64 = 100.0;
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The name of the program, in parentheses, may contain spaces. After it, fields 12 and 13 are the user and the system time.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut times = fields.split_whitespace().skip(11).map(|field| field.parse::<f64>().ok());
+    Some((times.next()?? + times.next()??) / TICKS)
+}
+
+/// Resident memory in MiB; `None` on systems other than Linux.
 fn rss_mib() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;

@@ -1,37 +1,39 @@
-//! `visavis gallery`: people to compare faces with.
+//! `visavis gallery`: builds, searches and changes galleries of people.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use visavis_face::Enroller;
-use visavis_face::gallery::{
-    APPROXIMATE_FROM, Converted, EmbeddingId, GalleryBuilder, GalleryFile, IndexBuilder, IndexReport, NewPhoto,
-    PhotoSource, index_path, photos_in,
+use visavis_face::{Enroller, QualityParams};
+use visavis_gallery::{
+    APPROXIMATE_FROM, Converted, EmbeddingId, Gallery, GalleryBuilder, NewPhoto, PersonSummary, PhotoSource, photos_in,
 };
 use visavis_image::{Picture, codec};
 use visavis_live::GalleryStore;
 
-use crate::options::{EngineArgs, NetworkArgs, complain, cores, say, say_json};
-use crate::place::GalleryPlace;
-use crate::session::Session;
+mod check;
 
-/// Build, list, search, index and thin out a gallery of people
+use crate::verdict::Verdict;
+use visavis_cli::index::{index, photos_bar};
+use visavis_cli::options::{EngineArgs, NetworkArgs, complain, cores, parse_rate, say, say_json};
+use visavis_cli::place::GalleryPlace;
+use visavis_cli::session::Session;
+
+/// Build, search and change a gallery of people
 #[derive(Parser)]
 #[command(after_help = "Examples:
   visavis gallery build people/ --out people.gallery      one folder or one file name for each person
   visavis gallery add people.gallery \"Ada Lovelace\" ada.jpg
   visavis gallery search people.gallery unknown.jpg --top 5
   visavis gallery list postgres://visavis@db/faces        a gallery in PostgreSQL with pgvector, see docs/postgres.md
+  visavis gallery check people.gallery                    wrong names, one person under two names, poor photos
   visavis gallery watch people.gallery \"Ada Lovelace\"
   visavis gallery convert people.gallery --similarity dlib_face_recognition
-  visavis gallery index people.gallery                    hundreds of thousands of photos open and answer at once
+  visavis gallery index people.gallery                    a large gallery opens and is searched faster
   visavis gallery remove people.gallery \"Ada Lovelace\"")]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -40,80 +42,106 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Make a gallery from photos: a folder (person = subfolder or file name) or a CSV with `file` and `name`
+    /// Build a gallery from photos
+    ///
+    /// The photos are in a folder, with one subfolder or one file name for each person, or are listed in a CSV file with the
+    /// columns `file` and `name`.
     Build {
-        /// Folder or CSV
+        /// Folder of photos, or CSV file with the columns `file` and `name`
         photos: PathBuf,
-        /// The gallery to make; a file that is there is replaced when the new one is complete, a database is added to
+        /// Gallery to build: a file, which replaces an existing one when complete, or a database, to which the photos are added
         #[arg(long, value_name = "PLACE", value_parser = GalleryPlace::parser())]
         out: GalleryPlace,
+        /// Also take poor photos: a face that is small, blurred or turned to the side. Each is reported
+        #[arg(long)]
+        accept_poor: bool,
         #[command(flatten)]
         engines: EngineArgs,
         #[command(flatten)]
         networks: GalleryNetworks,
-        /// As JSON, for scripts
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Add photos of a person, who may be new
+    /// Add photos of a person; a new person is added to the gallery
     Add {
-        /// The gallery: a file or a database
+        /// Gallery: a file or `postgres://USER@HOST/DATABASE`
         #[arg(value_name = "GALLERY", value_parser = GalleryPlace::parser())]
         place: GalleryPlace,
         /// The person's name
         name: String,
-        /// The photos; of each the main face is taken
+        /// The photos. Of several faces in a photo, the largest is taken, and this is reported
         #[arg(required = true)]
         photos: Vec<PathBuf>,
+        /// Also take poor photos: a face that is small, blurred or turned to the side. Each is reported
+        #[arg(long)]
+        accept_poor: bool,
         #[command(flatten)]
         engines: EngineArgs,
         #[command(flatten)]
         networks: GalleryNetworks,
-        /// As JSON, for scripts
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Who is in a gallery
+    /// List the people of a gallery
     List {
-        /// The gallery: a file or a database
+        /// Gallery: a file or `postgres://USER@HOST/DATABASE`
         #[arg(value_name = "GALLERY", value_parser = GalleryPlace::parser())]
         place: GalleryPlace,
-        /// As JSON, for scripts
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Whom the main face of a photo resembles
+    /// Show the most similar people for the main face of a photo
     Search {
-        /// The gallery: a file or a database
+        /// Gallery: a file or `postgres://USER@HOST/DATABASE`
         #[arg(value_name = "GALLERY", value_parser = GalleryPlace::parser())]
         place: GalleryPlace,
-        /// The photo
+        /// Photo to search for
         photo: PathBuf,
-        /// How many people to name
+        /// Number of people to show
         #[arg(long, default_value_t = 5, value_name = "N")]
         top: usize,
         #[command(flatten)]
         engines: EngineArgs,
         #[command(flatten)]
         networks: GalleryNetworks,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Find photos of another person, one person under two names, photos that add nothing, and poor photos
+    #[command(
+        after_help = "Nothing is changed. Each finding names the command or the photo that helps. The exit status is 0 whether or \
+not anything was found."
+    )]
+    Check {
+        /// The gallery: a file or a database
+        #[arg(value_name = "GALLERY", value_parser = GalleryPlace::parser())]
+        place: GalleryPlace,
+        #[command(flatten)]
+        engines: EngineArgs,
+        #[command(flatten)]
+        networks: GalleryNetworks,
         /// As JSON, for scripts
         #[arg(long)]
         json: bool,
     },
-    /// Put a person on the watch list: `visavis live` rings when they are seen
+    /// Put a person on the watch list: `visavis live` raises an alarm when they are seen
     Watch {
-        /// The gallery: a file or a database
+        /// Gallery: a file or `postgres://USER@HOST/DATABASE`
         #[arg(value_name = "GALLERY", value_parser = GalleryPlace::parser())]
         place: GalleryPlace,
         /// The person's name
         name: String,
-        /// Take them off it
+        /// Take the person off the watch list
         #[arg(long)]
         off: bool,
     },
-    /// Give a person another name, such as a visitor whom nobody had named
+    /// Rename a person, such as a visitor; a renamed visitor becomes a permanent person
     Rename {
-        /// The gallery: a file or a database
+        /// Gallery: a file or `postgres://USER@HOST/DATABASE`
         #[arg(value_name = "GALLERY", value_parser = GalleryPlace::parser())]
         place: GalleryPlace,
         /// The person's name
@@ -121,52 +149,54 @@ enum Command {
         /// The new name
         to: String,
     },
-    /// Join two people who are one
+    /// Merge two entries that are the same person
     Merge {
-        /// The gallery: a file or a database
+        /// Gallery: a file or `postgres://USER@HOST/DATABASE`
         #[arg(value_name = "GALLERY", value_parser = GalleryPlace::parser())]
         place: GalleryPlace,
-        /// Who goes
+        /// Name of the entry that is removed
         name: String,
-        /// Who stays, with the photos of both
+        /// Name of the entry that remains, with the photos of both
         into: String,
     },
-    /// Give a gallery to another network, which looks at all its photos anew
+    /// Convert a gallery to another network: compute the embeddings of all its photos again
     #[command(
-        after_help = "The network looks at the pictures that the gallery keeps, so the photos are not needed. The gallery is as \
-it was until all are done. While `visavis live` runs, `switch similarity NETWORK` does the same."
+        after_help = "The embeddings are computed from the pictures of faces in the gallery: the original photos are not needed. \
+The gallery does not change until all embeddings are computed. While `visavis live` runs, type `switch similarity NETWORK` to do \
+the same."
     )]
     Convert {
-        /// The gallery: a file or a database
+        /// Gallery: a file or `postgres://USER@HOST/DATABASE`
         #[arg(value_name = "GALLERY", value_parser = GalleryPlace::parser())]
         place: GalleryPlace,
         #[command(flatten)]
         engines: EngineArgs,
         #[command(flatten)]
         networks: GalleryNetworks,
-        /// As JSON, for scripts
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Make a large gallery open and answer at once: builds its index, a file beside it
+    /// Build the index of a large gallery, with which it opens and is searched faster
     #[command(
-        after_help = "The index holds the vectors again, and a graph of neighbours that is searched from 200,000 photos on. \
-Whoever is added later is found all the same. Removing somebody deletes it: build it again then."
+        after_help = "The index is a file beside the gallery, or for a database a file in the user's cache folder. It contains \
+a copy of the embeddings and, from 200,000 photos on, a graph for approximate search. People who are added later are found without \
+building it again. Removing a person deletes the index: build it again then."
     )]
     Index {
-        /// The gallery: a file or a database
+        /// Gallery: a file or `postgres://USER@HOST/DATABASE`
         #[arg(value_name = "GALLERY", value_parser = GalleryPlace::parser())]
         place: GalleryPlace,
-        /// Threads that build [default: all cores]
+        /// Number of threads [default: CPU cores]
         #[arg(long, value_name = "N")]
         threads: Option<usize>,
-        /// As JSON, for scripts
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Remove a person with all photos and vectors
+    /// Remove a person with all photos and embeddings
     Remove {
-        /// The gallery: a file or a database
+        /// Gallery: a file or `postgres://USER@HOST/DATABASE`
         #[arg(value_name = "GALLERY", value_parser = GalleryPlace::parser())]
         place: GalleryPlace,
         /// The person's name
@@ -174,28 +204,32 @@ Whoever is added later is found all the same. Removing somebody deletes it: buil
     },
 }
 
-/// The networks that a gallery needs.
+/// The flags for the networks that a gallery needs.
 #[derive(clap::Args, Clone)]
 struct GalleryNetworks {
-    /// Network that finds the faces
-    #[arg(long, value_name = "NETWORK")]
+    /// Network that detects faces
+    #[arg(long, value_name = "NETWORK", help_heading = "Networks")]
     detector: Option<String>,
-    /// Network that finds the keypoints; `detector` takes those of the detector
-    #[arg(long, value_name = "NETWORK")]
+    /// Network that locates keypoints, or `detector`: use the keypoints of the detector
+    #[arg(long, value_name = "NETWORK", help_heading = "Networks")]
     keypoints: Option<String>,
-    /// Network that makes the embeddings
-    #[arg(long, value_name = "NETWORK")]
+    /// Network that computes the embeddings
+    #[arg(long, value_name = "NETWORK", help_heading = "Networks")]
     similarity: Option<String>,
+    /// Share of strangers that may be identified as a person of the gallery, whatever its size [default: 0.01]
+    #[arg(long, value_name = "SHARE", value_parser = parse_rate)]
+    false_matches: Option<f64>,
 }
 
 impl GalleryNetworks {
-    /// Networks for `gallery`, or for one that is yet to be made.
+    /// Opens the networks for `gallery`, or for a gallery that does not exist yet.
     fn session(&self, engines: &EngineArgs, gallery: Option<&GalleryPlace>) -> Result<Session> {
         let networks = NetworkArgs {
             detector: self.detector.clone(),
             keypoints: self.keypoints.clone(),
             similarity: self.similarity.clone(),
-            // Even no file's name makes the session choose a network for similarity.
+            false_matches: self.false_matches,
+            // Any gallery, even an empty path, makes the session choose a network for similarity.
             gallery: Some(gallery.cloned().unwrap_or_else(|| GalleryPlace::File(PathBuf::new()))),
             ..NetworkArgs::default()
         };
@@ -205,24 +239,23 @@ impl GalleryNetworks {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     match &args.command {
-        Command::Build { photos, out, engines, networks, json } => {
+        Command::Build { photos, out, accept_poor, engines, networks, json } => {
             let session = networks.session(engines, None)?;
-            let built = build(&session, &photos_in(photos)?, out)?;
-            for failure in &built.failures {
-                complain(&format!("left out: {failure}"));
-            }
+            let built = build(&session, &photos_in(photos)?, out, *accept_poor)?;
+            built.enrolment.complain();
             if *json {
                 return say_json(&built);
             }
             say(&format!("{out}: {} people, {} photos", built.people, built.photos))
         }
-        Command::Add { place, name, photos, engines, networks, json } => {
-            let added = add(&networks.session(engines, Some(place))?, place, name, photos)?;
-            for failure in &added.failures {
-                complain(&format!("left out: {failure}"));
-            }
+        Command::Add { place, name, photos, accept_poor, engines, networks, json } => {
+            let added = add(&networks.session(engines, Some(place))?, place, name, photos, *accept_poor)?;
+            added.enrolment.complain();
             if *json {
                 return say_json(&added);
+            }
+            if added.known > 0 {
+                complain(&format!("{} of the photos are in the gallery already", added.known));
             }
             say(&format!("{name}: {} photo{} added", added.photos, if added.photos == 1 { "" } else { "s" }))
         }
@@ -231,23 +264,28 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             let session = networks.session(engines, Some(place))?;
             search(&session, place, photo, *top, *json)
         }
+        Command::Check { place, engines, networks, json } => {
+            check::run(&networks.session(engines, Some(place))?, place, *json)
+        }
         Command::Watch { place, name, off } => {
-            place.open_any()?.watch(name, !off)?;
-            say(&format!("{name} is {} watched", if *off { "not" } else { "now" }))
+            let gallery = place.open_any()?;
+            gallery.watch(gallery.find_person(name)?.id, !off)?;
+            say(&format!("{name} is {} the watch list", if *off { "off" } else { "on" }))
         }
         Command::Rename { place, name, to } => {
-            place.open_any()?.rename(name, to)?;
-            say(&format!("{name} is {to} now"))
+            let gallery = place.open_any()?;
+            gallery.rename(gallery.find_person(name)?.id, to)?;
+            say(&format!("{name} was renamed to {to}"))
         }
         Command::Merge { place, name, into } => {
             let gallery = place.open_any()?;
             let (from, to) = (gallery.find_person(name)?.id, gallery.find_person(into)?.id);
             gallery.merge(from, to)?;
-            say(&format!("{name} is {into} now"))
+            say(&format!("{name} was merged into {into}"))
         }
         Command::Convert { place, engines, networks, json } => convert(&networks.session(engines, None)?, place, *json),
         Command::Index { place, threads, json } => {
-            let built = index(place.file("an index")?, threads.unwrap_or_else(cores))?;
+            let built = index(&*place.open_any()?, threads.unwrap_or_else(cores))?;
             if *json {
                 return say_json(&built);
             }
@@ -261,26 +299,60 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             ))
         }
         Command::Remove { place, name } => {
-            let indexed = matches!(place, GalleryPlace::File(path) if index_path(path).exists());
-            let removed = place.open_any()?.remove_person(name)?;
+            let gallery = place.open_any()?;
+            let indexed = gallery.index_path().is_some_and(Path::exists);
+            let removed = gallery.remove_person(gallery.find_person(name)?.id)?;
+            let photos = removed.record.photos.len();
             let erased = match place {
                 _ if removed.erased => "",
                 GalleryPlace::File(_) => {
-                    " (another program is using the gallery: traces in its unused pages go with the next removal)"
+                    " (another program uses the gallery: traces remain in unused pages of the file until the next removal)"
                 }
-                GalleryPlace::Database(_) => {
-                    " (the server's log and backups hold them for a while: see docs/postgres.md)"
-                }
+                GalleryPlace::Database(_) => " (the server's log and backups still contain them: see docs/postgres.md)",
             };
-            say(&format!(
-                "{name} and {} photo{} removed{erased}",
-                removed.photos,
-                if removed.photos == 1 { "" } else { "s" }
-            ))?;
+            say(&format!("{name} and {photos} photo{} removed{erased}", if photos == 1 { "" } else { "s" }))?;
             if indexed {
-                complain("the index went too, since it held the vectors: 'visavis gallery index' builds it again");
+                complain(
+                    "the index was deleted, since it contained the embeddings: 'visavis gallery index' builds it again",
+                );
             }
             Ok(())
+        }
+    }
+}
+
+/// What happened to each photo.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Enrolment {
+    taken: Vec<TakenPhoto>,
+    /// Photos that could not be used, with the reason.
+    pub(crate) failures: Vec<String>,
+}
+
+/// A photo from which a face was taken.
+#[derive(Debug, Serialize)]
+struct TakenPhoto {
+    file: String,
+    /// Number of faces in the photo.
+    faces: usize,
+    /// The box of the face that was taken: x, y, width, height in pixels.
+    bounds: [f32; 4],
+    /// Sharpness of the face, see [`visavis_face::Quality`].
+    sharpness: f32,
+    /// What a person should check.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
+impl Enrolment {
+    fn complain(&self) {
+        for photo in &self.taken {
+            for warning in &photo.warnings {
+                complain(&format!("{}: {warning}", photo.file));
+            }
+        }
+        for failure in &self.failures {
+            complain(&format!("skipped: {failure}"));
         }
     }
 }
@@ -290,116 +362,97 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 pub(crate) struct Built {
     pub(crate) people: usize,
     pub(crate) photos: usize,
-    /// Photos that could not be used, with the reason.
-    pub(crate) failures: Vec<String>,
+    #[serde(flatten)]
+    pub(crate) enrolment: Enrolment,
 }
 
 /// Makes the gallery `out` from `photos`. No file is at `out` before all is done; a database takes each as it comes.
-pub(crate) fn build(session: &Session, photos: &[PhotoSource], out: &GalleryPlace) -> Result<Built> {
+pub(crate) fn build(session: &Session, photos: &[PhotoSource], out: &GalleryPlace, accept_poor: bool) -> Result<Built> {
     let id = embedding_id(session)?;
+    let of = |people: &[PersonSummary]| (people.len(), people.iter().map(|person| person.photos).sum());
     match out {
         GalleryPlace::File(path) => {
             let mut builder = GalleryBuilder::new(path, &id)?;
-            let failures = enrol(session, photos, |person, photo| Ok(builder.add(person, &[photo]).map(drop)?))?;
-            let people = builder.people()?;
-            let (people, photos) = (people.len(), people.iter().map(|person| person.photos).sum());
+            let add = |person: &str, photo| Ok(builder.add(person, &[photo]).map(drop)?);
+            let enrolment = enrol(session, photos, accept_poor, add)?;
+            let (people, photos) = of(&builder.people()?);
             builder.finish()?;
             if photos >= APPROXIMATE_FROM {
-                index(path, cores())?;
+                index(&Gallery::open(path, None)?, cores())?;
             }
-            Ok(Built { people, photos, failures })
+            Ok(Built { people, photos, enrolment })
         }
         GalleryPlace::Database(_) => {
             out.make(&id)?;
             let gallery = out.open(&id)?;
-            let failures = enrol(session, photos, |person, photo| Ok(gallery.add(person, &[photo]).map(drop)?))?;
-            let people = gallery.people()?;
-            let (people, photos) = (people.len(), people.iter().map(|person| person.photos).sum());
-            Ok(Built { people, photos, failures })
+            let add = |person: &str, photo| Ok(gallery.add(person, &[photo]).map(drop)?);
+            let enrolment = enrol(session, photos, accept_poor, add)?;
+            let (people, photos) = of(&gallery.people()?);
+            Ok(Built { people, photos, enrolment })
         }
     }
 }
 
-/// Hands over the faces on photos; gives what could not be used and why. Fails where nothing could.
+/// Passes the largest face of each photo to `take`. Photos without a face, and poor ones unless `accept_poor`, are left out.
+/// Fails if no photo could be used.
 fn enrol(
     session: &Session,
     photos: &[PhotoSource],
+    accept_poor: bool,
     mut take: impl FnMut(&str, NewPhoto) -> Result<()>,
-) -> Result<Vec<String>> {
+) -> Result<Enrolment> {
     let mut enroller = session.enroller()?;
     let bar = photos_bar(photos.len());
-    let mut failures = Vec::new();
+    let mut enrolment = Enrolment::default();
     for photo in photos {
         bar.set_message(photo.person.clone());
-        match look(&mut enroller, &photo.path) {
-            Ok(new) => take(&photo.person, new)?,
-            Err(error) => failures.push(format!("{}: {error:#}", photo.path.display())),
+        match look(&mut enroller, &photo.path, accept_poor) {
+            Ok((new, taken)) => {
+                take(&photo.person, new)?;
+                enrolment.taken.push(taken);
+            }
+            Err(error) => enrolment.failures.push(format!("{}: {error:#}", photo.path.display())),
         }
         bar.inc(1);
     }
     bar.finish_and_clear();
-    if failures.len() == photos.len() {
-        for failure in &failures {
-            complain(failure);
-        }
-        bail!("no face was found on any of the {} photos, nobody was added", photos.len());
+    if enrolment.taken.is_empty() {
+        enrolment.complain();
+        bail!("none of the {} photos can be used: nothing was added", photos.len());
     }
-    Ok(failures)
+    Ok(enrolment)
 }
 
-/// What an addition did.
+/// The result of an addition.
 #[derive(Debug, Serialize)]
 struct AddedPhotos {
     person: i64,
+    /// Photos added.
     photos: usize,
-    /// Photos that could not be used, with the reason.
-    failures: Vec<String>,
+    /// Photos that the person had already.
+    known: usize,
+    #[serde(flatten)]
+    enrolment: Enrolment,
 }
 
 /// Adds photos of a person, all at once.
-fn add(session: &Session, place: &GalleryPlace, name: &str, photos: &[PathBuf]) -> Result<AddedPhotos> {
+fn add(
+    session: &Session,
+    place: &GalleryPlace,
+    name: &str,
+    photos: &[PathBuf],
+    accept_poor: bool,
+) -> Result<AddedPhotos> {
     let gallery = place.open(&embedding_id(session)?)?;
     let sources: Vec<PhotoSource> =
         photos.iter().map(|path| PhotoSource { person: name.to_owned(), path: path.clone() }).collect();
     let mut new = Vec::new();
-    let failures = enrol(session, &sources, |_, photo| {
+    let enrolment = enrol(session, &sources, accept_poor, |_, photo| {
         new.push(photo);
         Ok(())
     })?;
     let added = gallery.add(name, &new)?;
-    Ok(AddedPhotos { person: added.person.0, photos: added.photos, failures })
-}
-
-/// What building an index did.
-#[derive(Debug, Serialize)]
-pub(crate) struct Indexed {
-    pub(crate) file: String,
-    pub(crate) people: usize,
-    pub(crate) photos: usize,
-    pub(crate) bytes: u64,
-    pub(crate) graph_bytes: u64,
-    /// Photos that a search looks at.
-    pub(crate) candidates: usize,
-    /// Share of the answers that are those of the exact search.
-    pub(crate) recall: f64,
-    pub(crate) seconds: f64,
-}
-
-/// Builds the index of a gallery.
-pub(crate) fn index(gallery: &Path, threads: usize) -> Result<Indexed> {
-    let (started, threads) = (Instant::now(), threads.max(1));
-    let file = GalleryFile::open(gallery, None)?;
-    let builder = IndexBuilder::new(&file, threads)?;
-    let bar = photos_bar(builder.photos());
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| builder.work(|photos| bar.inc(photos as u64)));
-        }
-    });
-    bar.finish_and_clear();
-    let IndexReport { people, photos, bytes, graph_bytes, candidates, recall } = builder.finish(&file)?;
-    let (file, seconds) = (index_path(gallery).display().to_string(), started.elapsed().as_secs_f64());
-    Ok(Indexed { file, people, photos, bytes, graph_bytes, candidates, recall, seconds })
+    Ok(AddedPhotos { person: added.person.0, photos: added.photos, known: new.len() - added.photos, enrolment })
 }
 
 fn convert(session: &Session, place: &GalleryPlace, json: bool) -> Result<()> {
@@ -417,18 +470,11 @@ fn convert(session: &Session, place: &GalleryPlace, json: bool) -> Result<()> {
     }
     if converted.denials > 0 {
         complain(&format!(
-            "{} faces that were denied before may be taken for the same people again",
+            "{} answers \"not this person\" belong to the old network and were deleted",
             converted.denials
         ));
     }
-    say(&format!("{place}: {} photos, embeddings by {network} now", converted.photos))
-}
-
-fn photos_bar(photos: usize) -> ProgressBar {
-    ProgressBar::new(photos as u64).with_style(
-        ProgressStyle::with_template("{bar:32} {pos}/{len} photos, {per_sec}, {eta} left  {msg}")
-            .unwrap_or_else(|_| ProgressStyle::default_bar()),
-    )
+    say(&format!("{place}: the embeddings of {} photos were computed with {network}", converted.photos))
 }
 
 fn embedding_id(session: &Session) -> Result<EmbeddingId> {
@@ -436,23 +482,35 @@ fn embedding_id(session: &Session) -> Result<EmbeddingId> {
     Ok(session.loader.embedding_id(similarity)?)
 }
 
-/// Decodes a picture file.
-pub(crate) fn read_picture(path: &Path) -> Result<(Picture, Vec<u8>)> {
+/// Decodes a picture file. Returns the picture and the bytes of the file.
+fn read_picture(path: &Path) -> Result<(Picture, Vec<u8>)> {
+    let picture = visavis_video::load_photo(path, codec::MAX_PIXELS)?.picture;
     let bytes = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
-    let picture = codec::decode(&bytes, codec::MAX_PIXELS).with_context(|| path.display().to_string())?;
     Ok((picture, bytes))
 }
 
-fn look(enroller: &mut Enroller, path: &Path) -> Result<NewPhoto> {
+/// The largest face of a photo, as a gallery keeps it. Fails if there is none, or if it is poor, unless `accept_poor`.
+fn look(enroller: &mut Enroller, path: &Path, accept_poor: bool) -> Result<(NewPhoto, TakenPhoto)> {
     let (picture, bytes) = read_picture(path)?;
-    let enrolled = enroller.enrol(&picture)?.context("no face found")?;
-    Ok(NewPhoto {
-        source: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+    let found = enroller.enrol(&picture)?.context("no face found")?;
+    let params = QualityParams::default();
+    let (flaws, warnings) = (found.quality.flaws(&params), found.warnings(&params));
+    if !accept_poor && !flaws.is_empty() {
+        let reasons: Vec<String> = flaws.iter().map(ToString::to_string).collect();
+        bail!("{} (--accept-poor adds the photo nevertheless)", reasons.join(", "));
+    }
+    let bounds = <[f32; 4]>::from(found.face.rect).map(f32::round);
+    let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let sharpness = (found.quality.sharpness * 10.0).round() / 10.0;
+    let taken = TakenPhoto { file: file.clone(), faces: found.faces, bounds, sharpness, warnings };
+    let new = NewPhoto {
+        source: file,
         sha256: Some(Sha256::digest(&bytes).into()),
-        vector: enrolled.vector,
-        thumbnail: enrolled.thumbnail,
-        score: Some(enrolled.score),
-    })
+        vector: found.vector,
+        thumbnail: found.thumbnail,
+        score: Some(found.score),
+    };
+    Ok((new, taken))
 }
 
 fn list(place: &GalleryPlace, json: bool) -> Result<()> {
@@ -477,10 +535,10 @@ fn list(place: &GalleryPlace, json: bool) -> Result<()> {
         };
         say(&format!("{:5}  {}{watched}{seen}", person.photos, person.name))?;
     }
-    say(&format!("{} people, embeddings by {}", people.len(), gallery.embedding().name))
+    say(&format!("{} people, embeddings computed with {}", people.len(), gallery.embedding().name))
 }
 
-/// How long ago, in the largest unit that there is one of.
+/// How long ago `at` (Unix time in seconds) was, in the largest unit of which at least one has passed.
 fn ago(at: i64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let seconds = now.saturating_sub(u64::try_from(at).unwrap_or(0));
@@ -500,7 +558,7 @@ fn search(session: &Session, place: &GalleryPlace, photo: &Path, top: usize, jso
     let enrolled =
         session.enroller()?.enrol(&picture)?.with_context(|| format!("no face was found on {}", photo.display()))?;
     if enrolled.faces > 1 {
-        complain(&format!("{} faces are on the photo: the largest is searched", enrolled.faces));
+        complain(&format!("the photo shows {} faces: the main one is searched", enrolled.faces));
     }
     let found = gallery.search(&enrolled.vector, top.max(1))?;
     if json {
@@ -508,14 +566,14 @@ fn search(session: &Session, place: &GalleryPlace, photo: &Path, top: usize, jso
             .iter()
             .map(|m| {
                 serde_json::json!({ "name": &*m.name, "person": m.person.0, "distance": m.distance,
-                    "similarity": m.similarity, "same_person": m.same_person })
+                    "likeness": m.likeness, "identified": m.identified, "same_person": m.same_person })
             })
             .collect();
         return say_json(&rows);
     }
     for m in &found {
-        let verdict = if m.same_person { "same person" } else { "resembles" };
-        say(&format!("{:3.0} %  {verdict:11}  {}", m.similarity * 100.0, m.name))?;
+        let verdict = Verdict { same_person: m.same_person, identified: m.identified, likeness: m.likeness };
+        say(&format!("{verdict:20}  {}", m.name))?;
     }
     Ok(())
 }

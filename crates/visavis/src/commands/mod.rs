@@ -2,11 +2,9 @@
 
 pub(crate) mod analyze;
 pub(crate) mod bench;
-pub(crate) mod data;
 pub(crate) mod demo;
-pub(crate) mod evaluate;
 pub(crate) mod gallery;
 pub(crate) mod live;
 pub(crate) mod models;
 pub(crate) mod runtime;
-pub(crate) mod train;
+pub(crate) mod serve;

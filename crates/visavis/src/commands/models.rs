@@ -1,12 +1,13 @@
-//! `visavis models`: what networks there are.
+//! `visavis models`: lists, shows and verifies networks.
 
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 use std::path::PathBuf;
-use visavis_infer::{Manifest, Registry, Task};
+use visavis_infer::{EngineKind, Manifest, Registry, Task};
 
-use crate::options::{complain, say, say_json};
+use visavis_cli::options::{complain, say, say_json};
+use visavis_cli::session::default_network;
 
 /// List, show and verify networks
 #[derive(Parser)]
@@ -20,36 +21,36 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    /// All networks on the shelves
+    /// List all networks
     List {
         #[command(flatten)]
-        shelves: Shelves,
-        /// Only those that do this: detection, keypoints, smile, age, gender or similarity
+        registry_args: RegistryArgs,
+        /// Only networks with this task: detection, keypoints, smile, expression, age, gender, head_pose or similarity
         #[arg(long)]
         task: Option<Task>,
     },
-    /// Everything known of one network
+    /// Show everything about one network
     Show {
-        /// Its name
+        /// Name of the network
         name: String,
         #[command(flatten)]
-        shelves: Shelves,
+        registry_args: RegistryArgs,
     },
     /// Check the weights of one network, or of all, against their manifests
     Verify {
-        /// Its name; all if left out
+        /// Name of the network [default: all]
         name: Option<String>,
         #[command(flatten)]
-        shelves: Shelves,
+        registry_args: RegistryArgs,
     },
 }
 
 #[derive(clap::Args)]
-struct Shelves {
-    /// Folder of networks besides the user's own; may be given more than once
+struct RegistryArgs {
+    /// Additional folder with networks; may be given more than once
     #[arg(long = "models", value_name = "DIR", env = "VISAVIS_MODELS")]
     models: Vec<PathBuf>,
-    /// As JSON, for scripts
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
@@ -60,27 +61,59 @@ struct Row<'a> {
     title: &'a str,
     tasks: &'a [Task],
     licence: &'a str,
-    /// Width and height; absent for a forest, which takes any picture.
+    /// Width and height; absent for a forest, which takes pictures of any size.
     input: Option<[u32; 2]>,
-    /// Where the weights are; absent where only the manifest is known.
+    /// Where the weights are; absent if only the manifest is known.
     weights: Option<String>,
+    /// Whether it is the default for some task with some engine.
+    default: bool,
+    /// The tasks for which it is the default, by engine.
+    default_for: Defaults,
 }
 
-fn row(manifest: &Manifest, weights: Option<String>) -> Row<'_> {
+/// The tasks for which a network is the default, by engine.
+#[derive(Serialize)]
+struct Defaults {
+    tract: Vec<Task>,
+    onnxruntime: Vec<Task>,
+}
+
+impl Defaults {
+    fn of(registry: &Registry, name: &str) -> Self {
+        let with = |engine| {
+            let is_default =
+                |task: &Task| default_network(registry, *task, engine).is_some_and(|entry| entry.manifest.name == name);
+            Task::ALL.into_iter().filter(is_default).collect()
+        };
+        Self { tract: with(EngineKind::Tract), onnxruntime: with(EngineKind::OnnxRuntime) }
+    }
+
+    /// The tasks for which it is the default with either engine.
+    fn any(&self) -> Vec<Task> {
+        Task::ALL.into_iter().filter(|task| self.tract.contains(task) || self.onnxruntime.contains(task)).collect()
+    }
+}
+
+fn row<'a>(registry: &Registry, manifest: &'a Manifest, weights: Option<String>) -> Row<'a> {
     let Manifest { name, title, tasks, licence, input, .. } = manifest;
-    Row { name, title, tasks, licence, input: (!input.is_empty()).then_some(input.size), weights }
+    // A network without weights is never a default.
+    let default_for = Defaults::of(registry, if weights.is_some() { name } else { "" });
+    let default = !default_for.any().is_empty();
+    Row { name, title, tasks, licence, input: (!input.is_empty()).then_some(input.size), weights, default, default_for }
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let shelves = match &args.command {
-        Command::List { shelves, .. } | Command::Show { shelves, .. } | Command::Verify { shelves, .. } => shelves,
+    let registry_args = match &args.command {
+        Command::List { registry_args, .. }
+        | Command::Show { registry_args, .. }
+        | Command::Verify { registry_args, .. } => registry_args,
     };
-    let registry = Registry::open(&shelves.models)?;
+    let registry = Registry::open(&registry_args.models)?;
     for problem in registry.problems() {
         complain(&format!("warning: {problem}"));
     }
     match &args.command {
-        Command::List { task, .. } => list(&registry, *task, shelves.json),
+        Command::List { task, .. } => list(&registry, *task, registry_args.json),
         Command::Show { name, .. } => {
             let manifest = match registry.get(name) {
                 Ok(entry) => &entry.manifest,
@@ -88,21 +121,22 @@ pub(crate) fn run(args: &Args) -> Result<()> {
                     Some(known) => known,
                     None => {
                         let known: Vec<&str> = registry.known_without_weights().map(|known| &*known.name).collect();
-                        bail!("{error}; known, but not here: {}", known.join(", "));
+                        bail!("{error}; networks that are known but have no weights here: {}", known.join(", "));
                     }
                 },
             };
-            if shelves.json { say_json(manifest) } else { show(manifest) }
+            if registry_args.json { say_json(manifest) } else { show(manifest) }
         }
-        Command::Verify { name, .. } => verify(&registry, name.as_deref(), shelves.json),
+        Command::Verify { name, .. } => verify(&registry, name.as_deref(), registry_args.json),
     }
 }
 
 fn list(registry: &Registry, task: Option<Task>, json: bool) -> Result<()> {
     let does = |manifest: &Manifest| task.is_none_or(|task| manifest.tasks.contains(&task));
     let here = registry.entries().filter(|entry| does(&entry.manifest));
-    let mut rows: Vec<Row<'_>> = here.map(|entry| row(&entry.manifest, Some(entry.weights.to_string()))).collect();
-    rows.extend(registry.known_without_weights().filter(|known| does(known)).map(|known| row(known, None)));
+    let mut rows: Vec<Row<'_>> =
+        here.map(|entry| row(registry, &entry.manifest, Some(entry.weights.to_string()))).collect();
+    rows.extend(registry.known_without_weights().filter(|known| does(known)).map(|known| row(registry, known, None)));
     if json {
         return say_json(&rows);
     }
@@ -110,8 +144,10 @@ fn list(registry: &Registry, task: Option<Task>, json: bool) -> Result<()> {
     for row in &rows {
         let tasks = row.tasks.iter().map(Task::to_string).collect::<Vec<_>>().join(", ");
         let input = row.input.map_or("any".to_owned(), |[width, height]| format!("{width}x{height}"));
-        let missing = if row.weights.is_some() { "" } else { "   (weights not here: add their folder with --models)" };
-        say(&format!("{:wide$}  {tasks:22}  {input:9} {:18} {}{missing}", row.name, row.licence, row.title))?;
+        let missing = if row.weights.is_some() { "" } else { "   (weights missing: add their folder with --models)" };
+        let default_for = row.default_for.any().iter().map(Task::to_string).collect::<Vec<_>>().join(", ");
+        let default = if row.default { format!("   (default for {default_for})") } else { String::new() };
+        say(&format!("{:wide$}  {tasks:22}  {input:9} {:18} {}{default}{missing}", row.name, row.licence, row.title))?;
     }
     Ok(())
 }
@@ -162,7 +198,7 @@ fn verify(registry: &Registry, name: Option<&str>, json: bool) -> Result<()> {
     }
     let bad = verdicts.iter().filter(|verdict| !verdict.ok).count() + registry.problems().len();
     if bad > 0 {
-        bail!("{bad} network{} cannot be used", if bad == 1 { "" } else { "s" });
+        bail!("{bad} network{} cannot be used: see the errors above", if bad == 1 { "" } else { "s" });
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! A folder with networks made by hand, pictures and films, and the program run in it.
+//! A folder with small hand-made networks, pictures and films, in which `crate::PROGRAM` is run. The tests of `visavis-lab`
+//! use it too.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -10,12 +11,12 @@ use visavis_video::Mp4Writer;
 use crate::support::onnx::{Dim, Network, face_network};
 use crate::support::{face_manifest, sha256};
 
-/// Pictures are this large, and so is the detector's input.
+/// The size of the pictures and of the detector's input.
 pub(crate) const SIZE: (u32, u32) = (64, 48);
-/// A face, to the detector below, is a bright cell of this side.
+/// The side of the bright cell that the detector below finds as a face.
 const CELL: u32 = 16;
 
-/// Everything in a folder that goes away with it.
+/// A folder that is deleted when this is dropped.
 pub(crate) struct Stage {
     folder: tempfile::TempDir,
 }
@@ -29,7 +30,7 @@ impl Stage {
         stage.write("models/bright.toml", bright_manifest(&weights).as_bytes());
         let weights = face_network(7);
         stage.write("models/face.onnx", &weights);
-        // One network, three answers: the pooled values serve as an embedding.
+        // One network with three results: the pooled values are also the embedding.
         let manifest =
             face_manifest("face", &weights).replace(r#"["age", "gender"]"#, r#"["age", "gender", "similarity"]"#);
         let embedding = r#"
@@ -69,9 +70,9 @@ decode = { kind = "embedding", metric = "cosine", same_person = 0.001 }
         writer.finish().unwrap();
     }
 
-    /// The program in this folder, with a home of its own and no ONNX Runtime.
+    /// The command for the program in this folder, with a separate home folder and without ONNX Runtime.
     pub(crate) fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_visavis"));
+        let mut command = Command::new(crate::PROGRAM);
         command.current_dir(self.folder.path()).args(words).stdin(Stdio::null());
         command.env_clear().env("HOME", self.folder.path()).env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command
@@ -81,14 +82,14 @@ decode = { kind = "embedding", metric = "cosine", same_person = 0.001 }
         self.command(words).output().unwrap()
     }
 
-    /// Runs what must succeed; gives standard output.
+    /// Runs a command that must succeed. Returns its standard output.
     pub(crate) fn succeeds(&self, words: &[&str]) -> String {
         let output = self.run(words);
         assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Runs what must fail without a panic; gives standard error.
+    /// Runs a command that must fail without a panic. Returns its standard error.
     pub(crate) fn fails(&self, words: &[&str]) -> String {
         let output = self.run(words);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -110,14 +111,15 @@ pub(crate) fn picture(cells: &[(u32, u32)], colour: [u8; 3]) -> Picture {
     picture
 }
 
-/// A detector to which every bright cell of a 4×3 grid is a face: the mean of a cell decides, boxes are the cells.
+/// A detector that finds every bright cell of a 4×3 grid as a face. The mean of a cell is its score; the boxes are the
+/// cells.
 fn bright_cells() -> Vec<u8> {
     use Dim::Fixed;
     let (columns, rows) = (SIZE.0 / CELL, SIZE.1 / CELL);
     let count = i64::from(columns * rows);
     let pixels = (CELL * CELL * 3) as usize;
     let side = i64::from(CELL);
-    // Logits of "nothing" and "face": 0, and −10 to 10 from black to white.
+    // Logits of "nothing" and "face": 0, and −10 (black) to 10 (white).
     let mut kernel = vec![0.0; pixels];
     kernel.extend(std::iter::repeat_n(20.0 / (255.0 * pixels as f32), pixels));
     let corners: Vec<f32> = (0..columns * rows)
@@ -172,7 +174,7 @@ decode = {{ kind = "corners", scores = "scores", boxes = "boxes", face_class = 1
     )
 }
 
-/// The files in a folder, by name.
+/// The names of the files in a folder.
 pub(crate) fn files(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(folder)
         .unwrap()

@@ -1,5 +1,5 @@
-//! A headless Chromium, driven over its own protocol: three dozen lines of JSON over a WebSocket do all that the tests need, and
-//! tell of every error in the console, which WebDriver does not.
+//! A headless Chromium, controlled over its own protocol (JSON over a WebSocket). The few methods that the tests need take
+//! little code, and unlike WebDriver it reports every error in the console.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tungstenite::{Message, WebSocket};
 
-/// How long the page may take for anything; a slow machine runs the networks unoptimised.
+/// Time limit of every step; a slow machine runs the networks without optimisation.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The program, installed from Debian where it is missing; why not, where it cannot be had.
+/// Finds Chromium, or installs it from Debian. Returns the reason if it is not available.
 pub(crate) fn find() -> Result<PathBuf, String> {
     let look = || {
         let folders = std::env::var_os("PATH").unwrap_or_default();
@@ -39,7 +39,7 @@ pub(crate) fn find() -> Result<PathBuf, String> {
     look().ok_or_else(|| "there is no Chromium, also after installing it".into())
 }
 
-/// A running browser, gone when dropped.
+/// A running browser, ended on drop.
 pub(crate) struct Browser {
     child: Child,
     port: u16,
@@ -47,7 +47,7 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    /// Starts it; its fake camera plays `film` (an MJPEG file) where one is given.
+    /// Starts the browser. Its fake camera plays `film` (an MJPEG file), if one is given.
     pub(crate) fn start(program: &Path, film: Option<&Path>) -> Self {
         let profile = tempfile::tempdir().unwrap();
         let mut command = Command::new(program);
@@ -64,6 +64,9 @@ impl Browser {
             "--hide-scrollbars",
             "--autoplay-policy=no-user-gesture-required",
             "--remote-debugging-port=0",
+            // Host names of the tests resolve to this machine, and self-signed certificates are accepted.
+            "--host-resolver-rules=MAP *.example 127.0.0.1",
+            "--ignore-certificate-errors",
         ]);
         command.arg(format!("--user-data-dir={}", profile.path().display()));
         if let Some(film) = film {
@@ -81,6 +84,27 @@ impl Browser {
             thread::sleep(Duration::from_millis(50));
         };
         Self { child, port, _profile: profile }
+    }
+
+    /// The addresses of frames from other sites than their pages. A refused frame has the address of an error page.
+    pub(crate) fn wait_for_frames(&self) -> Vec<String> {
+        let started = Instant::now();
+        loop {
+            let answer = ureq::get(format!("http://127.0.0.1:{}/json/list", self.port)).call();
+            let text = answer.unwrap().body_mut().read_to_string().unwrap();
+            let targets: Value = serde_json::from_str(&text).unwrap();
+            let frames = targets.as_array().unwrap().iter().filter(|target| target["type"] == "iframe");
+            let addresses: Vec<String> = frames
+                .filter_map(|frame| frame["url"].as_str())
+                .filter(|url| !url.is_empty())
+                .map(str::to_owned)
+                .collect();
+            if !addresses.is_empty() {
+                return addresses;
+            }
+            assert!(started.elapsed() < PATIENCE, "no frame comes: {text}");
+            thread::sleep(Duration::from_millis(100));
+        }
     }
 
     /// Opens a page of this size at `address`.
@@ -112,7 +136,7 @@ impl Drop for Browser {
 pub(crate) struct Page {
     socket: WebSocket<TcpStream>,
     number: u64,
-    /// What went wrong in the page: errors of scripts, refused resources, violations of the policy.
+    /// Errors in the page: of scripts, refused resources, violations of the security policy.
     pub(crate) complaints: VecDeque<String>,
 }
 
@@ -147,7 +171,7 @@ impl Page {
         }
     }
 
-    /// The value of an expression, waited for where it is a promise.
+    /// The value of an expression; waits if it is a promise.
     pub(crate) fn eval(&mut self, expression: &str) -> Value {
         let params =
             json!({ "expression": expression, "awaitPromise": true, "returnByValue": true, "userGesture": true });
@@ -156,7 +180,7 @@ impl Page {
         result["result"]["value"].clone()
     }
 
-    /// Waits until an expression (which may `await`) is true, and gives its value.
+    /// Waits until an expression (which may use `await`) is true, and returns its value.
     pub(crate) fn wait(&mut self, expression: &str) -> Value {
         let started = Instant::now();
         loop {
@@ -176,7 +200,7 @@ impl Page {
         }
     }
 
-    /// Clicks on the first element that fits a selector and, where given, has this text.
+    /// Clicks the first element that matches a selector and contains this text.
     pub(crate) fn click(&mut self, selector: &str, text: &str) {
         let element = format!(
             "[...document.querySelectorAll({selector:?})].find((e) => e.textContent.includes({text:?}) && !e.disabled && e.checkVisibility())"
@@ -185,7 +209,7 @@ impl Page {
         self.eval(&format!("{element}.click()"));
     }
 
-    /// Clicks at a place, as a mouse does.
+    /// Clicks at a position, like a mouse.
     pub(crate) fn click_at(&mut self, x: f64, y: f64) {
         for kind in ["mouseMoved", "mousePressed", "mouseReleased"] {
             let buttons = json!({ "type": kind, "x": x, "y": y, "button": "left", "clickCount": 1 });
@@ -193,7 +217,7 @@ impl Page {
         }
     }
 
-    /// Types a text into what has the focus.
+    /// Types a text into the focused element.
     pub(crate) fn type_text(&mut self, text: &str) {
         self.call("Input.insertText", json!({ "text": text }));
     }
@@ -205,7 +229,7 @@ impl Page {
         self.call("Emulation.setDeviceMetricsOverride", metrics);
     }
 
-    /// What is seen, as PNG.
+    /// A screenshot as PNG.
     pub(crate) fn screenshot(&mut self) -> Vec<u8> {
         use base64::Engine;
         let shot = self.call("Page.captureScreenshot", json!({ "format": "png" }));

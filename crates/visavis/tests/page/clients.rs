@@ -1,4 +1,4 @@
-//! What clients cost, to be read by people: `checks/clients`.
+//! Measures the load of clients and prints it: `checks/clients`.
 
 #![allow(clippy::print_stdout, reason = "the figures are what it is for")]
 
@@ -12,9 +12,9 @@ use tungstenite::{Message, WebSocket};
 
 use crate::program::Program;
 
-/// How long each state of things is measured.
+/// Duration of each measurement.
 const MEASURED: Duration = Duration::from_secs(60);
-/// For how long a client takes nothing.
+/// Time for which a client reads nothing.
 const STALLED: Duration = Duration::from_secs(30);
 
 #[test]
@@ -26,7 +26,7 @@ fn clients() {
     let extra = std::env::var("WORDS").unwrap_or_default();
     words.extend(extra.split_whitespace());
     for (what, readers, stalls) in
-        [("nobody looks", 0, false), ("two clients", 2, false), ("two clients, and one that stalls", 2, true)]
+        [("no client", 0, false), ("two clients", 2, false), ("two clients, and one that stalls", 2, true)]
     {
         let program = Program::start(&words);
         let (over, shown) = (AtomicBool::new(false), [AtomicUsize::new(0), AtomicUsize::new(0)]);
@@ -49,7 +49,7 @@ fn clients() {
             let (started, frames, first) = (Instant::now(), counts(&shown), memory());
             let mut highest = first;
             if stalls {
-                // Connects, and reads nothing at all.
+                // Connects, but reads nothing.
                 let stalled = live(&program.address);
                 while started.elapsed() < STALLED {
                     thread::sleep(Duration::from_millis(250));
@@ -94,7 +94,7 @@ fn statistics(address: &str) -> Value {
     serde_json::from_reader(answer.into_body().into_reader()).unwrap()
 }
 
-/// Resident memory in MiB, where the system tells it (Linux).
+/// Resident memory in MiB, if the system reports it (Linux).
 fn rss(process: u32) -> f64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

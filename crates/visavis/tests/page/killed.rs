@@ -1,19 +1,19 @@
-//! A crash amid enrolments.
+//! A crash during enrolments.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::{fs, thread};
 
-use visavis_face::gallery::GalleryFile;
+use visavis_gallery::Gallery;
 
 use crate::program::{Program, folder, photos};
 
-/// Enrolments that are begun, if nothing comes in between.
+/// Number of enrolments that would be made without the crash.
 const ENROLMENTS: usize = 1_000;
-/// How many of them are answered when the program is killed.
+/// Number of answered enrolments at which the program is killed.
 const ANSWERED: usize = 300;
-/// People who enrol at the same time.
+/// Number of concurrent enrolments.
 const AT_ONCE: usize = 4;
 
 #[test]
@@ -40,7 +40,7 @@ fn a_kill_amid_enrolments_loses_none_that_was_acknowledged() {
                         return;
                     }
                     let link = format!("{address}api/v1/people?name=Person%20{number}&file=collins.png");
-                    // The others find nobody there any more.
+                    // The program has ended, so the other requests fail.
                     let Ok(answer) = ureq::post(&link).send(&photo[..]) else { return };
                     assert_eq!(answer.status(), 201);
                     let mut answered = answered.lock().unwrap();
@@ -56,12 +56,12 @@ fn a_kill_amid_enrolments_loses_none_that_was_acknowledged() {
     });
     let answered = answered.into_inner().unwrap();
     assert!((ANSWERED..ANSWERED + AT_ONCE).contains(&answered.len()), "{}", answered.len());
-    // Opening checks that the file is whole.
-    let file = GalleryFile::open(&gallery, None).unwrap();
+    // Opening checks that the file is undamaged.
+    let file = Gallery::open(&gallery, None).unwrap();
     let there: BTreeMap<String, _> = file.people().unwrap().into_iter().map(|who| (who.name.clone(), who)).collect();
     let lost: Vec<&String> = answered.iter().filter(|name| !there.contains_key(*name)).collect();
     assert!(lost.is_empty(), "acknowledged and not there: {lost:?}");
-    // Those whose answers were on their way may be there, as whole as all others.
+    // Enrolments whose answers were under way may exist; they must be complete too.
     assert!(there.len() <= answered.len() + AT_ONCE, "{}", there.len());
     for person in there.values() {
         assert_eq!(person.photos, 1, "{}", person.name);
@@ -69,7 +69,7 @@ fn a_kill_amid_enrolments_loses_none_that_was_acknowledged() {
     }
     assert_eq!(file.snapshot().unwrap().photos(), there.len(), "every vector is whole");
     drop(file);
-    // The program goes on with it.
+    // The program can continue with the gallery.
     let program = Program::start(&[&source, "--gallery", &path]);
     let people = ureq::get(&format!("{}api/v1/people?limit=1", program.address)).call().unwrap();
     let people: serde_json::Value = serde_json::from_reader(people.into_body().into_reader()).unwrap();

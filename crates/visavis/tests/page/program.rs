@@ -8,24 +8,29 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-/// The program: of this build, or the one that `VISAVIS_BIN` names, where a test build is too slow to be measured.
+/// The program: of this build, or the path in `VISAVIS_BIN` if a test build is too slow for measurements.
 fn binary() -> PathBuf {
     std::env::var_os("VISAVIS_BIN").map_or_else(|| env!("CARGO_BIN_EXE_visavis").into(), PathBuf::from)
 }
 
-/// A running `visavis live`, ended when dropped.
+/// A running `visavis live`, ended on drop.
 pub(crate) struct Program {
     child: Child,
-    /// Kept open: the program reads what is typed.
+    /// Kept open, because the program reads typed commands.
     _typed: ChildStdin,
     pub(crate) address: String,
 }
 
 impl Program {
-    /// Starts `visavis live` with these words on a free port.
+    /// Starts `visavis live` with these arguments on a free port.
     pub(crate) fn start(words: &[&str]) -> Self {
+        Self::launch("live", words)
+    }
+
+    /// Starts a command of visavis that serves the page.
+    pub(crate) fn launch(name: &str, words: &[&str]) -> Self {
         let mut command = Command::new(binary());
-        command.arg("live").args(words).args(["--listen", "127.0.0.1:0"]);
+        command.arg(name).args(words).args(["--listen", "127.0.0.1:0"]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let (typed, said) = (child.stdin.take().unwrap(), child.stderr.take().unwrap());
         let (send, addresses) = mpsc::channel();
@@ -39,16 +44,16 @@ impl Program {
             }
             lines
         });
-        let address = addresses.recv_timeout(Duration::from_secs(120)).expect("the program told no address");
+        let address = addresses.recv_timeout(Duration::from_secs(120)).expect("the program printed no address");
         Self { child, _typed: typed, address }
     }
 
-    /// The number of its process.
+    /// Its process number.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Ends it as a crash or a power cut would.
+    /// Ends it like a crash or a power cut.
     pub(crate) fn kill(mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -69,7 +74,7 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
 
-/// The demo's photos, fetched where they are not in the cache yet; why not, where they cannot be had.
+/// The demo's photos, downloaded if they are not in the cache. Returns the reason if they are not available.
 pub(crate) fn photos() -> Result<PathBuf, String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let film = folder.path().join("demo.mp4").display().to_string();
@@ -79,7 +84,7 @@ pub(crate) fn photos() -> Result<PathBuf, String> {
     Ok(cache.ok_or("this user has no cache folder")?.join("visavis").join("samples"))
 }
 
-/// A folder of some of the photos, under other names.
+/// A folder with some of the photos under other names.
 pub(crate) fn folder(to: &Path, from: &Path, files: &[(&str, &str)]) -> String {
     fs::create_dir_all(to).unwrap();
     for (file, name) in files {

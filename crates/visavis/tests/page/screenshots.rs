@@ -1,4 +1,4 @@
-//! Screenshots, to be looked at: `checks/screenshots`.
+//! Screenshots for visual inspection: `checks/screenshots`.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use crate::chromium::Browser;
 use crate::program::{Program, folder};
 use crate::{complaints, gallery, ready};
 
-/// Sizes by their names.
+/// Names and sizes.
 const SIZES: [(&str, u32, u32); 3] = [("1920x1080", 1920, 1080), ("1280x720", 1280, 720), ("390x844", 390, 844)];
 
 #[test]
@@ -27,7 +27,7 @@ fn screenshots() {
     let browser = Browser::start(&chromium, None);
     let mut page = browser.open(&program.address, 1280, 720);
     page.wait("document.querySelector('#curtain').childElementCount === 0");
-    // Until everybody was looked at for a while.
+    // Until every face was analysed for a while.
     std::thread::sleep(Duration::from_secs(12));
     for theme in ["dark", "light"] {
         let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": theme }] });
@@ -41,7 +41,7 @@ fn screenshots() {
                 }
                 std::thread::sleep(Duration::from_millis(1500));
                 fs::write(out.join(format!("{name}-{theme}-{tab}.png")), page.screenshot()).unwrap();
-                // One person, and what is further down.
+                // The page of a person, and the lower part of it.
                 let more = match tab {
                     "gallery" => "document.querySelector('.person').click()",
                     "settings" => "document.querySelector('#sheet').scrollTop = 1e6",

@@ -1,4 +1,4 @@
-//! FDDB's lists: a picture without its ending, the number of its faces, and an ellipse for each of them.
+//! FDDB's lists: a picture without its extension, the number of its faces, and an ellipse for each of them.
 //!
 //! A line is `major minor angle x y 1`: half the axes in pixels, the angle of the major one in radians against the
 //! horizontal, the centre.
@@ -16,7 +16,7 @@ use crate::boxes::LabelledFace;
 
 const LIST: &str = "ellipseList.txt";
 const MEANING: &str = "half the major and the minor axis, angle, x, y, 1";
-/// More faces than this in a picture are a misread line.
+/// Larger numbers of faces in a picture mean that a line was misread.
 const MOST_FACES: usize = 10_000;
 
 pub(super) fn read(path: &Path) -> Result<Listing, DataError> {

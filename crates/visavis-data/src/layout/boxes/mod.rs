@@ -1,7 +1,7 @@
-//! Readers for the layouts in which pictures with face boxes come.
+//! Readers for the layouts of pictures with face boxes.
 //!
-//! All of them give a [`BoxSet`]: every picture with its size as its own header says, and its boxes in pixels of the
-//! upright picture, as everything else sees it.
+//! All of them give a [`BoxSet`]: every picture with the size in its own header, and its boxes in pixels of the upright
+//! picture.
 
 mod fddb;
 mod voc;
@@ -15,26 +15,29 @@ use std::str::FromStr;
 use visavis_image::{Rect, codec};
 
 use super::field::Place;
+use super::pictures::{PictureFile, pictures_in};
 use crate::DataError;
 use crate::boxes::{FaceBoxes, Label, LabelledFace, LabelledImage};
 
-/// How a set of face boxes lies on disk.
+/// How a set of face boxes is stored on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BoxLayout {
-    /// WIDER FACE (Yang et al., CVPR 2016): one list, the boxes of a picture under its name. Boxes marked `invalid` are
+    /// WIDER FACE (Yang et al., CVPR 2016): one list, with the boxes of a picture below its name. Boxes marked `invalid` are
     /// ignored.
     Wider,
     /// Pascal VOC: an XML file for each picture. Objects named `face` count; `difficult` ones are ignored.
     Voc,
-    /// FDDB (Jain and Learned-Miller, 2010): ellipses, of which the bounding boxes are taken.
+    /// FDDB (Jain and Learned-Miller, 2010): ellipses, which are converted to their bounding boxes.
     Fddb,
-    /// COCO JSON, as [`FaceBoxes::write`] writes it.
+    /// COCO JSON, as written by [`FaceBoxes::write`].
     Coco,
+    /// A folder of pictures without faces.
+    Negatives,
 }
 
 impl BoxLayout {
     /// All of them, in the order in which a help text lists them.
-    pub const ALL: [Self; 4] = [Self::Wider, Self::Voc, Self::Fddb, Self::Coco];
+    pub const ALL: [Self; 5] = [Self::Wider, Self::Voc, Self::Fddb, Self::Coco, Self::Negatives];
 
     /// Its name on the command line.
     #[must_use]
@@ -44,10 +47,11 @@ impl BoxLayout {
             Self::Voc => "voc",
             Self::Fddb => "fddb",
             Self::Coco => "coco",
+            Self::Negatives => "negatives",
         }
     }
 
-    /// What such a set holds, in a line.
+    /// A description of such a set in one line.
     #[must_use]
     pub const fn description(self) -> &'static str {
         match self {
@@ -58,6 +62,7 @@ impl BoxLayout {
             Self::Voc => "Pascal VOC: Annotations/*.xml with objects named face, pictures in JPEGImages",
             Self::Fddb => "FDDB: FDDB-folds/*ellipseList.txt, pictures in originalPics",
             Self::Coco => "COCO JSON, pictures in images beside it",
+            Self::Negatives => "a folder of pictures that show no face",
         }
     }
 }
@@ -73,51 +78,52 @@ impl FromStr for BoxLayout {
     }
 }
 
-/// A set that was read.
+/// The result of reading a set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BoxSet {
     /// The pictures, numbered from 1 in the order of the set's lists (COCO: by their own ids), and their boxes.
     pub boxes: FaceBoxes,
     /// The folder that the file names are relative to.
     pub images: PathBuf,
-    /// What the reader left out and why, in words for people.
+    /// What the reader left out and why, as text.
     pub notes: Vec<String>,
 }
 
-/// Reads the set at `path`: its list or the folder that holds it. The pictures are looked for in `images`, without it
-/// where the layout has them.
+/// Reads the set at `path`: its list or the folder that contains it. The pictures are searched in `images`, or, if that is
+/// not given, in the usual folders of the layout.
 ///
 /// # Errors
-/// [`DataError::Layout`] for a folder or file that is not in this layout and for pictures that are not there,
-/// [`DataError::Label`] for a label that makes no sense or a picture that cannot be read, [`DataError::File`] for a list
-/// that cannot be read, [`DataError::Boxes`] for COCO JSON that cannot be used.
+/// [`DataError::Layout`] for a folder or file that is not in this layout and for missing pictures, [`DataError::Label`]
+/// for an invalid label or a picture that cannot be read, [`DataError::File`] for a list that cannot be read,
+/// [`DataError::Boxes`] for invalid COCO JSON.
 pub fn read(layout: BoxLayout, path: &Path, images: Option<&Path>) -> Result<BoxSet, DataError> {
     match layout {
         BoxLayout::Wider => wider::read(path)?.measured(path, images),
         BoxLayout::Voc => voc::read(path)?.measured(path, images),
         BoxLayout::Fddb => fddb::read(path)?.measured(path, images),
         BoxLayout::Coco => coco(path, images),
+        BoxLayout::Negatives => negatives(path)?.measured(path, images),
     }
 }
 
-/// What the lists say, before anyone has looked at a picture.
+/// The contents of the lists, before the pictures are read.
 #[derive(Debug, Default)]
 struct Listing {
     pictures: Vec<Listed>,
-    /// Where the pictures may lie, likeliest first.
+    /// Folders in which the pictures may be, likeliest first.
     folders: Vec<PathBuf>,
 }
 
 /// A picture that is listed.
 #[derive(Debug)]
 struct Listed {
-    /// Relative to the folder of pictures, `/` between the parts.
+    /// Relative to the folder of pictures, with `/` as separator.
     file: String,
     origin: Origin,
     faces: Vec<(Origin, LabelledFace)>,
 }
 
-/// Where something is said: a list and a line in it, from 1.
+/// A place in a list: the file and the line, from 1.
 #[derive(Debug, Clone)]
 struct Origin {
     list: PathBuf,
@@ -137,7 +143,7 @@ impl Origin {
 }
 
 impl Listing {
-    /// Looks at the header of every picture and holds the boxes against its size.
+    /// Reads the header of every picture and checks the boxes against its size.
     fn measured(self, path: &Path, images: Option<&Path>) -> Result<BoxSet, DataError> {
         let Some(first) = self.pictures.first() else {
             return Err(DataError::Layout { path: path.to_owned(), reason: "no picture is listed in there".into() });
@@ -157,7 +163,7 @@ impl Listing {
             let mut faces = Vec::new();
             for (origin, face) in listed.faces {
                 if face.rect.width == 0.0 || face.rect.height == 0.0 {
-                    // WIDER FACE has some: nothing can be learned from them, and they must not stop a whole set.
+                    // WIDER FACE has some. They are useless, but no reason to reject a whole set.
                     flat += 1;
                 } else if face.rect.intersection(&whole).is_none() {
                     let [x, y, w, h] = face.rect.into();
@@ -178,7 +184,18 @@ impl Listing {
     }
 }
 
-/// COCO JSON says the sizes itself: they are held against the pictures.
+/// All pictures of a folder and the folders within.
+fn negatives(folder: &Path) -> Result<Listing, DataError> {
+    let listed = |(line, picture): (u64, PictureFile)| Listed {
+        file: picture.file,
+        origin: Origin { list: folder.to_owned(), line },
+        faces: Vec::new(),
+    };
+    let pictures = (1..).zip(pictures_in(folder, folder)?).map(listed).collect();
+    Ok(Listing { pictures, folders: vec![folder.to_owned()] })
+}
+
+/// COCO JSON contains the sizes: they are compared with those of the pictures.
 fn coco(path: &Path, images: Option<&Path>) -> Result<BoxSet, DataError> {
     let wrong = |reason: String| DataError::Layout { path: path.to_owned(), reason };
     let boxes = FaceBoxes::read(path)?;
@@ -199,7 +216,7 @@ fn coco(path: &Path, images: Option<&Path>) -> Result<BoxSet, DataError> {
     Ok(BoxSet { boxes, images: folder, notes: Vec::new() })
 }
 
-/// The folder that was named, or the first in which the first picture lies.
+/// The folder that was given, or the first one that contains the first picture.
 fn folder_of(path: &Path, named: Option<&Path>, likely: &[PathBuf], first: &str) -> Result<PathBuf, DataError> {
     if let Some(folder) = named {
         return Ok(folder.to_owned());
@@ -211,7 +228,7 @@ fn folder_of(path: &Path, named: Option<&Path>, likely: &[PathBuf], first: &str)
     })
 }
 
-/// Width and height of a picture file, or what is wrong with it.
+/// Width and height of a picture file, or the reason for failure.
 fn size(path: &Path) -> Result<(u32, u32), String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
     codec::size(BufReader::new(file)).map_err(|error| error.to_string())
@@ -219,10 +236,10 @@ fn size(path: &Path) -> Result<(u32, u32), String> {
 
 /// A face, or one that is to be ignored.
 fn face(rect: Rect, ignored: bool) -> LabelledFace {
-    LabelledFace { rect, label: if ignored { Label::Ignore } else { Label::Face }, wider: None }
+    LabelledFace { rect, label: if ignored { Label::Ignore } else { Label::Face }, wider: None, landmarks: None }
 }
 
-/// Greatest side of a box that is believed, in pixels; no picture format of ours is wider.
+/// Largest accepted side of a box, in pixels; no supported picture format allows more.
 const GREATEST_SIDE: f32 = 65_535.0;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Small sets in every layout.
+//! Small sets in each layout.
 
 use std::fs;
 
@@ -70,7 +70,7 @@ fn wider_face() {
         assert_eq!(found.notes, ["1 boxes without width or height were left out"]);
         assert!(found.images.ends_with("WIDER_val/images"));
     }
-    // Elsewhere, when it is said where.
+    // The pictures may be elsewhere if their folder is given.
     let images = folder.path().join("WIDER_val/images");
     let away = set(&[("x_bbx_gt.txt", WIDER)], &[]);
     assert_eq!(seen(&read(BoxLayout::Wider, away.path(), Some(&images)).unwrap()), expected);
@@ -210,11 +210,20 @@ fn coco_is_held_against_its_pictures() {
 }
 
 #[test]
+fn a_folder_of_negatives_has_pictures_and_no_boxes() {
+    let folder = set(&[], &["hands/a.png", "b.png"]);
+    let found = read(BoxLayout::Negatives, folder.path(), None).unwrap();
+    assert_eq!(seen(&found), [("b.png", Vec::new(), true), ("hands/a.png", Vec::new(), true)]);
+    let empty = tempfile::tempdir().unwrap();
+    assert!(read(BoxLayout::Negatives, empty.path(), None).unwrap_err().to_string().contains("no picture"));
+}
+
+#[test]
 fn names_lead_back_to_layouts() {
     for layout in BoxLayout::ALL {
         assert_eq!(layout.name().parse(), Ok(layout));
     }
-    assert!("pascal".parse::<BoxLayout>().unwrap_err().contains("wider, voc, fddb, coco"));
+    assert!("pascal".parse::<BoxLayout>().unwrap_err().contains("wider, voc, fddb, coco, negatives"));
 }
 
 /// A folder, its pictures, and for each the faces that count, from 1.
@@ -255,7 +264,7 @@ fn wider_face_says_which_faces_are_easy() {
         let faces = &found.boxes.images[picture].faces;
         faces.iter().map(|face| face.wider.map(|flags| [flags.easy, flags.medium, flags.hard])).collect()
     };
-    // The second face has no width and is left out; the third keeps its place all the same.
+    // The second face has no width and is left out; the indices of the others do not change.
     assert_eq!(flags(0), [Some([true, true, true]), Some([false, false, true])]);
     assert_eq!(flags(3), [Some([false, true, true])]);
     write("easy", &[4.0], &[]);

@@ -1,7 +1,7 @@
 //! Pascal VOC's annotations: an XML file for each picture.
 //!
 //! `annotation/filename` names the picture, `annotation/object` an object with `name`, `difficult` and `bndbox`
-//! (`xmin ymin xmax ymax`, pixels counted from 1, the last one included). Objects of other names are passed over.
+//! (`xmin ymin xmax ymax`, pixels counted from 1, the last one included). Objects with other names are skipped.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,7 +16,7 @@ use super::{GREATEST_SIDE, Listed, Listing, Origin, face};
 use crate::DataError;
 use crate::boxes::LabelledFace;
 
-/// What an object must be called.
+/// The name of the objects that are used.
 const FACE: &str = "face";
 
 pub(super) fn read(path: &Path) -> Result<Listing, DataError> {
@@ -47,7 +47,7 @@ pub(super) fn read(path: &Path) -> Result<Listing, DataError> {
     Ok(Listing { pictures, folders })
 }
 
-/// The faces of one file; the names of all other objects go to `others`.
+/// The faces of one file; adds the names of all other objects to `others`.
 fn annotation(path: &Path, others: &mut BTreeSet<String>) -> Result<Listed, DataError> {
     let text = fs::read_to_string(path).map_err(|reason| DataError::File { path: path.to_owned(), reason })?;
     let document = Document::parse(&text).map_err(|error| {
@@ -70,7 +70,7 @@ fn annotation(path: &Path, others: &mut BTreeSet<String>) -> Result<Listed, Data
     Ok(Listed { file, origin: Origin { list: PathBuf::from(path), line: 1 }, faces })
 }
 
-/// A document and the file that it comes from.
+/// A document and its file.
 struct Xml<'a> {
     path: &'a Path,
     document: &'a Document<'a>,
@@ -86,7 +86,7 @@ impl<'a> Xml<'a> {
         node.children().find(|child| child.has_tag_name(tag)).ok_or_else(missing)
     }
 
-    /// The text of a child, without the blanks around it, and its line.
+    /// The trimmed text of a child, and its line.
     fn text(&self, node: Node<'a, 'a>, tag: &str) -> Result<(Place<'a>, &'a str), DataError> {
         let child = self.child(node, tag)?;
         Ok((self.place(child), child.text().unwrap_or_default().trim()))
@@ -98,8 +98,8 @@ impl<'a> Xml<'a> {
             let (place, text) = self.text(corners, tag)?;
             place.number(tag, text, -GREATEST_SIDE..=GREATEST_SIDE)
         };
-        // The first pixel is 1 and begins at 0.0; the last one ends where the next would begin. Files that count from 0
-        // are met half a pixel from the truth.
+        // The first pixel is 1 and begins at 0.0; the last one ends where the next would begin. For files that count from 0
+        // the boxes are shifted by half a pixel on average.
         let (left, top) = ((side("xmin")? - 1.0).max(0.0), (side("ymin")? - 1.0).max(0.0));
         let (right, bottom) = (side("xmax")?, side("ymax")?);
         if right < left || bottom < top {

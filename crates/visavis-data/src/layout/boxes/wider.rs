@@ -1,9 +1,9 @@
 //! WIDER FACE's lists: a picture, the number of its faces, and a line for each of them.
 //!
-//! A line is `x y width height blur expression illumination invalid occlusion pose`. A picture without faces says 0 and is
-//! followed, in the lists as they are given out, by a line of zeros all the same.
+//! A line is `x y width height blur expression illumination invalid occlusion pose`. A picture without faces has the number
+//! 0; in the published lists a line of zeros follows nevertheless.
 //!
-//! Which faces are easy, medium and hard stands in three MAT-files of the evaluation tools, for the validation part only.
+//! Which faces are easy, medium and hard is given by three MAT-files of the evaluation tools, for the validation part only.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use crate::boxes::{LabelledFace, WiderFlags};
 
 const LIST: &str = "_bbx_gt.txt";
 const MEANING: &str = "x, y, width, height, blur, expression, illumination, invalid, occlusion, pose";
-/// More faces than this in a picture are a misread line: the fullest one of WIDER FACE has 1,968.
+/// Larger numbers mean that a line was misread: the largest number in WIDER FACE is 1,968.
 const MOST_FACES: usize = 100_000;
 
 pub(super) fn read(path: &Path) -> Result<Listing, DataError> {
@@ -64,7 +64,7 @@ fn labelled(place: &Place<'_>, text: &str) -> Result<LabelledFace, DataError> {
         columns::<10>(place, &row, MEANING)?;
     let side = |what, text| place.number(what, text, 0.0..=GREATEST_SIDE);
     let rect = Rect::new(place.finite("x", x)?, place.finite("y", y)?, side("width", width)?, side("height", height)?);
-    // Only `invalid` is used; the others tell a line that has slipped.
+    // Only `invalid` is used; the others are checked to detect a misaligned line.
     for (what, text, most) in [("blur", blur, 2), ("expression", expression, 1), ("illumination", illumination, 1)] {
         place.number::<u8>(what, text, 0..=most)?;
     }
@@ -74,7 +74,7 @@ fn labelled(place: &Place<'_>, text: &str) -> Result<LabelledFace, DataError> {
     Ok(face(rect, place.number::<u8>("invalid", invalid, 0..=1)? == 1))
 }
 
-/// The places of the faces of each subset, from 0, by the picture's path without its ending.
+/// For each subset the indices of its faces, from 0, by the picture's path without its extension.
 struct Subsets {
     /// Easy, medium, hard.
     places: [HashMap<String, Vec<usize>>; 3],
@@ -82,7 +82,7 @@ struct Subsets {
 }
 
 impl Subsets {
-    /// Those in or near the folder of a list; `None` where there are none.
+    /// Those in or near the folder of a list; `None` if there are none.
     fn beside(folder: &Path) -> Result<Option<Self>, DataError> {
         let above = folder.parent().unwrap_or(Path::new(""));
         let near = [folder, above].into_iter().flat_map(|folder| {
@@ -94,7 +94,7 @@ impl Subsets {
         Ok(Some(Self { places: [easy?, medium?, hard?], folder }))
     }
 
-    /// Says of the faces of a picture in which subsets they count; pictures that no file names are left as they are.
+    /// Marks the faces of a picture with their subsets. Pictures that are in no MAT-file do not change.
     fn mark(&self, picture: &mut Listed) -> Result<(), DataError> {
         let name = Path::new(&picture.file).with_extension("");
         let name = name.to_string_lossy();
@@ -119,7 +119,7 @@ impl Subsets {
     }
 }
 
-/// `event_list` names folders, `file_list` the pictures of each, `gt_list` the faces of each that count, from 1.
+/// `event_list` has the folders, `file_list` the pictures of each, `gt_list` the faces of each that count, from 1.
 fn read_subset(path: &Path) -> Result<HashMap<String, Vec<usize>>, DataError> {
     let wrong = |reason: String| DataError::Layout { path: path.to_owned(), reason };
     let bytes = std::fs::read(path).map_err(|reason| DataError::File { path: path.to_owned(), reason })?;

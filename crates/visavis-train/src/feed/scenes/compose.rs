@@ -1,4 +1,4 @@
-//! A training picture out of one scene or four.
+//! Composes a training picture from one or more scenes.
 
 use std::sync::Arc;
 
@@ -6,27 +6,27 @@ use visavis_data::Split;
 use visavis_image::draw::{Colour, fill_rounded};
 use visavis_image::{Picture, Point, Rect, Similarity, warp_into};
 
-use super::SceneSet;
+use super::{Scene, SceneSet};
 use crate::detector::LabelledBox;
 use crate::feed::augment::{Tint, normal};
 use crate::recipe::{AugmentParams, SceneParams};
 
-/// Least share of a face that must be in the picture for it to be one to be found.
+/// Least share of a face that must be in the picture for it to be a target.
 const LEAST_VISIBLE: f32 = 0.45;
 
-/// Least size of a scene, where its whole would just fit into its tile at 1.
+/// Least scale of a scene, relative to the one at which the whole scene just fits into its tile.
 const LEAST_FILLED: f32 = 0.6;
 
 /// A picture with its boxes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct View {
-    /// Of the size asked for.
+    /// The picture, of the requested size.
     pub picture: Picture,
-    /// In its pixels, inside it.
+    /// The boxes in its pixels, clipped to it.
     pub boxes: Vec<LabelledBox>,
 }
 
-/// Composes; keeps its buffers.
+/// Composes pictures; reuses its buffers.
 pub struct Composer {
     params: SceneParams,
     tint: Tint,
@@ -34,13 +34,13 @@ pub struct Composer {
 }
 
 impl Composer {
-    /// With so much variation.
+    /// A composer with these parameters.
     #[must_use]
     pub fn new(params: SceneParams, augment: AugmentParams) -> Self {
         Self { params, tint: Tint::new(augment), tile: Picture::new(1, 1) }
     }
 
-    /// A variation of a scene, alone or with three others of the same sets around it.
+    /// A variation of a scene, alone or with other scenes of the same sets around it.
     pub fn compose(
         &mut self,
         sets: &[(Arc<SceneSet>, f32)],
@@ -77,13 +77,14 @@ impl Composer {
             view.picture.mirror();
             for labelled in &mut view.boxes {
                 labelled.rect.x = width as f32 - labelled.rect.right();
+                labelled.landmarks = labelled.landmarks.map(|landmarks| landmarks.mirrored(width as f32));
             }
         }
         self.tint.colour(&mut view.picture, random);
         view
     }
 
-    /// Shows one scene in one of the tiles `[left, top, right, bottom]`, others in the others.
+    /// Places one scene in one of the tiles `[left, top, right, bottom]`, others in the others.
     fn tile(
         &mut self,
         sets: &[(Arc<SceneSet>, f32)],
@@ -94,13 +95,13 @@ impl Composer {
     ) {
         let first = random.usize(..tiles.len());
         for (at, tile) in tiles.iter().enumerate() {
-            // Sets come with the weight of their sources, as alone.
+            // Sets are drawn with the weight of their sources.
             let (set, scene) = if at == first { (set, scene) } else { any(sets, random).unwrap_or((set, scene)) };
             self.place(&sets[set].0, scene, *tile, view, random);
         }
     }
 
-    /// Shows a scene in a tile `[left, top, right, bottom]` of the view.
+    /// Places a scene in a tile `[left, top, right, bottom]` of the view.
     fn place(
         &mut self,
         set: &SceneSet,
@@ -111,7 +112,7 @@ impl Composer {
     ) {
         let scene = &set.scenes[scene];
         let (width, height) = (right - left, bottom - top);
-        let to_tile = self.transform(&scene.picture, &scene.boxes, [width as f32, height as f32], random);
+        let to_tile = self.transform(scene, [width as f32, height as f32], random);
         self.tile.reshape(width, height);
         warp_into(&scene.picture, &to_tile.inverse(), &mut self.tile);
         for row in 0..height {
@@ -123,7 +124,7 @@ impl Composer {
         for labelled in &scene.boxes {
             let scale = to_tile.scale();
             let centre = to_tile.apply(labelled.rect.centre());
-            // A turned face is as large as before; its box stays upright.
+            // A rotated face is as large as before; its box stays upright.
             let whole = Rect::around(centre, labelled.rect.width * scale, labelled.rect.height * scale);
             let Some(seen) = whole.intersection(&tile).filter(Rect::is_proper) else { continue };
             let side = seen.width.min(seen.height);
@@ -132,26 +133,33 @@ impl Composer {
                 && side >= self.params.least
                 && whole.width.max(whole.height) <= 1.6 * width.max(height) as f32;
             let rect = Rect::new(seen.x + left as f32, seen.y + top as f32, seen.width, seen.height);
-            view.boxes.push(LabelledBox { rect, face });
+            let moved = |point: Point| {
+                let Point { x, y } = to_tile.apply(point);
+                Point::new(x + left as f32, y + top as f32)
+            };
+            // Keypoints of a face that is cut off may lie outside, so they are dropped.
+            let landmarks = labelled.landmarks.filter(|_| seen.area() >= 0.9 * whole.area());
+            view.boxes.push(LabelledBox { rect, face, landmarks: landmarks.map(|landmarks| landmarks.map(moved)) });
         }
     }
 
-    /// From the scene to a tile: mostly so that one face comes out at a size drawn evenly over all scales (as in PyramidBox,
-    /// Tang et al., ECCV 2018), else the whole scene, larger or smaller.
+    /// Maps the scene to a tile: mostly so that one face has a size drawn evenly over all scales (as in PyramidBox, Tang et al.,
+    /// ECCV 2018), else the whole scene, larger or smaller.
     fn transform(
         &self,
-        picture: &Picture,
-        boxes: &[LabelledBox],
+        Scene { picture, boxes, mistakes, .. }: &Scene,
         [width, height]: [f32; 2],
         random: &mut fastrand::Rng,
     ) -> Similarity {
-        let faces: Vec<&LabelledBox> = boxes.iter().filter(|labelled| labelled.face).collect();
+        let faces: Vec<Rect> = boxes.iter().filter(|labelled| labelled.face).map(|labelled| labelled.rect).collect();
+        // False positives are used as centres like faces.
+        let centred = if mistakes.is_empty() || !faces.is_empty() && random.f32() < 0.5 { &faces } else { mistakes };
         let short = width.min(height);
         let (w, h) = (picture.width() as f32, picture.height() as f32);
         let fit = (width / w).min(height / h);
         let (from, to, scale);
-        if !faces.is_empty() && random.f32() < self.params.by_face {
-            let face = faces[random.usize(..faces.len())].rect;
+        if !centred.is_empty() && random.f32() < self.params.by_face {
+            let face = centred[random.usize(..centred.len())];
             let most = self.params.largest * short;
             let least = self.params.smallest.min(most);
             let side = least * (most / least).powf(random.f32());
@@ -175,7 +183,7 @@ impl Composer {
     }
 }
 
-/// Fills a half of a face with a colour: mostly the lower one.
+/// Covers a half of a face with a colour, mostly the lower one.
 fn cover(picture: &mut Picture, face: &LabelledBox, random: &mut fastrand::Rng) {
     let Rect { x, y, width, height } = face.rect;
     let (across, down) = (width / 2.0, height / 2.0);
@@ -189,7 +197,7 @@ fn cover(picture: &mut Picture, face: &LabelledBox, random: &mut fastrand::Rng) 
     fill_rounded(picture, half, half.width.min(half.height) * 0.5 * random.f32(), colour);
 }
 
-/// Any scene to train with, by the weights of the sets.
+/// A random training scene, by the weights of the sets.
 fn any(sets: &[(Arc<SceneSet>, f32)], random: &mut fastrand::Rng) -> Option<(usize, usize)> {
     let counts: Vec<f32> = sets.iter().map(|(set, repeat)| repeat * set.scenes.len() as f32).collect();
     let mut at = random.f32() * counts.iter().sum::<f32>();
@@ -198,7 +206,7 @@ fn any(sets: &[(Arc<SceneSet>, f32)], random: &mut fastrand::Rng) -> Option<(usi
         at < 0.0
     })?;
     let scenes = &sets[set].0.scenes;
-    // Nine of ten train, so a few draws find one.
+    // Nine of ten are training scenes, so a few draws find one.
     (0..32)
         .map(|_| random.usize(..scenes.len()))
         .find(|&scene| scenes[scene].split == Split::Train)
@@ -208,7 +216,6 @@ fn any(sets: &[(Arc<SceneSet>, f32)], random: &mut fastrand::Rng) -> Option<(usi
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::feed::scenes::Scene;
     use visavis_data::boxes::LabelledImage;
 
     /// A white square on black, labelled.
@@ -219,7 +226,7 @@ mod tests {
                 picture.set_pixel(x, y, [255; 3]);
             }
         }
-        let boxes = vec![LabelledBox { rect: Rect::new(40.0, 30.0, 20.0, 20.0), face: true }];
+        let boxes = vec![LabelledBox { rect: Rect::new(40.0, 30.0, 20.0, 20.0), face: true, landmarks: None }];
         let labelled = LabelledImage {
             id: 1,
             file_name: "a".into(),
@@ -229,7 +236,14 @@ mod tests {
             negative: false,
             faces: Vec::new(),
         };
-        let scene = Scene { picture, boxes, split: Split::Train, labelled };
+        let scene = Scene {
+            picture: Arc::new(picture),
+            boxes,
+            split: Split::Train,
+            labelled,
+            repeat: 1.0,
+            mistakes: Vec::new(),
+        };
         vec![(Arc::new(SceneSet { name: "a".into(), scenes: vec![scene] }), 1.0)]
     }
 
@@ -246,7 +260,7 @@ mod tests {
                 seen += 1;
                 let rect = labelled.rect;
                 assert!(rect.x >= 0.0 && rect.right() <= 120.001 && rect.y >= 0.0 && rect.bottom() <= 90.001);
-                // White inside; as wide as the box says.
+                // White inside; as wide as the box.
                 let centre = rect.centre();
                 let white = |x: f32, y: f32| view.picture.pixel(x as u32, y as u32)[0] > 128;
                 assert!(white(centre.x, centre.y), "seed {seed}: {rect:?}");

@@ -1,4 +1,4 @@
-//! From pictures with face boxes to batches for detectors.
+//! Batches for detectors from pictures with face boxes.
 
 mod compose;
 mod set;
@@ -10,57 +10,58 @@ use std::sync::Arc;
 
 use visavis_data::{DataError, Split};
 use visavis_face::detect::AnchorGrid;
-use visavis_infer::manifest::AnchorLevel;
+use visavis_infer::manifest::{AnchorLevel, Colour};
 
 use super::batch::write_picture;
-use super::loader::Lanes;
+use super::loader::BatchLoader;
 use super::mix;
 use crate::detector::{AnchorTarget, LabelledBox, Matching, match_anchors};
 use crate::recipe::{AugmentParams, SceneParams};
 
-/// How batches are made.
+/// Parameters for making batches.
 #[derive(Debug, Clone)]
 pub struct SceneFeedParams {
-    /// Variation of colours.
+    /// Augmentation of colours.
     pub augment: AugmentParams,
-    /// Variation of places.
+    /// Composition of scenes.
     pub scenes: SceneParams,
     /// The detector's anchors.
     pub levels: Vec<AnchorLevel>,
-    /// Pictures in a batch.
+    /// Pictures per batch.
     pub batch: usize,
     /// Subtracted from pixels, per channel.
     pub mean: [f32; 3],
-    /// Divides them.
+    /// Divisor, per channel.
     pub std: [f32; 3],
-    /// Variation follows from it and the place in the epoch.
+    /// Seed of all variation, together with the index in the epoch.
     pub seed: u64,
-    /// Threads.
+    /// Number of threads.
     pub threads: usize,
 }
 
-/// One step's pictures, all of one size.
+/// The pictures of one step, all of one size.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SceneBatch {
     /// `[3, N, height, width]`: `(value − mean) / std`.
     pub pictures: Vec<f32>,
-    /// How many.
+    /// Number of pictures.
     pub count: usize,
     /// Width and height.
     pub size: [u32; 2],
-    /// What each anchor of each picture is taught.
+    /// The target of each anchor of each picture; empty for a detector without anchors.
     pub targets: Vec<AnchorTarget>,
-    /// What that was made of: each picture's boxes.
+    /// The boxes of each picture, from which the targets were made.
     pub boxes: Vec<Vec<LabelledBox>>,
 }
 
-/// Which scenes an epoch shows, shuffled: each source's as often as it says.
+/// The scenes of an epoch, shuffled, each as often as its source says.
 #[must_use]
 pub fn scene_epoch(sets: &[(Arc<SceneSet>, f32)], seed: u64) -> Vec<(usize, usize)> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut picks = Vec::new();
     for (set, (scenes, repeat)) in sets.iter().enumerate() {
         for scene in scenes.of(Split::Train) {
+            let repeat = repeat * scenes.scenes[scene].repeat;
             let times = repeat.floor() as usize + usize::from(random.f32() < repeat.fract());
             picks.extend(std::iter::repeat_n((set, scene), times));
         }
@@ -69,17 +70,17 @@ pub fn scene_epoch(sets: &[(Arc<SceneSet>, f32)], seed: u64) -> Vec<(usize, usiz
     picks
 }
 
-/// The batches of an epoch from `skip` on, in order, made ahead by threads.
+/// The batches of an epoch from `skip` on, in order, made in advance by threads.
 #[must_use]
 pub fn scene_batches(
     sets: &[(Arc<SceneSet>, f32)],
     picks: Vec<(usize, usize)>,
     skip: usize,
     params: &SceneFeedParams,
-) -> Lanes<SceneBatch> {
+) -> BatchLoader<SceneBatch> {
     let (sets, picks, params) = (Arc::new(sets.to_vec()), Arc::new(picks), Arc::new(params.clone()));
     let count = picks.len() / params.batch;
-    Lanes::start(params.threads, skip..count, move || {
+    BatchLoader::start(params.threads, skip..count, move || {
         let (sets, picks, params) = (sets.clone(), picks.clone(), params.clone());
         let mut composer = Composer::new(params.scenes.clone(), params.augment.clone());
         let mut grid = AnchorGrid::default();
@@ -98,7 +99,7 @@ fn make(
     params: &SceneFeedParams,
     (composer, grid): (&mut Composer, &mut AnchorGrid),
 ) -> Result<SceneBatch, DataError> {
-    // One size for a whole batch: it is one tensor.
+    // All pictures of a batch have one size, since it is one tensor.
     let sizes = &params.scenes.sizes;
     let size = sizes[(mix(&[params.seed, start as u64, 3]) % sizes.len() as u64) as usize];
     let plane = (size[0] * size[1]) as usize;
@@ -109,8 +110,10 @@ fn make(
     for (index, &(set, scene)) in picks.iter().enumerate() {
         let mut random = fastrand::Rng::with_seed(mix(&[params.seed, (start + index) as u64]));
         let view = composer.compose(sets, (set, scene), size, &mut random);
-        write_picture(&mut pictures, [index, picks.len()], &view.picture, &params.mean, &params.std);
-        targets.extend(match_anchors(anchors, &view.boxes, &rule));
+        write_picture(&mut pictures, [index, picks.len()], &view.picture, Colour::Rgb, &params.mean, &params.std);
+        if !anchors.is_empty() {
+            targets.extend(match_anchors(anchors, &view.boxes, &rule));
+        }
         boxes.push(view.boxes);
     }
     Ok(SceneBatch { pictures, count: picks.len(), size, targets, boxes })

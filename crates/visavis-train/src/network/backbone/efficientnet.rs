@@ -1,4 +1,4 @@
-//! EfficientNets, named as in the PyTorch port whose weights go round (`_blocks.0._depthwise_conv.weight`).
+//! EfficientNets, with the names of the widely used PyTorch port (`_blocks.0._depthwise_conv.weight`).
 
 use crate::network::builder::scaled;
 use crate::network::{Builder, Layer};
@@ -9,7 +9,7 @@ use crate::ops::{Activation, Window};
 pub(super) struct Family {
     width: f64,
     depth: f64,
-    /// The Lite networks leave out squeeze and excitation and keep stem, head, first and last stage unscaled.
+    /// The Lite networks have no squeeze and excitation; stem, head, first and last stage are not scaled.
     lite: bool,
 }
 
@@ -29,7 +29,7 @@ const STAGES: [(usize, usize, usize, usize, usize); 7] = [
     (6, 3, 1, 320, 1),
 ];
 
-/// Margins are TensorFlow's, which depend on the side of what comes in.
+/// Padding is TensorFlow's, which depends on the input side.
 pub(super) fn efficientnet(b: &mut Builder, side: usize, family: Family) -> (Vec<Layer>, usize) {
     b.set_epsilon(1e-3);
     let activation = if family.lite { Activation::Relu6 } else { Activation::Silu };
@@ -56,7 +56,7 @@ pub(super) fn efficientnet(b: &mut Builder, side: usize, family: Family) -> (Vec
                 block.push(b.depthwise("_depthwise_conv", wide, window));
                 block.push(b.norm("_bn1", wide, activation));
                 if !family.lite {
-                    // A quarter of the block's input, not of its wide middle.
+                    // A quarter of the channels at the block's input, not of the expanded ones.
                     block.push(b.squeeze_excite(["_se_reduce", "_se_expand"], wide, (from / 4).max(1)));
                 }
                 block.push(b.convolution("_project_conv", [wide, to], 1, 1));

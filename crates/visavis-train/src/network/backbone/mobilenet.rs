@@ -23,7 +23,7 @@ const V1: [(usize, usize); 13] = [
 ];
 
 pub(super) fn v1(b: &mut Builder, width: f64) -> Vec<Stage> {
-    // Its authors truncate instead of rounding to multiples of eight; for the usual widths the two agree.
+    // The authors truncate instead of rounding to multiples of eight; for the usual widths the results are the same.
     let channels = |full: usize| scaled(full, width);
     let mut from = channels(32);
     let mut layers = vec![b.convolution("conv1", [3, from], 3, 2), b.norm("bn1", from, Activation::Relu6)];
@@ -49,8 +49,8 @@ pub(super) fn v1(b: &mut Builder, width: f64) -> Vec<Stage> {
 const V2: [(usize, usize, usize, usize); 7] =
     [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)];
 
-/// Names as in torchvision. A stage ends with the wide planes in the middle of a block, before they shrink: there SSDLite
-/// reads them (section 6.2 of the paper).
+/// Names as in torchvision. A stage ends with the expanded planes in the middle of a block, from which SSDLite reads
+/// (section 6.2 of the paper).
 pub(super) fn v2(b: &mut Builder, width: f64) -> Vec<Stage> {
     let mut from = scaled(32, width);
     let mut layers =

@@ -1,6 +1,7 @@
-//! The convolutional bodies that the paper compares, named and laid out as their authors published them.
+//! The backbones that the paper compares, with names and layout of the published ones.
 
 mod efficientnet;
+pub(crate) mod mobilefacenet;
 mod mobilenet;
 mod resnet;
 mod vgg;
@@ -8,21 +9,23 @@ mod vgg;
 use std::fmt;
 use std::str::FromStr;
 
+use visavis_infer::manifest::{Anchor, Colour, Crop};
+
 use super::{Builder, Layer};
 use crate::TrainError;
 
-/// A backbone, with its size where it comes in several.
+/// A backbone, with its size if there are several.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Backbone {
     /// MobileNetV1 (Howard et al. 2017) with a width multiplier.
     MobileNetV1(f64),
     /// MobileNetV2 (Sandler et al. 2018) with a width multiplier.
     MobileNetV2(f64),
-    /// VGG16 without batch normalisation (Simonyan and Zisserman 2015), its fully connected layers left out.
+    /// VGG16 without batch normalisation (Simonyan and Zisserman 2015) and without its fully connected layers.
     Vgg16,
     /// ResNet18 (He et al. 2016).
     ResNet18,
-    /// ResNet50 (He et al. 2016), the stride in the 3×3 convolution as torchvision has it.
+    /// ResNet50 (He et al. 2016), with the stride in the 3×3 convolution as in torchvision.
     ResNet50,
     /// ResNet101.
     ResNet101,
@@ -34,20 +37,22 @@ pub enum Backbone {
     EfficientNetB7,
     /// EfficientNet-Lite0: no squeeze and excitation, ReLU6.
     EfficientNetLite0,
+    /// MobileFaceNet with squeeze and excitation: for faces only.
+    MobileFaceNetSe,
 }
 
-/// The layers of a backbone from one halving of the planes to the next.
+/// The layers of a backbone between two halvings of the planes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stage {
     /// The layers.
     pub layers: Vec<Layer>,
-    /// Channels of what they give.
+    /// Number of output channels.
     pub channels: usize,
 }
 
 impl Backbone {
     /// One of each, at its usual width.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::MobileNetV1(1.0),
         Self::MobileNetV2(1.0),
         Self::Vgg16,
@@ -58,9 +63,10 @@ impl Backbone {
         Self::EfficientNetB1,
         Self::EfficientNetB7,
         Self::EfficientNetLite0,
+        Self::MobileFaceNetSe,
     ];
 
-    /// Lays it out for pictures of `side` pixels; gives the layers up to the last planes and how many channels those have.
+    /// Builds it for pictures of `side` pixels; returns the layers up to the last planes, and the number of their channels.
     #[must_use]
     pub fn build(self, builder: &mut Builder, side: usize) -> (Vec<Layer>, usize) {
         match self {
@@ -74,14 +80,20 @@ impl Backbone {
             Self::EfficientNetB1 => efficientnet::efficientnet(builder, side, efficientnet::B1),
             Self::EfficientNetB7 => efficientnet::efficientnet(builder, side, efficientnet::B7),
             Self::EfficientNetLite0 => efficientnet::efficientnet(builder, side, efficientnet::LITE0),
+            Self::MobileFaceNetSe => {
+                let mut layers = mobilefacenet::stem(builder);
+                layers.extend(mobilefacenet::blocks(builder, 0..mobilefacenet::COUNT));
+                layers.extend(mobilefacenet::last(builder));
+                (layers, mobilefacenet::LAST)
+            }
         }
     }
 
-    /// Lays it out in stages, of which each halves the planes once more: the first gives half the picture's width, the last
-    /// a thirty-second.
+    /// Builds it in stages. Each halves the planes: those of the first have half the picture's width, those of the last a
+    /// thirty-second.
     ///
     /// # Errors
-    /// [`TrainError::Recipe`] for a backbone that detectors do not stand on.
+    /// [`TrainError::Recipe`] for a backbone that detectors cannot use.
     pub fn stages(self, builder: &mut Builder) -> Result<Vec<Stage>, TrainError> {
         match self {
             Self::MobileNetV1(width) => Ok(mobilenet::v1(builder, width)),
@@ -89,7 +101,7 @@ impl Backbone {
             Self::ResNet18 => Ok(resnet::resnet18(builder)),
             Self::ResNet50 => Ok(resnet::resnet50(builder)),
             Self::ResNet101 => Ok(resnet::resnet101(builder)),
-            _ => Err(TrainError::Recipe { reason: format!("detectors stand on MobileNets or ResNets, not {self}") }),
+            _ => Err(TrainError::Recipe { reason: format!("detectors use MobileNets or ResNets, not {self}") }),
         }
     }
 
@@ -104,13 +116,51 @@ impl Backbone {
         }
     }
 
-    /// What the published network subtracts from and divides pixels of 0 to 255 by, per channel.
+    /// Mean and divisor of the published network's input pixels (0 to 255), per channel.
     #[must_use]
     pub fn pixels(self) -> ([f32; 3], [f32; 3]) {
         match self {
-            // TensorFlow's habit, which MobileNetV1 and the Lite networks were trained with.
+            // TensorFlow's convention, used for MobileNetV1 and the Lite networks.
             Self::MobileNetV1(_) | Self::EfficientNetLite0 => ([127.0; 3], [128.0; 3]),
+            // Blue, green, red. The published graph multiplies by 0.01437, 0.02136, 0.01865 and subtracts 0.9263, 1.4453,
+            // 1.5303, stored with 16 bits.
+            Self::MobileFaceNetSe => ([64.441_61, 67.657_14, 82.068_74], [69.571_13, 46.811_43, 53.630_11]),
             _ => ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375]),
+        }
+    }
+}
+
+impl Backbone {
+    /// Order of the input's colour channels.
+    #[must_use]
+    pub fn colour(self) -> Colour {
+        match self {
+            Self::MobileFaceNetSe => Colour::Bgr,
+            _ => Colour::Rgb,
+        }
+    }
+
+    /// How a face is cropped for it.
+    #[must_use]
+    pub fn crop(self) -> Crop {
+        // The five keypoints in the published network's input, as shares of the side.
+        const AT: [[f32; 2]; 5] = [
+            [0.315_568_75, 0.461_574_1],
+            [0.682_622_9, 0.461_574_1],
+            [0.500_262_5, 0.640_505_4],
+            [0.349_471_88, 0.824_691_96],
+            [0.653_436_5, 0.824_691_96],
+        ];
+        match self {
+            Self::MobileFaceNetSe => Crop::Points {
+                points: (0..5)
+                    .map(|point| Anchor {
+                        landmarks: std::array::from_fn(|at| f32::from(u8::from(at == point))),
+                        at: AT[point],
+                    })
+                    .collect(),
+            },
+            _ => Crop::Aligned,
         }
     }
 }
@@ -133,6 +183,7 @@ impl fmt::Display for Backbone {
             Self::EfficientNetB1 => "efficientnet_b1",
             Self::EfficientNetB7 => "efficientnet_b7",
             Self::EfficientNetLite0 => "efficientnet_lite0",
+            Self::MobileFaceNetSe => "mobilefacenet_se",
         };
         match self {
             Self::MobileNetV1(width) | Self::MobileNetV2(width) if *width != 1.0 => write!(f, "{name}@{width}"),
@@ -171,7 +222,7 @@ impl FromStr for Backbone {
 mod tests {
     use super::*;
 
-    /// Parameters of the published networks, classifier of 1,000 classes included, as their authors' code counts them.
+    /// Number of parameters of the published networks with a classifier of 1,000 classes, as counted by the authors' code.
     #[test]
     fn parameters_are_as_published() {
         let cases = [

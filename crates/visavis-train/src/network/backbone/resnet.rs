@@ -1,4 +1,4 @@
-//! Residual networks, named as in torchvision.
+//! Residual networks, with the names of torchvision.
 
 use super::Stage;
 use crate::network::{Builder, Layer};
@@ -16,7 +16,7 @@ pub(super) fn resnet101(b: &mut Builder) -> Vec<Stage> {
     resnet(b, [3, 4, 23, 3], true)
 }
 
-/// `bottleneck` blocks have three convolutions and four times the channels behind.
+/// `bottleneck` blocks have three convolutions and four times as many output channels.
 fn resnet(b: &mut Builder, repeats: [usize; 4], bottleneck: bool) -> Vec<Stage> {
     let stem = vec![b.convolution("conv1", [3, 64], 7, 2), b.norm("bn1", 64, Activation::Relu)];
     let mut stages = vec![Stage { layers: stem, channels: 64 }];

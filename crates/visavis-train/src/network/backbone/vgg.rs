@@ -1,4 +1,4 @@
-//! VGG16, named as in torchvision.
+//! VGG16, with the names of torchvision.
 
 use crate::network::{Builder, Layer};
 use crate::ops::{Activation, Window};

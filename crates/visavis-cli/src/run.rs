@@ -1,0 +1,63 @@
+//! What surrounds a command: log, errors, exit code.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use visavis_gallery::GalleryError;
+use visavis_live::LiveError;
+
+use crate::options::complain;
+
+/// Log level by the number of `-v` flags: warnings, information, everything.
+const LEVELS: [&str; 3] = ["warn", "info", "debug"];
+
+/// Starts the log, runs `command` and turns what it returns into an exit code. `verbose` counts the `-v` flags.
+pub fn run(verbose: u8, command: impl FnOnce() -> Result<()>) -> ExitCode {
+    let level = LEVELS[usize::from(verbose).min(LEVELS.len() - 1)];
+    // The engines' own log lines help only their developers.
+    // retina's debug lines may carry the names and passwords of cameras.
+    let filter =
+        format!("{level},tract_onnx=error,tract_core=error,tract_hir=error,tract_linalg=error,ort=error,retina=error");
+    env_logger::Builder::new().parse_filters(&filter).parse_env("VISAVIS_LOG").init();
+    match command() {
+        Ok(()) => ExitCode::SUCCESS,
+        // The reader of the output has ended (`visavis … | head`): this is no error.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("error: {error:#}"));
+            if let Some(advice) = error.chain().find_map(advice) {
+                complain(&advice);
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The command that helps with an error of the gallery.
+fn advice(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let error = match cause.downcast_ref() {
+        Some(LiveError::Gallery(error)) => error,
+        _ => cause.downcast_ref::<GalleryError>()?,
+    };
+    match error {
+        GalleryError::Missing { path } => {
+            Some(format!("'visavis gallery build PHOTOS --out {}' builds it", path.display()))
+        }
+        GalleryError::Damaged { path, .. } | GalleryError::Newer { path, .. } => {
+            Some(format!("'visavis gallery build PHOTOS --out {}' builds it anew", path.display()))
+        }
+        GalleryError::OtherNetwork { path, network, .. } => {
+            let path = path.display();
+            Some(format!("'visavis gallery convert {path} --similarity {network}' makes new vectors of its photos"))
+        }
+        GalleryError::UnknownPerson { path, near, .. } if near.is_empty() => {
+            Some(format!("'visavis gallery list {}' lists all people", path.display()))
+        }
+        _ => None,
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref::<std::io::Error>().map(|e| e.kind());
+    error.chain().any(|cause| io(cause) == Some(std::io::ErrorKind::BrokenPipe))
+}

@@ -1,0 +1,189 @@
+//! The state that all requests share. The state of the pipeline itself is in its snapshot, which is read and not copied here.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::body::Bytes;
+use serde::Serialize;
+use tokio::sync::{broadcast, watch};
+use tokio::task;
+use visavis_gallery::{AlarmId, Gallery};
+use visavis_live::{Alarm, Cause, Event, PipelineHandle, RegistryLoader, Scene};
+use visavis_video::{OpenOptions, SourceSwitch};
+
+use crate::enrol::{CachedEnroller, Networks};
+use crate::photo_analyzer::CachedAnalyzer;
+use crate::problem::Problem;
+use crate::record::{BeginRecord, Recorder};
+use crate::status::Status;
+use crate::undo_log::UndoLog;
+
+/// The running pipeline and the settings of a server.
+pub struct ServerConfig {
+    /// Controls the pipeline.
+    pub pipeline: PipelineHandle,
+    /// Loads networks.
+    pub loader: Arc<RegistryLoader>,
+    /// Switches the source of the pipeline.
+    pub switch: SourceSwitch,
+    /// Whether the first source is a placeholder until a source is chosen on the page.
+    pub waiting: bool,
+    /// Sources that can be chosen besides the first one and the cameras, as [`visavis_video::open`] takes them.
+    pub offers: Vec<String>,
+    /// How sources are opened.
+    pub opening: OpenOptions,
+    /// The network that compares two photos if none is chosen for similarity.
+    pub comparing: Option<String>,
+    /// Starts a recording of scenes with everything drawn in.
+    pub record: BeginRecord,
+}
+
+pub(crate) struct AppState {
+    pub(crate) config: ServerConfig,
+    pub(crate) enroller: CachedEnroller,
+    pub(crate) analyzer: CachedAnalyzer,
+    pub(crate) undo: UndoLog,
+    pub(crate) recorder: Recorder,
+    /// The newest picture with its scene, encoded once for all clients.
+    pub(crate) frames: watch::Sender<Option<Bytes>>,
+    pub(crate) scene: watch::Sender<Option<Arc<Scene>>>,
+    /// Wakes the clients that show the status.
+    pub(crate) status_changed: watch::Sender<()>,
+    /// Messages to all clients.
+    pub(crate) notifications: broadcast::Sender<Arc<str>>,
+    /// The source that was chosen last: the turn of the switch in which it plays, and its id in the API.
+    pub(crate) chosen: Mutex<Option<(u64, String)>>,
+    /// Held while settings are changed, so that a change is based on the result of the one before.
+    settings: Mutex<()>,
+    viewers: AtomicUsize,
+    /// Whether the server is about to end. Sources of browsers are closed and not replaced then.
+    pub(crate) ending: AtomicBool,
+}
+
+/// A message to clients besides pictures and the status.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(crate) enum Notification<'a> {
+    /// An event of the pipeline.
+    Event { text: String, failure: bool },
+    /// An alarm was raised.
+    Alarm {
+        /// Its number in the list of alarms; `None` if it could not be recorded.
+        id: Option<i64>,
+        time: i64,
+        track: u64,
+        person: Option<i64>,
+        name: Option<&'a str>,
+        identified: Option<f32>,
+    },
+    /// The gallery or the list of alarms has changed and must be read again.
+    GalleryChanged,
+}
+
+impl<'a> Notification<'a> {
+    fn of_alarm(alarm: &'a Alarm) -> Self {
+        let (person, name, identified) = match &alarm.cause {
+            Cause::Watched { person, name, identified, .. } => (Some(person.0), Some(&**name), *identified),
+            Cause::Unknown => (None, None, None),
+        };
+        let id = alarm.id.map(|AlarmId(id)| id);
+        Self::Alarm { id, time: alarm.time, track: alarm.track, person, name, identified }
+    }
+}
+
+impl AppState {
+    pub(crate) fn new(config: ServerConfig) -> Self {
+        Self {
+            enroller: CachedEnroller::default(),
+            analyzer: CachedAnalyzer::default(),
+            undo: UndoLog::default(),
+            recorder: Recorder::default(),
+            frames: watch::Sender::new(None),
+            scene: watch::Sender::new(None),
+            status_changed: watch::Sender::new(()),
+            notifications: broadcast::Sender::new(64),
+            chosen: Mutex::new(None),
+            settings: Mutex::new(()),
+            viewers: AtomicUsize::new(0),
+            ending: AtomicBool::new(false),
+            config,
+        }
+    }
+
+    /// Sends a message to all clients.
+    pub(crate) fn notify(&self, notification: &Notification<'_>) {
+        if let Ok(json) = serde_json::to_string(notification) {
+            let _ = self.notifications.send(json.into());
+        }
+    }
+
+    /// Passes an event of the pipeline to all clients.
+    pub(crate) fn handle_event(&self, event: &Event) {
+        match event {
+            Event::Alarm(alarm) => self.notify(&Notification::of_alarm(alarm)),
+            Event::GalleryChanged
+            | Event::PersonAdded { .. }
+            | Event::PeopleMerged { .. }
+            | Event::VisitorsRemoved { .. }
+            | Event::AlarmDenied { .. } => self.notify(&Notification::GalleryChanged),
+            _ => self.notify(&Notification::Event { text: event.to_string(), failure: event.is_failure() }),
+        }
+    }
+
+    /// The present status.
+    pub(crate) fn status(&self) -> Status {
+        let chosen = self.chosen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Status::new(&self.config.pipeline.snapshot(), chosen, self.config.waiting, self.recorder.is_running())
+    }
+
+    /// Whether any client shows pictures.
+    pub(crate) fn has_viewers(&self) -> bool {
+        self.viewers.load(Ordering::Relaxed) > 0
+    }
+
+    /// Counts a client that shows pictures until the returned value is dropped.
+    pub(crate) fn viewer(self: &Arc<Self>) -> Viewer {
+        self.viewers.fetch_add(1, Ordering::Relaxed);
+        Viewer(Arc::clone(self))
+    }
+
+    /// Waits until no other request changes settings.
+    pub(crate) fn lock_settings(&self) -> MutexGuard<'_, ()> {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The gallery.
+    pub(crate) fn gallery(&self) -> Result<Arc<Gallery>, Problem> {
+        let gallery = self.config.pipeline.snapshot().gallery.as_ref().map(|state| Arc::clone(&state.gallery));
+        gallery.ok_or_else(|| Problem::conflict("visavis runs without a gallery: start it with --gallery FILE"))
+    }
+
+    /// The networks for photos that are added to the gallery.
+    pub(crate) fn networks(&self) -> Result<Networks, Problem> {
+        let snapshot = self.config.pipeline.snapshot();
+        let choice = &snapshot.params.choice;
+        Ok(Networks {
+            detector: choice.detector.clone(),
+            keypoints: choice.keypoints.clone(),
+            similarity: self.gallery()?.embedding().name.clone(),
+        })
+    }
+
+    /// Runs work that waits for a disk or a network on another thread than those that serve requests.
+    pub(crate) async fn run_blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let state = Arc::clone(self);
+        task::spawn_blocking(move || work(&state)).await.unwrap_or_else(|error| Err(Problem::internal(error)))
+    }
+}
+
+/// Counts a client that shows pictures.
+pub(crate) struct Viewer(Arc<AppState>);
+
+impl Drop for Viewer {
+    fn drop(&mut self) {
+        self.0.viewers.fetch_sub(1, Ordering::Relaxed);
+    }
+}

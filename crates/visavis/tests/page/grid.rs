@@ -1,0 +1,34 @@
+//! Several cameras: the page with the pictures of all, and the page of each.
+
+use serde_json::Value;
+
+use crate::chromium::Browser;
+use crate::program::{Program, folder};
+use crate::{complaints, ready};
+
+#[test]
+fn several_cameras_are_shown_on_one_page() {
+    let Some((chromium, photos)) = ready() else { return };
+    let home = tempfile::tempdir().unwrap();
+    let shown = |name: &str, file: &str| {
+        format!("{name}=virtual:{}", folder(&home.path().join(name), &photos, &[(file, "1.jpg")]))
+    };
+    let (door, yard) = (shown("door", "obama.jpg"), shown("yard", "biden.jpg"));
+    let program = Program::start(&[&door, &yard]);
+    let browser = Browser::start(&chromium, None);
+    let mut page = browser.open(&program.address, 1280, 720);
+    page.wait("document.querySelectorAll('.tile').length === 2");
+    page.wait("[...document.querySelectorAll('.tile .caption')].every((tile) => tile.innerText.includes('1 face'))");
+    page.wait("[...document.querySelectorAll('.tile .old')].every((mark) => mark.hidden)");
+    assert_eq!(page.eval("document.querySelector('.tile b').innerText"), Value::from("door"));
+    // Each camera has its own API.
+    let names = "(async (number) => (await (await fetch(`cameras/${number}/api/v1/status`)).json()).source.name)";
+    let named = page.eval(&format!("(async () => [await {names}(1), await {names}(2)])()"));
+    assert!(named[0].as_str().unwrap().contains("door") && named[1].as_str().unwrap().contains("yard"), "{named}");
+    // A click opens the page of a camera.
+    page.click(".tile", "yard");
+    page.wait("location.pathname === '/cameras/2/'");
+    page.wait("document.querySelector('#curtain')?.childElementCount === 0");
+    page.wait("(await (await fetch('api/v1/scene')).json()).faces.length === 1");
+    assert_eq!(complaints(&mut page), Vec::<String>::new());
+}
