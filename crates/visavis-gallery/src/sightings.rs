@@ -137,12 +137,15 @@ impl Gallery {
         self.write_sighting("storing a sighting", sighting, |tx, values| rows::inserted(tx, sql, values).map(SightingId))
     }
 
-    /// Replaces all values of a stored sighting. Returns `None` if it or its person does not exist any more.
+    /// Replaces all values of a stored sighting, but not a person that a user stated with [`Gallery::name_sightings`]. Returns `None`
+    /// if it or its person does not exist any more.
     ///
     /// # Errors
     /// As [`Gallery::record_sighting`].
     pub fn update_sighting(&self, id: SightingId, sighting: &NewSighting<'_>) -> Result<Option<()>, GalleryError> {
-        let sql = "UPDATE sighting SET camera = $1, first_seen = $2, last_seen = $3, person = $4, identified = $5, age = $6,
+        let sql = "UPDATE sighting SET camera = $1, first_seen = $2, last_seen = $3, age = $6,
+                   person = CASE WHEN stated THEN person ELSE $4 END,
+                   identified = CASE WHEN stated THEN identified ELSE $5 END,
                    female = $7, smiling = $8, quality = $9, vector = $10, crop = $11 WHERE id = $12";
         let updated = self.write_sighting("updating a sighting", sighting, |tx, values| {
             let values = [values, &[Value::Integer(id.0)]].concat();
@@ -352,8 +355,8 @@ impl Gallery {
                     let photo = NewPhoto { source: format!("sighting {}", id.0), sha256: None, vector, thumbnail, score };
                     rows::insert_photos(tx, person, &[photo])?;
                 }
-                let sql = "UPDATE sighting SET person = $2, identified = NULL WHERE id = $1";
-                tx.execute(sql, &[id.0.into(), person.into()])?;
+                let sql = "UPDATE sighting SET person = $2, identified = NULL, stated = $3 WHERE id = $1";
+                tx.execute(sql, &[id.0.into(), person.into(), true.into()])?;
             }
             Ok(named)
         })

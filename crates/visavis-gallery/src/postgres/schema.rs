@@ -93,13 +93,14 @@ const STEPS: &[&str] = &["
     CREATE INDEX removal_changed ON visavis.removal (changed);
 ", "
     -- Sightings: one visit of one face each. first_seen, last_seen: seconds since 1970. person: the one that the face was identified
-    -- as. smiling: share of the looks with a smile. vector: none after a conversion to another network. crop: the face as JPEG.
+    -- as; stated: by a user. smiling: share of the looks with a smile. vector: none after a conversion to another network. crop: the face as JPEG.
     CREATE TABLE visavis.sighting (
         id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
         camera     text   NOT NULL,
         first_seen bigint NOT NULL,
         last_seen  bigint NOT NULL,
         person     bigint REFERENCES visavis.person ON DELETE CASCADE,
+        stated     boolean NOT NULL DEFAULT false,
         identified real,
         age        real,
         female     real,

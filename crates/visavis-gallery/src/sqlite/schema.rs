@@ -102,13 +102,14 @@ pub(super) const STEPS: &[&str] = &[
 ",
     "
     -- Sightings: one visit of one face each. first_seen, last_seen: seconds since 1970. person: the one that the face was identified
-    -- as. smiling: share of the looks with a smile. vector: none after a conversion to another network. crop: the face as JPEG.
+    -- as; stated: by a user. smiling: share of the looks with a smile. vector: none after a conversion to another network. crop: the face as JPEG.
     CREATE TABLE sighting (
         id         INTEGER PRIMARY KEY AUTOINCREMENT,
         camera     TEXT    NOT NULL,
         first_seen INTEGER NOT NULL,
         last_seen  INTEGER NOT NULL,
         person     INTEGER REFERENCES person (id) ON DELETE CASCADE,
+        stated     INTEGER NOT NULL DEFAULT 0 CHECK (stated IN (0, 1)),
         identified REAL,
         age        REAL,
         female     REAL,

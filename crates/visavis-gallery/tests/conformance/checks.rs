@@ -607,6 +607,9 @@ fn named_sightings(make: Make<'_>) {
     assert_eq!(people(&gallery), [("Ada".into(), 2), ("Grace".into(), 1), ("Lin".into(), 2)]);
     assert_eq!(gallery.name_sightings(&[SightingId(99)], "Eve", true).unwrap(), None);
     assert!(matches!(gallery.name_sightings(&[one], " ", true), Err(GalleryError::Name { .. })));
+    // What a user stated stays, whatever the recorder finds later.
+    gallery.update_sighting(one, &sighting("door", 1, Some(ada), &[9.0, 0.0])).unwrap().unwrap();
+    assert_eq!(of(lin), [two.0, one.0]);
     // Without learning, no photo is added.
     let three = record(3, None, &[5.0, 0.0]);
     assert_eq!(gallery.name_sightings(&[three], "Grace", false).unwrap(), Some(grace));
