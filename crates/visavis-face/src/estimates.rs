@@ -109,6 +109,8 @@ pub struct Estimates {
     /// Yaw, pitch and roll.
     pose: [Average; 3],
     similarity_looks: u32,
+    /// `[length]`: the mean embedding, and the sum of its weights.
+    embedding: Option<(Arc<[f32]>, f32)>,
     distribution: Option<Arc<[f32]>>,
 }
 
@@ -135,10 +137,23 @@ impl Estimates {
         if let Some(expression) = &findings.expression {
             self.absorb_expression(expression, params.expression_weight);
         }
-        if findings.embedding.is_some() {
+        if let Some(embedding) = &findings.embedding {
             self.similarity_looks = self.similarity_looks.saturating_add(1);
+            self.absorb_embedding(embedding, params.age_weight, counts);
         }
         counts
+    }
+
+    /// Averaged like the age: an identity does not change either.
+    fn absorb_embedding(&mut self, new: &[f32], weight: f32, counts: f32) {
+        self.embedding = Some(match &self.embedding {
+            Some((mean, total)) if mean.len() == new.len() => {
+                let total = total + counts;
+                let weight = (weight * counts).max(counts / total);
+                (mean.iter().zip(new).map(|(mean, new)| mean + (new - mean) * weight).collect(), total)
+            }
+            _ => (new.into(), counts),
+        });
     }
 
     fn absorb_expression(&mut self, new: &Expression, weight: f32) {
@@ -207,6 +222,12 @@ impl Estimates {
         Some(HeadPose { yaw: yaw?, pitch: pitch?, roll: roll? }.rotated(0.0))
     }
 
+    /// `[length]`: the mean embedding of the looks.
+    #[must_use]
+    pub fn embedding(&self) -> Option<&Arc<[f32]>> {
+        self.embedding.as_ref().map(|(mean, _)| mean)
+    }
+
     /// How often the face was looked at for `task`.
     #[must_use]
     pub fn looks(&self, task: Task) -> u32 {
@@ -232,7 +253,7 @@ impl Estimates {
             Task::Smile => self.smile = Average::default(),
             Task::Expression => (self.expression, self.expression_looks) = (None, 0),
             Task::HeadPose => self.pose = Default::default(),
-            Task::Similarity => self.similarity_looks = 0,
+            Task::Similarity => (self.similarity_looks, self.embedding) = (0, None),
             Task::Detection | Task::Keypoints => {}
         }
     }
@@ -242,6 +263,20 @@ impl Estimates {
 mod tests {
     use super::*;
     use crate::findings::{Age, Smile};
+
+    #[test]
+    fn the_embedding_is_the_mean_of_the_looks_of_one_network() {
+        let params = EstimatesParams::default();
+        let mut estimates = Estimates::default();
+        assert_eq!(estimates.embedding(), None);
+        for vector in [[1.0, 0.0], [0.0, 1.0], [2.0, 2.0]] {
+            estimates.absorb(&Findings { embedding: Some(vector.to_vec()), ..Findings::default() }, &params);
+        }
+        let mean = estimates.embedding().unwrap();
+        assert!(mean.iter().all(|value| (value - 1.0).abs() < 1e-6), "{mean:?}");
+        estimates.reset(Task::Similarity);
+        assert_eq!(estimates.embedding(), None);
+    }
 
     fn look(years: f32) -> Findings {
         Findings { age: Some(Age { years, distribution: None }), ..Findings::default() }

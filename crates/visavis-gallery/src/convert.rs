@@ -98,6 +98,8 @@ impl Gallery {
             }
             // The vectors of open alarms belong to the old network: an alarm that is denied later stores no denial.
             tx.execute("UPDATE alarm SET vector = NULL", &[])?;
+            // Sightings remain, but are no longer found by a face.
+            tx.execute("UPDATE sighting SET vector = NULL", &[])?;
             let sql = "UPDATE meta SET network = $1, fingerprint = $2, length = $3, metric = $4, same_person = $5";
             let EmbeddingId { name, fingerprint, length, metric, same_person, .. } = to;
             let metric = rules::metric_name(*metric).into();

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use crate::index::{APPROXIMATE_FROM, indexed, remove_index, strangers_within};
 use crate::remote::{self, COMPARED};
 use crate::rows::{self, Meta};
+use crate::sightings::SightingVectors;
 use crate::state::State;
 use crate::store::{Store, Transaction};
 use crate::{
@@ -32,7 +33,7 @@ impl Default for GalleryParams {
     }
 }
 
-/// People, their photos, visitors and alarms, in a file or in a database that several programs share.
+/// People, their photos, visitors, alarms and sightings, in a file or in a database that several programs share.
 ///
 /// The vectors of all people are held in memory and searched there, so a search waits neither for a disk nor for a server.
 /// Each change is one transaction of the store. A change that returned `Ok` is durable. Searches of this program include it
@@ -48,6 +49,8 @@ pub struct Gallery {
     reading: Mutex<()>,
     /// Set if changes of other programs were read together with a change of our own.
     news: AtomicBool,
+    /// The vectors of sightings, once a face was searched for among them.
+    pub(crate) sighting_vectors: SightingVectors,
 }
 
 /// Where a search looks.
@@ -97,8 +100,8 @@ impl Gallery {
         let embedding = rules::opened(store.place(), made_with, expected)?;
         let index = params.index.clone().or_else(|| store.index());
         let searched = RwLock::new(Searched::Unread);
-        let (reading, news) = Default::default();
-        let gallery = Self { embedding, store, index, params, searched, reading, news };
+        let (reading, news, sighting_vectors) = Default::default();
+        let gallery = Self { embedding, store, index, params, searched, reading, news, sighting_vectors };
         if expected.is_some() {
             gallery.searched()?;
         }
@@ -317,6 +320,8 @@ impl Gallery {
     /// # Errors
     /// The failures of the store.
     pub fn erase_remains(&self) -> Result<bool, GalleryError> {
+        // They may contain deleted ones.
+        self.sighting_vectors.forget();
         self.store.erase_remains()
     }
 

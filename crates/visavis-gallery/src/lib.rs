@@ -1,4 +1,4 @@
-//! The gallery: people with their photos, visitors, denied faces and alarms.
+//! The gallery: people with their photos, visitors, denied faces, alarms and sightings.
 //!
 //! Programs open, search and change a [`Gallery`]. Its rules are written once, over the rows of a [`Store`]: an SQLite file
 //! ([`SqliteStore`]), or PostgreSQL ([`PostgresStore`], with the feature `postgres`). [`GalleryBuilder`] builds a complete file
@@ -14,6 +14,7 @@ mod builder;
 mod check;
 mod convert;
 mod error;
+mod export;
 mod gallery;
 mod identification;
 mod index;
@@ -27,6 +28,7 @@ mod remote;
 mod resemblance;
 mod rows;
 mod rules;
+mod sightings;
 mod sqlite;
 mod state;
 mod store;
@@ -47,6 +49,7 @@ pub use photo_source::{PhotoSource, photos_in};
 #[cfg(feature = "postgres")]
 pub use postgres::{Address, PostgresStore};
 pub use resemblance::{Comparisons, Resemblance, tell_apart};
+pub use sightings::{NewSighting, SightingEntry, SightingFilter, SightingId, SightingMatch};
 pub use sqlite::SqliteStore;
 pub use store::{Store, Transaction, Work};
 pub use value::{Row, Value};

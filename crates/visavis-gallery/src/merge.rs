@@ -15,14 +15,15 @@ pub struct Merge {
     /// When `into` was last seen, seconds since 1970.
     last_seen: Option<i64>,
     /// The numbers of the rows that were moved, for each table.
-    moved: [Vec<i64>; 3],
+    moved: [Vec<i64>; 4],
 }
 
 /// The tables whose rows belong to a person, with the SQL that marks a row as changed.
-const TABLES: [(&str, &str); 3] = [("photo", ", changed = (SELECT changes FROM meta)"), ("denial", ""), ("alarm", "")];
+const TABLES: [(&str, &str); 4] =
+    [("photo", ", changed = (SELECT changes FROM meta)"), ("denial", ""), ("alarm", ""), ("sighting", "")];
 
 impl Gallery {
-    /// Merges two entries that are the same person: photos, visits, denials and alarms of `from` are moved to `into`, and
+    /// Merges two entries that are the same person: photos, visits, denials, alarms and sightings of `from` are moved to `into`, and
     /// `from` is removed. Returns what is needed to undo it. Returns `None` and changes nothing if one of them does not
     /// exist or they are equal.
     ///
@@ -92,7 +93,7 @@ impl Gallery {
                     tx.execute(&sql, &[(*id).into(), (*into).into(), back.into()])?;
                 }
             }
-            // A sighting after the merge belongs to the person who remained.
+            // A visit after the merge belongs to the person who remained.
             let merged = from.last_seen.max(*last_seen);
             rows::update_person(
                 tx,
@@ -109,8 +110,8 @@ impl Gallery {
 }
 
 /// Moves everything of one person to another, and deletes the first. Returns the numbers of the moved rows for each table.
-fn move_all(tx: &mut dyn Transaction, from: PersonId, into: PersonId) -> Result<[Vec<i64>; 3], GalleryError> {
-    let mut moved = [const { Vec::new() }; 3];
+fn move_all(tx: &mut dyn Transaction, from: PersonId, into: PersonId) -> Result<[Vec<i64>; 4], GalleryError> {
+    let mut moved = [const { Vec::new() }; 4];
     for ((table, marked), numbers) in TABLES.iter().zip(&mut moved) {
         *numbers = rows::numbers(tx, table, from)?;
         // A photo that both have stays with `into`; the copy of `from` is deleted with `from`.

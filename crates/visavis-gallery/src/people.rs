@@ -169,7 +169,7 @@ impl Gallery {
         })
     }
 
-    /// Removes a person with all photos, denials and alarms: from the tables, and from unused parts of the store. Rewrites
+    /// Removes a person with all photos, denials, alarms and sightings: from the tables, and from unused parts of the store. Rewrites
     /// the file of a gallery, which takes about as long as copying it. Deletes the index, which contains their vectors;
     /// build it again with [`IndexBuilder`](crate::IndexBuilder).
     ///

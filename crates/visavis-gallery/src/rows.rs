@@ -200,7 +200,7 @@ pub(crate) fn delete_photos(tx: &mut dyn Transaction, which: &str, id: i64) -> R
 /// Deletes a person with everything that belongs to them, and returns the number of photos.
 pub(crate) fn delete_person(tx: &mut dyn Transaction, person: PersonId) -> Result<usize, GalleryError> {
     let photos = delete_photos(tx, "person", person.0)?;
-    // Denials and alarms are deleted with the person.
+    // Denials, alarms and sightings are deleted with the person.
     tx.execute("DELETE FROM person WHERE id = $1", &[person.into()])?;
     Ok(photos)
 }

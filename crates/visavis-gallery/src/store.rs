@@ -10,7 +10,8 @@ use crate::{EmbeddingId, GalleryError};
 /// The work that is done within a transaction. If it returns an error, the transaction is rolled back.
 pub type Work<'a> = &'a mut dyn FnMut(&mut dyn Transaction) -> Result<(), GalleryError>;
 
-/// The store of the rows of a gallery: the tables `meta`, `person`, `photo`, `denial`, `removal` and `alarm`.
+/// The store of the rows of a gallery: the tables `meta`, `person`, `photo`, `denial`, `removal`, `alarm` and
+/// `sighting`.
 ///
 /// All rules about these rows are above this trait, written once for all stores. A store runs statements in transactions,
 /// and reports whether other programs changed something. It may be used from any thread.

@@ -8,6 +8,7 @@ use visavis_gallery::{Converted, PersonId};
 use visavis_infer::{Placement, Task};
 
 use crate::alarm::{Alarm, Cause};
+use crate::sightings::Sighting;
 
 /// Something that happened in the pipeline.
 #[derive(Debug, Clone, PartialEq)]
@@ -120,6 +121,8 @@ pub enum Event {
         /// Number of people.
         people: usize,
     },
+    /// A sighting has begun, got another identity, or ended. It is stored.
+    Sighting(Arc<Sighting>),
     /// A frame or photo could not be read. The source goes on with the next one.
     FrameSkipped {
         /// The error message.
@@ -212,6 +215,11 @@ impl fmt::Display for Event {
             Self::PeopleMerged { from, into } => write!(f, "gallery: person {} merged into person {}", from.0, into.0),
             Self::VisitorsRemoved { people } => {
                 write!(f, "gallery: {people} visitors removed who were not seen for long")
+            }
+            Self::Sighting(sighting) => {
+                let name = sighting.person.as_ref().map_or("unknown person", |(_, name)| name);
+                let Sighting { kind, camera, id, .. } = &**sighting;
+                write!(f, "{camera}: {name} {}, sighting {}", kind.word(), id.0)
             }
             Self::FrameSkipped { reason } => write!(f, "skipped: {reason}"),
             Self::SourceStalled { since } => {

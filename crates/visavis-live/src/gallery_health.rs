@@ -14,6 +14,8 @@ pub(crate) enum GalleryClient {
     Search,
     /// The gallery worker, which reads the changes of other programs.
     Worker,
+    /// The sighting recorder, which stores who was seen when.
+    Sightings,
 }
 
 /// Whether the gallery works.
@@ -27,12 +29,15 @@ pub(crate) struct GalleryHealth {
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Faults {
-    /// The database is not reached. Searches go on in memory, so only the gallery worker finds out when it is reached again.
+    /// The database is not reached. Searches go on in memory, so only the
+    /// threads that change the gallery find out when it is reached again.
     unreachable: bool,
     /// The last search failed.
     search: bool,
     /// The last use by the gallery worker failed.
     worker: bool,
+    /// The last sighting could not be stored.
+    sightings: bool,
 }
 
 impl Faults {
@@ -44,6 +49,7 @@ impl Faults {
         match client {
             GalleryClient::Search => &mut self.search,
             GalleryClient::Worker => &mut self.worker,
+            GalleryClient::Sightings => &mut self.sightings,
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Named std threads around a bounded buffer of frames. The grabber reads the source. The detection thread takes the newest frame
 //! that it has not seen. Recognition workers take jobs by priority. The controller owns the tracks and publishes a [`Scene`] for
-//! every frame. The loader thread loads networks while others run. The gallery worker raises alarms and adds visitors. The state
+//! every frame. The loader thread loads networks while others run. The gallery worker raises alarms and adds visitors. The sighting
+//! recorder stores who was seen when. The state
 //! of the whole pipeline is published as one [`Snapshot`]. Nothing here knows HTTP or terminals.
 
 mod alarm;
@@ -33,6 +34,7 @@ mod recognition;
 mod scene;
 mod schedule;
 mod shared;
+mod sightings;
 mod snapshot;
 mod statistics;
 mod subscription;
@@ -54,6 +56,7 @@ pub use params::{Outcome, PipelineParams};
 pub use pipeline::{Pipeline, Prepared};
 pub use scene::{Scene, SceneFace};
 pub use schedule::ScheduleParams;
+pub use sightings::{Sighting, SightingKind, SightingParams};
 pub use snapshot::{GalleryState, Snapshot, Snapshots, SourceState, TaskState, short_name};
 pub use statistics::{StageReport, StatisticsReport, TrackReport};
 pub use subscription::{Delivery, Received, Subscription};

@@ -9,6 +9,7 @@ use crate::buffer::Pacing;
 use crate::choice::Choice;
 use crate::input_size::InputSizeParams;
 use crate::schedule::ScheduleParams;
+use crate::sightings::SightingParams;
 use crate::visitors::GrowthParams;
 
 /// The parameters of a pipeline.
@@ -40,6 +41,8 @@ pub struct PipelineParams {
     pub alarm: Option<AlarmParams>,
     /// Live: how visitors are added to the gallery. `None`: they are not added.
     pub growth: Option<GrowthParams>,
+    /// Live: how sightings are recorded. `None`: they are not recorded.
+    pub sightings: Option<SightingParams>,
 }
 
 impl Default for PipelineParams {
@@ -58,6 +61,7 @@ impl Default for PipelineParams {
             input_size: InputSizeParams::default(),
             alarm: None,
             growth: None,
+            sightings: None,
         }
     }
 }

@@ -29,7 +29,7 @@ use crate::statistics::{Statistics, StatisticsReport};
 use crate::subscription::{Channel, Delivery, Subscription};
 use crate::thread::{catch_panic, spawn};
 use crate::worker_pool::WorkerPool;
-use crate::{detection, gallery_worker, model_switching};
+use crate::{detection, gallery_worker, model_switching, sightings};
 
 /// A pipeline whose networks are loaded and whose threads are not started. Subscriptions made here miss no frame.
 pub struct Prepared {
@@ -77,6 +77,10 @@ impl Prepared {
         let has_gallery_worker = params.pacing == Pacing::Live && (params.alarm.is_some() || params.growth.is_some());
         let (gallery_requests, gallery_requests_out) =
             has_gallery_worker.then(|| mpsc::sync_channel(gallery_worker::QUEUE)).unzip();
+        let recorded = (params.pacing == Pacing::Live && params.sightings.is_some())
+            .then(|| Arc::new(Channel::uncounted()));
+        let mut channels = self.channels;
+        channels.extend(recorded.clone());
         let snapshot = Snapshot::new(params.clone(), source.playing(), self.models.gallery.clone());
         let shared = Arc::new(Shared {
             clock: self.clock,
@@ -84,7 +88,7 @@ impl Prepared {
             buffer: FrameBuffer::new(params.buffer, params.pacing),
             jobs: JobQueue::new(params.schedule.clone(), self.models, params.workers),
             loader: self.loader,
-            channels: self.channels,
+            channels,
             snapshots: Arc::new(SnapshotCell::new(snapshot)),
             detector: Mutex::new(Arc::new(self.detector)),
             gallery_health: GalleryHealth::default(),
@@ -101,6 +105,9 @@ impl Prepared {
             Pipeline { shared, messages, events: Some(events), threads: Vec::new(), controller: None, grabber: None };
         // On an error the pipeline is dropped, which ends the threads that were started.
         pipeline.spawn_all(source, messages_out, loader_requests_out, gallery_requests_out)?;
+        if let Some(channel) = recorded {
+            pipeline.spawn_sighting_recorder(channel)?;
+        }
         Ok(pipeline)
     }
 }
@@ -160,6 +167,14 @@ impl Pipeline {
             }
         })?;
         self.grabber = Some((thread, ended));
+        Ok(())
+    }
+
+    fn spawn_sighting_recorder(&mut self, channel: Arc<Channel>) -> Result<(), LiveError> {
+        let shared = Arc::clone(&self.shared);
+        let (clock, statistics) = (Arc::clone(&shared.clock), Arc::clone(&shared.statistics));
+        let scenes = Subscription { channel, clock, statistics };
+        self.threads.push(spawn("sightings", move || sightings::run(&shared, &scenes))?);
         Ok(())
     }
 

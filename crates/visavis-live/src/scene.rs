@@ -83,6 +83,8 @@ pub struct SceneFace {
     pub resembles: Option<Resemblance>,
     /// The most similar people of the last results, best first.
     pub candidates: Vec<Resemblance>,
+    /// `[length]`: the mean embedding of the last results, if they were compared with a gallery.
+    pub embedding: Option<Arc<[f32]>>,
 }
 
 /// Position of a face in a picture.
@@ -131,6 +133,7 @@ impl SceneFace {
             ages: face.and_then(visavis_face::Estimates::age_distribution).map(Arc::clone),
             resembles: None,
             candidates: Vec::new(),
+            embedding: face.and_then(visavis_face::Estimates::embedding).map(Arc::clone),
         }
     }
 }

@@ -32,13 +32,20 @@ pub(crate) struct Channel {
     changed: Condvar,
     delivery: Delivery,
     waits: bool,
+    /// Whether scenes that were not received are counted.
+    counted: bool,
 }
 
 impl Channel {
     pub(crate) fn new(delivery: Delivery, every_frame: bool) -> Self {
         let waits = every_frame && matches!(delivery, Delivery::All { .. });
         let state = State { queue: VecDeque::new(), closed: false };
-        Self { state: Mutex::new(state), changed: Condvar::new(), delivery, waits }
+        Self { state: Mutex::new(state), changed: Condvar::new(), delivery, waits, counted: true }
+    }
+
+    /// Delivers the newest scene to a reader that need not see every scene.
+    pub(crate) fn uncounted() -> Self {
+        Self { counted: false, ..Self::new(Delivery::Newest, false) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -60,7 +67,9 @@ impl Channel {
         }
         if state.queue.len() >= most {
             state.queue.pop_front();
-            statistics.undelivered();
+            if self.counted {
+                statistics.undelivered();
+            }
         }
         state.queue.push_back(Arc::clone(scene));
         drop(state);

@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio::sync::{broadcast, watch};
 use tokio::task;
 use visavis_gallery::{AlarmId, Gallery};
-use visavis_live::{Alarm, Cause, Event, PipelineHandle, RegistryLoader, Scene};
+use visavis_live::{Alarm, Cause, Event, PipelineHandle, RegistryLoader, Scene, Sighting};
 use visavis_video::{OpenOptions, SourceSwitch};
 
 use crate::enrol::{CachedEnroller, Networks};
@@ -76,8 +76,22 @@ pub(crate) enum Notification<'a> {
         name: Option<&'a str>,
         identified: Option<f32>,
     },
+    /// A sighting has begun, got another identity, or ended.
+    Sighting {
+        /// `appeared`, `identified` or `left`.
+        event: &'static str,
+        /// Its number in the list of sightings.
+        id: i64,
+        camera: &'a str,
+        first_seen: i64,
+        last_seen: i64,
+        person: Option<i64>,
+        name: Option<&'a str>,
+    },
     /// The gallery or the list of alarms has changed and must be read again.
     GalleryChanged,
+    /// The list of sightings has changed and must be read again.
+    SightingsChanged,
 }
 
 impl<'a> Notification<'a> {
@@ -88,6 +102,20 @@ impl<'a> Notification<'a> {
         };
         let id = alarm.id.map(|AlarmId(id)| id);
         Self::Alarm { id, time: alarm.time, track: alarm.track, person, name, identified }
+    }
+
+    fn of_sighting(sighting: &'a Sighting) -> Self {
+        let (person, name) = sighting.person.as_ref().map(|(person, name)| (person.0, &**name)).unzip();
+        let Sighting { kind, id, camera, first_seen, last_seen, .. } = sighting;
+        Self::Sighting {
+            event: kind.word(),
+            id: id.0,
+            camera,
+            first_seen: *first_seen,
+            last_seen: *last_seen,
+            person,
+            name,
+        }
     }
 }
 
@@ -121,6 +149,7 @@ impl AppState {
     pub(crate) fn handle_event(&self, event: &Event) {
         match event {
             Event::Alarm(alarm) => self.notify(&Notification::of_alarm(alarm)),
+            Event::Sighting(sighting) => self.notify(&Notification::of_sighting(sighting)),
             Event::GalleryChanged
             | Event::PersonAdded { .. }
             | Event::PeopleMerged { .. }

@@ -38,6 +38,7 @@ assets! {
     "js/panels.js": "text/javascript; charset=utf-8",
     "js/preferences.js": "text/javascript; charset=utf-8",
     "js/settings.js": "text/javascript; charset=utf-8",
+    "js/sightings.js": "text/javascript; charset=utf-8",
     "js/sources.js": "text/javascript; charset=utf-8",
     "js/stage.js": "text/javascript; charset=utf-8",
     "js/words.js": "text/javascript; charset=utf-8",

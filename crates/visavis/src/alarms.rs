@@ -1,23 +1,17 @@
-//! The outputs of alarms: a file of JSON lines, a web hook, a command.
+//! Flags about alarms, visitors and sightings, and where alarms and sightings are written.
 
-mod web_hook;
-
-use std::fs::{File, OpenOptions};
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use visavis_live::{Alarm, AlarmParams, GrowthParams};
-use web_hook::WebHook;
-
+use serde_json::json;
 use visavis_cli::options::complain;
+use visavis_gallery::SightingId;
+use visavis_live::{Alarm, AlarmParams, Event, GrowthParams, Sighting, SightingParams, rfc3339};
+
+use crate::event_outputs::{EventOutputs, Receiver};
 
 /// Flags about alarms.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -30,10 +24,10 @@ pub(crate) struct AlarmArgs {
     /// An alarm that cannot be delivered is retried for four minutes and then dropped.
     #[arg(long, value_name = "URL")]
     pub(crate) alarm_webhook: Option<String>,
-    /// PEM file of certificate authorities trusted for --alarm-webhook, in addition to those of the system
-    #[arg(long, value_name = "FILE", requires = "alarm_webhook", hide_short_help = true)]
+    /// PEM file of certificate authorities trusted for web hooks, in addition to those of the system
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub(crate) alarm_webhook_ca: Option<PathBuf>,
-    /// Secret that signs the posts of --alarm-webhook
+    /// Secret that signs the posts of web hooks
     ///
     /// Each post gets the header `X-Visavis-Signature: sha256=…`, the HMAC-SHA-256 of its body. Without a secret, posts are
     /// not signed.
@@ -84,6 +78,53 @@ pub(crate) struct GrowthArgs {
     pub(crate) grow_keep: f64,
 }
 
+/// Flags about sightings.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(crate) struct SightingArgs {
+    /// Record who was seen when: the best picture of each visit, with age, gender and name
+    ///
+    /// Creates the gallery if it does not exist. The sightings are stored in the gallery. `visavis gallery sightings` and the page
+    /// list them and find those of a face on a photo. Without this flag nothing is recorded.
+    #[arg(long, help_heading = "Gallery")]
+    pub(crate) remember: bool,
+    /// Delete sightings after this many days
+    #[arg(
+        long,
+        value_name = "DAYS",
+        default_value_t = 30.0,
+        value_parser = parse_days,
+        requires = "remember",
+        hide_short_help = true,
+        help_heading = "Gallery"
+    )]
+    pub(crate) remember_days: f64,
+    /// Seconds after which a face that was not seen has left; when it comes back later, a new sighting begins
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 30.0,
+        value_parser = parse_seconds,
+        requires = "remember",
+        hide_short_help = true,
+        help_heading = "Gallery"
+    )]
+    pub(crate) remember_gap: f64,
+    /// Append each event of a sighting (appeared, identified, left) to this file as one JSON line
+    #[arg(long, value_name = "FILE", requires = "remember", hide_short_help = true, help_heading = "Gallery")]
+    pub(crate) sighting_log: Option<PathBuf>,
+    /// Post each event of a sighting as JSON to this URL, as --alarm-webhook does
+    #[arg(long, value_name = "URL", requires = "remember", hide_short_help = true, help_heading = "Gallery")]
+    pub(crate) sighting_webhook: Option<String>,
+}
+
+fn parse_seconds(text: &str) -> Result<f64> {
+    let seconds: f64 = text.parse().with_context(|| format!("`{text}` is not a number"))?;
+    if !(seconds > 0.0 && seconds <= 86_400.0) {
+        bail!("{seconds} is not between 0 and 86400");
+    }
+    Ok(seconds)
+}
+
 fn parse_rate(text: &str) -> Result<f64> {
     let rate: f64 = text.parse().with_context(|| format!("`{text}` is not a number"))?;
     if !(rate > 0.0 && rate < 1.0) {
@@ -121,98 +162,57 @@ impl GrowthArgs {
     }
 }
 
-/// Capacity of the queue of a hook. Alarms beyond it are dropped and reported.
-const QUEUE: usize = 256;
-
-/// How long the end of a run waits for a hook.
-const END_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// The alarm outputs of a run. When dropped, each hook tries once more to deliver its queued alarms; this is given three
-/// seconds.
-pub(crate) struct AlarmOutputs {
-    log: Option<(PathBuf, File)>,
-    hooks: Vec<Hook>,
-}
-
-/// A thread that delivers alarms to a receiver that may be slow.
-struct Hook {
-    name: &'static str,
-    queue: Option<SyncSender<Arc<str>>>,
-    /// Dropped when the run is over. The thread then retries no more.
-    going_on: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-    /// Disconnected when the thread has ended.
-    ended: Receiver<()>,
-}
-
-impl AlarmOutputs {
-    /// Opens the file and starts the hooks.
-    pub(crate) fn open(args: &AlarmArgs) -> Result<Self> {
-        let log = args.alarm_log.as_deref().map(|path| Ok::<_, anyhow::Error>((path.to_owned(), append(path)?)));
-        let mut hooks = Vec::new();
-        if let Some(url) = &args.alarm_webhook {
-            let webhook = WebHook::new(url, args.alarm_secret.clone(), args.alarm_webhook_ca.as_deref())?;
-            hooks.push(Hook::start("web hook", move |alarms, over| webhook.run(&alarms, &over))?);
-        }
-        if let Some(command) = args.alarm_command.clone() {
-            hooks.push(Hook::start("alarm command", move |alarms, over| run_command(&command, &alarms, &over))?);
-        }
-        Ok(Self { log: log.transpose()?, hooks })
+impl SightingArgs {
+    /// The parameters of sightings by the camera of this name; `None` if they are not recorded.
+    pub(crate) fn sightings(&self, camera: Option<String>) -> Option<SightingParams> {
+        let keep = Duration::from_secs_f64(self.remember_days * 24.0 * 3600.0);
+        let away = Duration::from_secs_f64(self.remember_gap);
+        self.remember.then_some(SightingParams { camera, keep, away })
     }
+}
 
-    /// Sends an alarm to all outputs, with the name of the camera if there is one. A failure of one output is reported and does
-    /// not affect the others.
-    pub(crate) fn send(&mut self, alarm: &Alarm, camera: Option<&str>) {
-        let json: Arc<str> = match to_json(alarm, camera) {
-            Ok(json) => json.into(),
-            Err(error) => return complain(&format!("alarm {} cannot be written: {error}", alarm.number)),
+/// Where the alarms and sightings of a run are written.
+pub(crate) struct Journal {
+    alarms: EventOutputs,
+    sightings: EventOutputs,
+}
+
+impl Journal {
+    /// Opens the files and starts the threads of the hooks.
+    pub(crate) fn open(alarms: &AlarmArgs, sightings: &SightingArgs) -> Result<Self> {
+        let webhook = |url: &Option<String>| {
+            url.clone().map(|url| Receiver::WebHook {
+                url,
+                secret: alarms.alarm_secret.clone(),
+                authorities: alarms.alarm_webhook_ca.clone(),
+            })
         };
-        if let Some((path, file)) = &mut self.log {
-            let written = file.write_all(format!("{json}\n").as_bytes()).and_then(|()| file.sync_data());
-            if let Err(error) = written {
-                complain(&format!("{}: alarm {} could not be written: {error}", path.display(), alarm.number));
-            }
-        }
-        for hook in &self.hooks {
-            if hook.queue.as_ref().is_none_or(|queue| queue.try_send(Arc::clone(&json)).is_err()) {
-                complain(&format!("the {} is too slow: alarm {} was dropped", hook.name, alarm.number));
-            }
+        let command = alarms.alarm_command.clone().map(Receiver::Command);
+        let receivers = webhook(&alarms.alarm_webhook).into_iter().chain(command).collect();
+        Ok(Self {
+            alarms: EventOutputs::open("alarm", alarms.alarm_log.as_deref(), receivers)?,
+            sightings: EventOutputs::open(
+                "sighting",
+                sightings.sighting_log.as_deref(),
+                webhook(&sightings.sighting_webhook).into_iter().collect(),
+            )?,
+        })
+    }
+
+    /// Writes an event if it is an alarm or about a sighting. `camera` is the name of the camera if there are several.
+    pub(crate) fn write(&mut self, event: &Event, camera: Option<&str>) {
+        match event {
+            Event::Alarm(alarm) => match alarm_json(alarm, camera) {
+                Ok(json) => self.alarms.send(&json),
+                Err(error) => complain(&format!("alarm {} cannot be written: {error}", alarm.number)),
+            },
+            Event::Sighting(sighting) => self.sightings.send(&sighting_json(sighting)),
+            _ => {}
         }
     }
 }
 
-impl Hook {
-    fn start(name: &'static str, run: impl FnOnce(Receiver<Arc<str>>, Receiver<()>) + Send + 'static) -> Result<Self> {
-        let (queue, alarms) = sync_channel(QUEUE);
-        let (going_on, over) = channel();
-        let (end, ended) = channel::<()>();
-        let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
-            run(alarms, over);
-            drop(end);
-        });
-        let thread = thread.with_context(|| format!("the thread of the {name} could not be started"))?;
-        Ok(Self { name, queue: Some(queue), going_on: Some(going_on), thread: Some(thread), ended })
-    }
-}
-
-impl Drop for Hook {
-    fn drop(&mut self) {
-        (self.queue, self.going_on) = (None, None);
-        let Some(thread) = self.thread.take() else { return };
-        if self.ended.recv_timeout(END_TIMEOUT) == Err(RecvTimeoutError::Timeout) {
-            // The thread waits for a receiver that does not answer. This cannot be interrupted: it ends with the program.
-            return complain(&format!("the {} did not end in time: its last alarms may be lost", self.name));
-        }
-        let _ = thread.join();
-    }
-}
-
-fn append(path: &Path) -> Result<File> {
-    let opened = OpenOptions::new().create(true).append(true).open(path);
-    opened.with_context(|| format!("{} cannot be opened to write alarms", path.display()))
-}
-
-fn to_json(alarm: &Alarm, camera: Option<&str>) -> Result<String> {
+fn alarm_json(alarm: &Alarm, camera: Option<&str>) -> Result<String> {
     let mut value = serde_json::to_value(alarm)?;
     if let Some(fields) = value.as_object_mut() {
         fields.extend(alarm.crop.as_ref().map(|crop| ("crop".into(), STANDARD.encode(crop).into())));
@@ -221,69 +221,28 @@ fn to_json(alarm: &Alarm, camera: Option<&str>) -> Result<String> {
     Ok(value.to_string())
 }
 
-/// How long a command may run.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 
-fn run_command(command: &str, alarms: &Receiver<Arc<str>>, over: &Receiver<()>) {
-    for alarm in alarms {
-        if let Err(error) = run_once(command, &alarm, COMMAND_TIMEOUT) {
-            complain(&format!("the alarm command failed: {error:#}"));
-            if is_over(over) {
-                return report_dropped(alarms);
-            }
-        }
+fn sighting_json(sighting: &Sighting) -> String {
+    let Sighting { kind, id: SightingId(id), camera, person, identified, age, female, smiling, .. } = sighting;
+    let time = |seconds: i64| {
+        let seconds = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+        rfc3339(std::time::UNIX_EPOCH + seconds)
+    };
+    let mut value = json!({
+        "event": kind.word(),
+        "sighting": id,
+        "camera": camera,
+        "first_seen": time(sighting.first_seen),
+        "last_seen": time(sighting.last_seen),
+        "person": person.as_ref().map(|(person, _)| person.0),
+        "name": person.as_ref().map(|(_, name)| &**name),
+        "identified": identified,
+        "age": age,
+        "female": female,
+        "smiling": smiling,
+    });
+    if let Some(fields) = value.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
     }
-}
-
-fn is_over(over: &Receiver<()>) -> bool {
-    over.try_recv() == Err(TryRecvError::Disconnected)
-}
-
-/// Reports how many queued alarms are dropped.
-fn report_dropped(alarms: &Receiver<Arc<str>>) {
-    let left = alarms.try_iter().count();
-    if left > 0 {
-        complain(&format!("the run is over: {left} more alarms were dropped"));
-    }
-}
-
-/// Runs `command` in a shell with `alarm` on its standard input. Stops it and fails after `timeout`.
-fn run_once(command: &str, alarm: &str, timeout: Duration) -> Result<()> {
-    let mut shell = if cfg!(windows) { Command::new("cmd") } else { Command::new("sh") };
-    let flag = if cfg!(windows) { "/C" } else { "-c" };
-    let mut child = shell.args([flag, command]).stdin(Stdio::piped()).spawn().context("it could not be started")?;
-    if let Some(mut input) = child.stdin.take() {
-        // A command need not read its input, so a failed write is no error.
-        let _ = input.write_all(alarm.as_bytes()).and_then(|()| input.write_all(b"\n"));
-    }
-    let started = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return if status.success() { Ok(()) } else { bail!("it ended with {status}") };
-        }
-        if started.elapsed() >= timeout {
-            let _ = child.kill();
-            let _ = child.wait();
-            bail!("it took more than {} s and was stopped", timeout.as_secs());
-        }
-        thread::sleep(Duration::from_millis(20));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[cfg(unix)]
-    #[test]
-    fn a_command_gets_the_alarm_and_is_stopped_when_it_hangs() {
-        let folder = tempfile::tempdir().unwrap();
-        let out = folder.path().join("seen");
-        run_once(&format!("cat > '{}'", out.display()), "{\"number\":1}", COMMAND_TIMEOUT).unwrap();
-        assert_eq!(std::fs::read_to_string(&out).unwrap(), "{\"number\":1}\n");
-        let failed = run_once("exit 3", "{}", COMMAND_TIMEOUT).unwrap_err();
-        assert!(failed.to_string().contains('3'), "{failed}");
-        let stopped = run_once("exec sleep 60", "{}", Duration::from_millis(50)).unwrap_err();
-        assert!(stopped.to_string().contains("was stopped"), "{stopped}");
-    }
+    value.to_string()
 }

@@ -3,6 +3,7 @@
 mod alarms;
 mod annotate;
 mod commands;
+mod event_outputs;
 mod film;
 mod outputs;
 mod page;

@@ -106,7 +106,7 @@ impl Store for PostgresStore {
         let sql = |limit: Duration| format!("SET statement_timeout = {}", limit.as_millis());
         let cleaned = self.link.wait(&connections, "clearing the space of removed rows", VACUUM, async {
             session.client.batch_execute(&sql(VACUUM)).await?;
-            let tables = "visavis.photo, visavis.denial, visavis.alarm, visavis.person";
+            let tables = "visavis.photo, visavis.denial, visavis.alarm, visavis.sighting, visavis.person";
             let cleaned = session.client.batch_execute(&format!("VACUUM {tables}")).await;
             session.client.batch_execute(&sql(STATEMENT)).await?;
             cleaned

@@ -91,6 +91,28 @@ const STEPS: &[&str] = &["
     CREATE INDEX photo_changed ON visavis.photo (changed);
     CREATE TABLE visavis.removal (photo bigint PRIMARY KEY, changed bigint NOT NULL);
     CREATE INDEX removal_changed ON visavis.removal (changed);
+", "
+    -- Sightings: one visit of one face each. first_seen, last_seen: seconds since 1970. person: the one that the face was identified
+    -- as; stated: by a user. smiling: share of the looks with a smile. vector: none after a conversion to another network. crop: the face as JPEG.
+    CREATE TABLE visavis.sighting (
+        id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        camera     text   NOT NULL,
+        first_seen bigint NOT NULL,
+        last_seen  bigint NOT NULL,
+        person     bigint REFERENCES visavis.person ON DELETE CASCADE,
+        stated     boolean NOT NULL DEFAULT false,
+        identified real,
+        age        real,
+        female     real,
+        smiling    real,
+        quality    real   NOT NULL,
+        vector     real[],
+        crop       bytea
+    );
+    CREATE INDEX sighting_first_seen ON visavis.sighting (first_seen);
+    CREATE INDEX sighting_last_seen ON visavis.sighting (last_seen);
+    CREATE INDEX sighting_person ON visavis.sighting (person, first_seen);
+    CREATE INDEX sighting_camera ON visavis.sighting (camera, first_seen);
 "];
 
 /// If two programs create or change the tables at once, the second waits for this lock and then finds the work done.

@@ -100,6 +100,29 @@ pub(super) const STEPS: &[&str] = &[
     -- The chance that the face was the person. What older versions wrote into similarity was another number.
     ALTER TABLE alarm ADD COLUMN identified REAL;
 ",
+    "
+    -- Sightings: one visit of one face each. first_seen, last_seen: seconds since 1970. person: the one that the face was identified
+    -- as; stated: by a user. smiling: share of the looks with a smile. vector: none after a conversion to another network. crop: the face as JPEG.
+    CREATE TABLE sighting (
+        id         INTEGER PRIMARY KEY AUTOINCREMENT,
+        camera     TEXT    NOT NULL,
+        first_seen INTEGER NOT NULL,
+        last_seen  INTEGER NOT NULL,
+        person     INTEGER REFERENCES person (id) ON DELETE CASCADE,
+        stated     INTEGER NOT NULL DEFAULT 0 CHECK (stated IN (0, 1)),
+        identified REAL,
+        age        REAL,
+        female     REAL,
+        smiling    REAL,
+        quality    REAL    NOT NULL,
+        vector     BLOB,
+        crop       BLOB
+    ) STRICT;
+    CREATE INDEX sighting_first_seen ON sighting (first_seen);
+    CREATE INDEX sighting_last_seen ON sighting (last_seen);
+    CREATE INDEX sighting_person ON sighting (person, first_seen);
+    CREATE INDEX sighting_camera ON sighting (camera, first_seen);
+",
 ];
 
 /// The format that this program writes.

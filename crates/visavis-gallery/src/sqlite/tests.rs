@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use visavis_infer::manifest::Metric;
 
 use super::*;
-use crate::{Gallery, GalleryBuilder, IdentityParams, NewAlarm, NewPhoto, PersonId, PhotoId, Snapshot};
+use crate::{Gallery, GalleryBuilder, IdentityParams, NewAlarm, NewPhoto, NewSighting, PersonId, PhotoId, Snapshot};
 
 fn network() -> EmbeddingId {
     EmbeddingId {
@@ -209,6 +209,41 @@ fn many_changes_leave_no_bytes_of_removed_people() {
     let remains: Vec<_> = gone.iter().filter(|mark| found.contains(mark.as_bytes())).collect();
     assert!(remains.is_empty(), "{} of {} removed people left bytes: {remains:?}", remains.len(), gone.len());
     assert!(there.iter().all(|(_, mark)| found.contains(mark.as_bytes())));
+}
+
+#[test]
+fn removed_and_expired_sightings_leave_no_bytes() {
+    let (folder, path) = folder();
+    let gallery = two_people(&path);
+    let ada = gallery.find_person("Ada").unwrap().id;
+    for number in 0..60_i16 {
+        // Vectors with bytes that nothing else has.
+        let vector = [f32::from_bits(0x4142_4344), f32::from_bits(0x4546_4748), f32::from(number)];
+        let (person, camera) = if number % 2 == 0 { (Some(ada), "<seen by door>") } else { (None, "<seen by yard>") };
+        let crop = jpeg(if number % 2 == 0 { "ada at the door" } else { "a stranger" });
+        let time = 1_000 + i64::from(number);
+        let sighting = NewSighting {
+            camera,
+            first_seen: time,
+            last_seen: time,
+            person,
+            identified: None,
+            age: None,
+            female: None,
+            smiling: None,
+            quality: 1.0,
+            vector: &vector,
+            crop: Some(&crop),
+        };
+        gallery.record_sighting(&sighting).unwrap().unwrap();
+    }
+    let there = |text: &str| holds(&raw_bytes(&folder), text.as_bytes());
+    assert!(there("<face of ada at the door>") && there("<seen by door>") && there("DCBAHGFE"));
+    gallery.remove_person(ada).unwrap();
+    assert!(!there("<face of ada at the door>") && !there("<seen by door>") && there("<seen by yard>"));
+    assert_eq!(gallery.forget_sightings_before(2_000).unwrap(), 30);
+    gallery.erase_remains().unwrap();
+    assert!(!there("<face of a stranger>") && !there("<seen by yard>") && !there("DCBAHGFE"));
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! The behaviour of every gallery, whichever store it uses. The tests of both stores include this file by path.
 
 use visavis_gallery::{
-    AlarmId, Answer, EmbeddingId, Gallery, GalleryError, IdentityParams, NewAlarm, NewPhoto, PersonId, Wanted,
-    distance, strangers_within,
+    AlarmId, Answer, EmbeddingId, Gallery, GalleryError, IdentityParams, NewAlarm, NewPhoto, NewSighting, PersonId,
+    SightingFilter, SightingId, Wanted, distance, strangers_within,
 };
 use visavis_infer::manifest::Metric;
 
@@ -34,6 +34,10 @@ pub(crate) const CHECKS: &[Check] = &[
     ("merged people can be separated", parted),
     ("single photos go but for the last", single_photos),
     ("alarms are kept, answered and gone with the person", alarms),
+    ("sightings are found by time, camera, person and face", sightings),
+    ("sightings are named, and belong to their person", named_sightings),
+    ("old sightings are deleted", old_sightings),
+    ("everything about a person is exported", exported),
     ("how near strangers come is measured", strangers),
     ("one's own change is no news", news),
 ];
@@ -514,4 +518,145 @@ fn news(make: Make<'_>) {
     gallery.watch(id(&gallery, "Ada"), true).unwrap();
     gallery.remove_person(id(&gallery, "Grace")).unwrap();
     assert!(!gallery.refresh().unwrap());
+}
+
+const JPEG: &[u8] = &[0xFF, 0xD8, 0xFF, 0xE0];
+
+fn sighting(camera: &str, at: i64, person: Option<PersonId>, vector: &'static [f32]) -> NewSighting<'_> {
+    NewSighting {
+        camera,
+        first_seen: at,
+        last_seen: at + 9,
+        person,
+        identified: person.map(|_| 0.9),
+        age: Some(40.0),
+        female: Some(0.5),
+        smiling: None,
+        quality: 1.5,
+        vector,
+        crop: Some(JPEG),
+    }
+}
+
+fn listed_sightings(gallery: &Gallery, filter: &SightingFilter, most: usize) -> Vec<i64> {
+    gallery.sightings(filter, most).unwrap().into_iter().map(|entry| entry.id.0).collect()
+}
+
+fn sightings_near(gallery: &Gallery, x: f32, now: i64) -> Vec<(i64, f32)> {
+    let found = gallery.sightings_like(&[x, 0.0], 2, now).unwrap();
+    found.into_iter().map(|found| (found.sighting.id.0, found.distance)).collect()
+}
+
+fn sightings(make: Make<'_>) {
+    let gallery = two(make);
+    let (ada, all) = (id(&gallery, "Ada"), SightingFilter::default());
+    let record = |sighting| gallery.record_sighting(&sighting).unwrap().unwrap();
+    let first = record(sighting("door", 100, Some(ada), &[0.0, 0.0]));
+    let second = record(sighting("yard", 200, None, &[3.0, 0.0]));
+    let third = record(sighting("door", 200, None, &[7.0, 0.0]));
+    let entry = gallery.sighting(first).unwrap().unwrap();
+    assert_eq!((entry.camera.as_str(), entry.first_seen, entry.last_seen), ("door", 100, 109));
+    assert_eq!(entry.person, Some((ada, "Ada".into())));
+    assert_eq!((entry.identified, entry.age, entry.smiling, entry.has_crop), (Some(0.9), Some(40.0), None, true));
+    assert_eq!(gallery.sighting_crop(first).unwrap().unwrap(), JPEG);
+    assert_eq!(gallery.sighting_cameras().unwrap(), ["door", "yard"]);
+    // The last one first; of those that began together, the one that was stored last.
+    assert_eq!(listed_sightings(&gallery, &all, 9), [third.0, second.0, first.0]);
+    assert_eq!(listed_sightings(&gallery, &all, 2), [third.0, second.0]);
+    let only = |filter: SightingFilter| listed_sightings(&gallery, &filter, 9);
+    assert_eq!(only(SightingFilter { after: Some(third), ..all.clone() }), [second.0, first.0]);
+    assert_eq!(only(SightingFilter { after: Some(first), ..all.clone() }), [0i64; 0]);
+    assert_eq!(only(SightingFilter { from: Some(101), ..all.clone() }), [third.0, second.0]);
+    assert_eq!(only(SightingFilter { until: Some(200), ..all.clone() }), [first.0]);
+    assert_eq!(only(SightingFilter { camera: Some("door".into()), ..all.clone() }), [third.0, first.0]);
+    assert_eq!(only(SightingFilter { person: Some(ada), ..all.clone() }), [first.0]);
+    assert_eq!(only(SightingFilter { unnamed: true, from: Some(200), ..all }), [third.0, second.0]);
+    // By a face: while they may change, and after that, also those added later.
+    assert_eq!(sightings_near(&gallery, 2.5, 210), [(second.0, 0.5), (first.0, 2.5)]);
+    assert_eq!(gallery.update_sighting(third, &sighting("door", 200, None, &[2.0, 0.0])).unwrap(), Some(()));
+    assert_eq!(sightings_near(&gallery, 2.0, 210), [(third.0, 0.0), (second.0, 1.0)]);
+    assert_eq!(sightings_near(&gallery, 2.0, 9_000), [(third.0, 0.0), (second.0, 1.0)]);
+    let fourth = record(sighting("yard", 9_000, None, &[2.25, 0.0]));
+    assert_eq!(sightings_near(&gallery, 2.0, 9_010), [(third.0, 0.0), (fourth.0, 0.25)]);
+    assert!(gallery.remove_sighting(third).unwrap());
+    assert_eq!(sightings_near(&gallery, 2.0, 9_010), [(fourth.0, 0.25), (second.0, 1.0)]);
+    // What is not there.
+    assert!(!gallery.remove_sighting(third).unwrap());
+    assert_eq!(gallery.sighting(third).unwrap(), None);
+    assert_eq!(gallery.update_sighting(third, &sighting("door", 1, None, &[0.0, 0.0])).unwrap(), None);
+    let nobody = sighting("door", 1, Some(PersonId(99)), &[0.0, 0.0]);
+    assert_eq!(gallery.record_sighting(&nobody).unwrap(), None);
+    let other = sighting("door", 1, None, &[0.0]);
+    assert!(matches!(gallery.record_sighting(&other), Err(GalleryError::Query { .. })));
+}
+
+fn named_sightings(make: Make<'_>) {
+    let gallery = two(make);
+    let (ada, grace) = (id(&gallery, "Ada"), id(&gallery, "Grace"));
+    let record = |at, person, vector| {
+        gallery.record_sighting(&sighting("door", at, person, vector)).unwrap().unwrap()
+    };
+    let of = |person| {
+        listed_sightings(&gallery, &SightingFilter { person: Some(person), ..SightingFilter::default() }, 9)
+    };
+    let (one, two) = (record(1, None, &[9.0, 0.0]), record(2, None, &[9.5, 0.0]));
+    // Both are of one new person, who is found by their pictures from then on.
+    let lin = gallery.name_sightings(&[one, two, SightingId(99)], " Lin ", true).unwrap().unwrap();
+    assert_eq!(of(lin), [two.0, one.0]);
+    assert_eq!(names_near(&gallery, 9.0, 0.0)[0], "Lin");
+    assert_eq!(people(&gallery), [("Ada".into(), 2), ("Grace".into(), 1), ("Lin".into(), 2)]);
+    assert_eq!(gallery.name_sightings(&[SightingId(99)], "Eve", true).unwrap(), None);
+    assert!(matches!(gallery.name_sightings(&[one], " ", true), Err(GalleryError::Name { .. })));
+    // What a user stated stays, whatever the recorder finds later.
+    gallery.update_sighting(one, &sighting("door", 1, Some(ada), &[9.0, 0.0])).unwrap().unwrap();
+    assert_eq!(of(lin), [two.0, one.0]);
+    // Without learning, no photo is added.
+    let three = record(3, None, &[5.0, 0.0]);
+    assert_eq!(gallery.name_sightings(&[three], "Grace", false).unwrap(), Some(grace));
+    assert_eq!(people(&gallery)[1], ("Grace".into(), 1));
+    // A merge moves sightings and its undo moves them back; a removal deletes them.
+    let four = record(4, Some(ada), &[0.0, 0.0]);
+    let merge = gallery.merge(ada, grace).unwrap().unwrap();
+    assert_eq!(of(grace), [four.0, three.0]);
+    let ada = gallery.separate(&merge).unwrap().unwrap();
+    assert_eq!((of(ada), of(grace)), (vec![four.0], vec![three.0]));
+    gallery.remove_person(lin).unwrap();
+    assert_eq!(listed_sightings(&gallery, &SightingFilter::default(), 9), [four.0, three.0]);
+    assert_eq!(sightings_near(&gallery, 9.0, 9_000), [(three.0, 4.0), (four.0, 9.0)]);
+}
+
+fn old_sightings(make: Make<'_>) {
+    let gallery = make(&network());
+    for at in [100, 200, 300] {
+        gallery.record_sighting(&sighting("door", at, None, &[0.0, 0.0])).unwrap();
+    }
+    assert_eq!(gallery.forget_sightings_before(109).unwrap(), 0);
+    assert_eq!(gallery.forget_sightings_before(210).unwrap(), 2);
+    assert_eq!(listed_sightings(&gallery, &SightingFilter::default(), 9).len(), 1);
+    // A number is never given again.
+    let newest = gallery.record_sighting(&sighting("door", 400, None, &[0.0, 0.0])).unwrap();
+    assert_eq!(newest, Some(SightingId(4)));
+}
+
+fn exported(make: Make<'_>) {
+    let gallery = make(&network());
+    let picture = NewPhoto { thumbnail: Some(JPEG.into()), ..photo(0.0, 0.0) };
+    let ada = gallery.add("Ada", &[picture, photo(1.0, 0.0)]).unwrap().person;
+    let seen = gallery.record_sighting(&sighting("door", 100, Some(ada), &[0.5, 0.0])).unwrap().unwrap();
+    gallery.record_sighting(&sighting("door", 100, None, &[0.5, 0.0])).unwrap();
+    let mut file = std::io::Cursor::new(Vec::new());
+    assert!(gallery.export_person(ada, &mut file).unwrap());
+    let mut zip = zip::ZipArchive::new(file).unwrap();
+    let names: Vec<String> = zip.file_names().map(str::to_owned).collect();
+    assert_eq!(names.len(), 3, "{names:?}");
+    let data: serde_json::Value = serde_json::from_reader(zip.by_name("data.json").unwrap()).unwrap();
+    assert_eq!((&data["name"], data["photos"].as_array().unwrap().len()), (&"Ada".into(), 2));
+    assert_eq!(data["sightings"][0]["camera"], "door");
+    assert_eq!(data["sightings"][0]["embedding"], serde_json::json!([0.5, 0.0]));
+    let name = format!("sightings/{}.jpg", seen.0);
+    assert_eq!(data["sightings"][0]["picture"], name);
+    let mut jpeg = Vec::new();
+    std::io::Read::read_to_end(&mut zip.by_name(&name).unwrap(), &mut jpeg).unwrap();
+    assert_eq!(jpeg, JPEG);
+    assert!(!gallery.export_person(PersonId(99), std::io::Cursor::new(Vec::new())).unwrap());
 }

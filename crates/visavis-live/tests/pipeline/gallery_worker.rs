@@ -1,4 +1,4 @@
-//! Alarms, and visitors that are added to the gallery.
+//! Alarms, visitors that are added to the gallery, and sightings.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use visavis_face::QualityParams;
-use visavis_gallery::{EmbeddingId, Gallery, GalleryParams, IdentityParams, NewPhoto, PersonId, SqliteStore};
+use visavis_gallery::{EmbeddingId, Gallery, GalleryParams, IdentityParams, NewPhoto, PersonId, SightingFilter, SqliteStore};
 use visavis_infer::Task;
 use visavis_infer::manifest::Metric;
 use visavis_live::{
     AlarmParams, Cause, Choice, Delivery, Event, GrowthParams, Pacing, Pipeline, PipelineParams, Prepared,
-    ScheduleParams, Subscription, VisitorParams,
+    ScheduleParams, SightingKind, SightingParams, Subscription, VisitorParams,
 };
 
 use crate::fakes::{FakeLoader, camera, says};
@@ -369,4 +369,40 @@ fn an_alarm_is_raised_even_if_it_cannot_be_recorded() {
     assert_eq!(first.id, None);
     assert!(seen.iter().any(|event| matches!(event, Event::StageFailed { .. })), "the failure is reported: {seen:?}");
     assert!(gallery.alarms(None, 9).unwrap().is_empty());
+}
+
+#[test]
+fn every_visit_is_stored_and_ends_with_the_pipeline() {
+    let (_folder, gallery) = gallery(&[("Eve", [30.0, 4.0])]);
+    let loader = FakeLoader::new().with("owl", &[Task::Similarity], says(30.0)).with_gallery(Arc::clone(&gallery));
+    let params = PipelineParams {
+        choice: Choice { detector: "two".into(), similarity: Some("owl".into()), ..Choice::default() },
+        sightings: Some(SightingParams { camera: Some("door".into()), ..SightingParams::default() }),
+        ..PipelineParams::default()
+    };
+    let mut prepared = Prepared::new(params, Arc::new(loader)).unwrap();
+    let scenes = prepared.subscribe(Delivery::Newest);
+    let (source, trigger) = camera();
+    let mut pipeline = prepared.start(Box::new(source)).unwrap();
+    let events = pipeline.events().unwrap();
+    let sighting = |event: &Event| match event {
+        Event::Sighting(sighting) => Some((sighting.kind, sighting.person.as_ref().map(|(_, name)| name.to_string()))),
+        _ => None,
+    };
+    // One of the two faces is Eve. Events may come in any order of the faces.
+    let mut appeared = 0;
+    let seen = play_until(&events, &trigger, &scenes, |event| {
+        appeared += usize::from(sighting(event).is_some_and(|(kind, _)| kind == SightingKind::Appeared));
+        appeared == 2
+    });
+    // An event is sent when its sighting is stored.
+    let stored = gallery.sightings(&SightingFilter::default(), 9).unwrap();
+    assert_eq!(stored.len(), 2, "{stored:?}");
+    assert!(stored.iter().all(|entry| entry.camera == "door" && entry.has_crop));
+    pipeline.stop();
+    let _ = pipeline.join();
+    let seen: Vec<_> = seen.iter().filter_map(sighting).chain(events.try_iter().filter_map(|event| sighting(&event))).collect();
+    let count = |kind| seen.iter().filter(|(other, _)| *other == kind).count();
+    assert_eq!((count(SightingKind::Appeared), count(SightingKind::Left)), (2, 2), "{seen:?}");
+    assert!(seen.contains(&(SightingKind::Identified, Some("Eve".into()))), "{seen:?}");
 }

@@ -42,4 +42,5 @@ export const address = (path) => ROOT + path;
 /** The address of the best photo of a person. */
 export const portrait = (person) => `${ROOT}people/${person}/portrait`;
 export const photo = (id) => `${ROOT}photos/${id}`;
+export const sightingCrop = (id) => `${ROOT}sightings/${id}/crop`;
 export const alarmCrop = (id) => `${ROOT}alarms/${id}/crop`;

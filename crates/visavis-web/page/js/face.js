@@ -27,6 +27,7 @@ export class FacePane {
   label = "Face";
   #root = null;
   #stage;
+  #sightings;
   #track = null;
   #timer = 0;
   #smiles = new Map();
@@ -35,8 +36,9 @@ export class FacePane {
   /** The task whose input picture of the face is shown. */
   #task = null;
 
-  constructor(stage) {
+  constructor(stage, sightings) {
     this.#stage = stage;
+    this.#sightings = sightings;
   }
 
   show(root) {
@@ -127,7 +129,11 @@ export class FacePane {
         h("div", { class: "head" }, h("canvas", { width: 192, height: 192, role: "img", "aria-label": "The face, upright" }), h("dl", { class: "facts" })),
         h("div", { class: "actions enrol" }),
         h("div", { class: "group ages" }), h("div", { class: "group expressions" }), h("div", { class: "group course" }), h("div", { class: "group top" }));
-      if (this.#hasGallery) this.#root.querySelector(".enrol").append(h("button", { class: "main", onclick: () => this.#enrol() }, "Add to the gallery"));
+      if (this.#hasGallery) {
+        this.#root.querySelector(".enrol").append(
+          h("button", { class: "main", onclick: () => this.#enrol() }, "Add to the gallery"),
+          h("button", { onclick: () => this.#sightings.ofFace(this.#track) }, "Seen before?"));
+      }
     }
     // If no network gets the face, it is rotated here.
     if (!this.#task) this.#crop(this.#root.querySelector("canvas"), face);

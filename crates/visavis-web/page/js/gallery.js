@@ -1,6 +1,6 @@
-// The people of the gallery: browse, enrol, rename, merge, watch, remove, search by photo.
+// The people of the gallery: browse, enrol, rename, merge, watch, export, remove, search by photo.
 
-import { api, photo, portrait } from "./api.js";
+import { address, api, photo, portrait } from "./api.js";
 import { ago, fill, h, icon, verdict } from "./dom.js";
 import { askName, attempt, notice } from "./notice.js";
 
@@ -50,7 +50,7 @@ function undoable(text, { undo, undo_seconds }) {
 const nameOf = (file) => file.name.replace(/\.[^.]+$/, "").replace(/[_ -]*\(?\d*\)?$/, "").replaceAll("_", " ").trim();
 
 /** An area on which photos are dropped, or which is clicked to choose them. */
-function drop(text, hint, take) {
+export function drop(text, hint, take) {
   const input = h("input", { type: "file", accept: "image/*", multiple: true, hidden: true });
   input.addEventListener("change", () => {
     if (input.files.length) take([...input.files]);
@@ -80,6 +80,11 @@ export class Gallery {
   #watched = false;
   #shown = PAGE;
   #person = null;
+  #sightings;
+
+  constructor(sightings) {
+    this.#sightings = sightings;
+  }
 
   show(root) {
     this.#root = root;
@@ -243,6 +248,8 @@ export class Gallery {
       others.length > 0 && h("div", { class: "group" }, h("h3", {}, "May be the same person as"), resembling(alike, same), into),
       h("div", { class: "actions" },
         h("button", { onclick: () => this.#rename(person) }, "Rename"),
+        h("button", { onclick: () => this.#sightings.ofPerson(person) }, "Sightings"),
+        h("button", { title: "Everything stored about this person, as a ZIP file", onclick: () => h("a", { href: address(`people/${id}/export`), download: `person-${id}.zip` }).click() }, "Export"),
         h("button", { class: "danger", onclick: () => this.#remove(person) }, "Remove")));
   }
 

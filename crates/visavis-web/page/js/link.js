@@ -8,7 +8,7 @@ const LONGEST_WAIT = 5000;
 const SILENT = 6000;
 
 /** Emits `frame` ({ scene, bitmap }), `link` (true or false) and every message by its type: `status`, `statistics`, `event`,
- *  `alarm`, `gallery_changed`. */
+ *  `alarm`, `sighting`, `gallery_changed`, `sightings_changed`. */
 export class Link extends EventTarget {
   #socket;
   #wait = 250;

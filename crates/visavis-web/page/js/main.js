@@ -14,6 +14,7 @@ import { Panels } from "./panels.js";
 import { applyTheme, remember, theme } from "./preferences.js";
 import { SettingsPane } from "./settings.js";
 import { BrowserCamera } from "./camera.js";
+import { Sightings } from "./sightings.js";
 import { Sources } from "./sources.js";
 import { Stage, curtainOf } from "./stage.js";
 import { inWords } from "./words.js";
@@ -21,13 +22,14 @@ import { inWords } from "./words.js";
 applyTheme();
 const [link, stage, panels, sources] = [new Link(), new Stage(), new Panels(), new Sources()];
 const networks = new Networks();
-const gallery = new Gallery();
+const sightings = new Sightings(panels);
+const gallery = new Gallery(sightings);
 const alarms = new Alarms(panels, stage.overlay.ringing);
 const insight = new Insight();
-const face = new FacePane(stage);
+const face = new FacePane(stage, sightings);
 const settings = new SettingsPane();
 const freshness = new Freshness();
-for (const pane of [networks, gallery, alarms, face, insight, settings]) panels.add(pane);
+for (const pane of [networks, gallery, sightings, alarms, face, insight, settings]) panels.add(pane);
 
 function tool(name, label, run) {
   const button = h("button", { class: "plain icon", title: label, "aria-label": label, onclick: run }, icon(name));
@@ -99,7 +101,7 @@ link.addEventListener("status", ({ detail }) => {
   recordTool.classList.toggle("recording", detail.recording);
   recordTool.setAttribute("aria-pressed", String(detail.recording));
   recordTool.title = detail.recording ? "Stop recording" : "Record";
-  for (const part of [sources, networks, gallery, alarms, face, settings]) part.status(detail);
+  for (const part of [sources, networks, gallery, sightings, alarms, face, settings]) part.status(detail);
   explain();
 });
 link.addEventListener("statistics", ({ detail }) => {
@@ -115,7 +117,10 @@ link.addEventListener("gallery_changed", () => {
   stage.overlay.forgetPhotos();
   gallery.changed();
   alarms.changed();
+  sightings.changed();
 });
+link.addEventListener("sighting", () => sightings.changed());
+link.addEventListener("sightings_changed", () => sightings.changed());
 stage.addEventListener("face", ({ detail }) => {
   face.choose(detail);
   if (panels.current !== "face" || document.body.classList.contains("bare")) panels.open("face");

@@ -321,18 +321,26 @@ export class Overlay {
   }
 }
 
-/** A name in at most two lines; the second one is truncated if it is too long. */
+/** A name in as many lines as it needs. A word that is wider than a line is broken. */
 function wrap(context, name, width) {
   const fits = (text) => context.measureText(text).width <= width;
-  const cut = (text) => {
-    if (fits(text)) return text;
-    let short = text;
-    while (short.length > 1 && !fits(`${short}…`)) short = short.slice(0, -1);
-    return `${short.trimEnd()}…`;
-  };
-  if (fits(name)) return [name];
-  const words = name.split(" ");
-  let first = words.shift();
-  while (words.length && fits(`${first} ${words[0]}`)) first += ` ${words.shift()}`;
-  return words.length ? [cut(first), cut(words.join(" "))] : [cut(first)];
+  const lines = [];
+  let line = "";
+  for (const word of name.split(" ")) {
+    const longer = line ? `${line} ${word}` : word;
+    if (fits(longer)) {
+      line = longer;
+      continue;
+    }
+    if (line) lines.push(line);
+    line = "";
+    for (const letter of word) {
+      if (line && !fits(line + letter)) {
+        lines.push(line);
+        line = "";
+      }
+      line += letter;
+    }
+  }
+  return [...lines, line];
 }

@@ -11,6 +11,7 @@ mod people;
 mod photos;
 mod recording;
 mod settings;
+mod sightings;
 mod sources;
 mod status;
 
@@ -47,7 +48,8 @@ const MAX_BODY: usize = 64 << 10;
             Pictures and their results come over the WebSocket `/api/v1/live`: binary messages, each the length of a \
             JSON text (4 bytes, little-endian), that text (a `SceneView`) and a JPEG. A client answers each with the text \
             `seen`; with two unanswered it is sent no more, so that a slow client always gets the newest. Text messages are JSON \
-            objects with a `type`: `status`, `statistics`, `event`, `alarm`, `gallery_changed`. A browser's camera sends its \
+            objects with a `type`: `status`, `statistics`, `event`, `alarm`, `sighting`, `gallery_changed`, \
+            `sightings_changed`. A browser's camera sends its \
             pictures as binary messages (JPEG) over `/api/v1/camera` and gets `seen` for each. Errors are problem documents \
             (RFC 9457)."
     ),
@@ -56,7 +58,8 @@ const MAX_BODY: usize = 64 << 10;
         (name = "steering", description = "Networks, sources, settings"),
         (name = "gallery", description = "The people that faces are compared with"),
         (name = "photos", description = "Photos analysed on request; nothing is stored"),
-        (name = "alarms", description = "The list of alarms")
+        (name = "alarms", description = "The list of alarms"),
+        (name = "sightings", description = "Who was seen when, with `--remember`")
     )
 )]
 struct Description;
@@ -66,6 +69,7 @@ fn routes() -> OpenApiRouter<Arc<AppState>> {
     let photos = OpenApiRouter::new()
         .routes(routes!(photos::enrol))
         .routes(routes!(photos::search))
+        .routes(routes!(sightings::search))
         .routes(routes!(analysis::analyze))
         .layer(DefaultBodyLimit::max(MAX_PHOTO));
     let two_photos =
@@ -94,6 +98,13 @@ fn routes() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(people::portrait))
         .routes(routes!(people::photo_ids))
         .routes(routes!(people::photo, people::remove_photo))
+        .routes(routes!(sightings::export))
+        .routes(routes!(sightings::list))
+        .routes(routes!(sightings::name))
+        .routes(routes!(sightings::remove))
+        .routes(routes!(sightings::crop))
+        .routes(routes!(sightings::of_sighting))
+        .routes(routes!(sightings::of_face))
         .routes(routes!(alarms::list))
         .routes(routes!(alarms::answer))
         .routes(routes!(alarms::crop))

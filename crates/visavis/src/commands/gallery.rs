@@ -16,6 +16,7 @@ use visavis_image::{Picture, codec};
 use visavis_live::GalleryStore;
 
 mod check;
+mod sightings;
 
 use crate::verdict::Verdict;
 use visavis_cli::index::{index, photos_bar};
@@ -32,6 +33,8 @@ use visavis_cli::session::Session;
   visavis gallery list postgres://visavis@db/faces        a gallery in PostgreSQL with pgvector, see docs/postgres.md
   visavis gallery check people.gallery                    wrong names, one person under two names, poor photos
   visavis gallery watch people.gallery \"Ada Lovelace\"
+  visavis gallery sightings people.gallery --photo unknown.jpg      was this face seen, and when
+  visavis gallery export people.gallery \"Ada Lovelace\" --out ada.zip
   visavis gallery convert people.gallery --similarity dlib_face_recognition
   visavis gallery index people.gallery                    a large gallery opens and is searched faster
   visavis gallery remove people.gallery \"Ada Lovelace\"")]
@@ -159,6 +162,36 @@ not anything was found."
         /// Name of the entry that remains, with the photos of both
         into: String,
     },
+    /// List who was seen when, as recorded by `visavis live --remember`
+    #[command(after_help = "Examples:
+  visavis gallery sightings people.gallery --since 2h
+  visavis gallery sightings people.gallery --person \"Ada Lovelace\" --camera door --json
+  visavis gallery sightings people.gallery --photo unknown.jpg --since 2026-05-31 --save seen/")]
+    Sightings {
+        /// Gallery: a file or `postgres://USER@HOST/DATABASE`
+        #[arg(value_name = "GALLERY", value_parser = GalleryPlace::parser())]
+        place: GalleryPlace,
+        #[command(flatten)]
+        wanted: sightings::SightingsArgs,
+        #[command(flatten)]
+        engines: EngineArgs,
+        #[command(flatten)]
+        networks: GalleryNetworks,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write everything stored about a person to a ZIP file: photos, embeddings, alarms, sightings
+    Export {
+        /// Gallery: a file or `postgres://USER@HOST/DATABASE`
+        #[arg(value_name = "GALLERY", value_parser = GalleryPlace::parser())]
+        place: GalleryPlace,
+        /// The person's name
+        name: String,
+        /// File to write; it must not exist
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
     /// Convert a gallery to another network: compute the embeddings of all its photos again
     #[command(
         after_help = "The embeddings are computed from the pictures of faces in the gallery: the original photos are not needed. \
@@ -194,7 +227,7 @@ building it again. Removing a person deletes the index: build it again then."
         #[arg(long)]
         json: bool,
     },
-    /// Remove a person with all photos and embeddings
+    /// Remove a person with all photos, embeddings, alarms and sightings
     Remove {
         /// Gallery: a file or `postgres://USER@HOST/DATABASE`
         #[arg(value_name = "GALLERY", value_parser = GalleryPlace::parser())]
@@ -282,6 +315,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             let (from, to) = (gallery.find_person(name)?.id, gallery.find_person(into)?.id);
             gallery.merge(from, to)?;
             say(&format!("{name} was merged into {into}"))
+        }
+        Command::Sightings { place, wanted, engines, networks, json } => {
+            let session = wanted.photo.as_ref().map(|_| networks.session(engines, Some(place))).transpose()?;
+            sightings::run(wanted, place, session.as_ref(), *json)
+        }
+        Command::Export { place, name, out } => {
+            let gallery = place.open_any()?;
+            let person = gallery.find_person(name)?.id;
+            let file = fs::File::create_new(out).with_context(|| format!("{} cannot be created", out.display()))?;
+            gallery.export_person(person, file)?;
+            say(&format!("everything about {name} was written to {}", out.display()))
         }
         Command::Convert { place, engines, networks, json } => convert(&networks.session(engines, None)?, place, *json),
         Command::Index { place, threads, json } => {

@@ -13,7 +13,7 @@ use clap::Parser;
 use visavis_live::{Choice, Outcome, Pacing, PipelineParams};
 use visavis_video::{Pace, Source};
 
-use crate::alarms::{AlarmArgs, GrowthArgs};
+use crate::alarms::{AlarmArgs, GrowthArgs, SightingArgs};
 use crate::outputs::refuse_input;
 use crate::page::PageArgs;
 use cameras::Camera;
@@ -49,6 +49,7 @@ Less common options and more details: visavis live --help",
   visavis live door=rtsp://10.0.0.7/stream1 yard=rtsp://10.0.0.8/stream1      several cameras on one page
   visavis live --gallery people.gallery --alarm-log alarms.jsonl      alarms for people on the watch list
   visavis live --gallery seen.gallery --grow                          adds every visitor to the gallery, once
+  visavis live --gallery people.gallery --remember                    records who was seen when
   visavis live camera:1 --gallery postgres://visavis@db/faces         a gallery that several cameras share"
 )]
 pub(crate) struct Args {
@@ -76,6 +77,8 @@ pub(crate) struct Args {
     pub(crate) new_gallery: bool,
     #[command(flatten)]
     pub(crate) growth: GrowthArgs,
+    #[command(flatten)]
+    pub(crate) sightings: SightingArgs,
     #[command(flatten, next_help_heading = "Alarms")]
     pub(crate) alarms: AlarmArgs,
     #[command(flatten, next_help_heading = "Page")]
@@ -137,7 +140,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         complain("standard input carries pictures, so no commands can be typed");
     }
     let session = Session::open(&args.engines, &args.networks)?;
-    if args.growth.grow || args.new_gallery {
+    if args.growth.grow || args.sightings.remember || args.new_gallery {
         make_gallery(&session, args.networks.gallery.as_ref())?;
     }
     let cameras = args.open_cameras()?;
@@ -215,7 +218,7 @@ pub(crate) fn live_params(choice: &Choice, source: &dyn Source, running: &Runnin
 
 /// Creates the gallery if it does not exist, without people.
 fn make_gallery(session: &Session, place: Option<&GalleryPlace>) -> Result<()> {
-    let place = place.context("--grow and --new-gallery need a gallery: give its path or address with --gallery")?;
+    let place = place.context("--grow, --remember and --new-gallery need a gallery: give its path or address with --gallery")?;
     let similarity = session.choice.similarity.as_deref();
     let similarity = similarity.context("a gallery needs a network for similarity: leave out `--similarity none`")?;
     Ok(place.make(&session.loader.embedding_id(similarity)?)?)

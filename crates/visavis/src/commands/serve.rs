@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use clap::Parser;
 use visavis_cli::options::{EngineArgs, NetworkArgs, SourceArgs};
 
-use crate::alarms::{AlarmArgs, GrowthArgs};
+use crate::alarms::{AlarmArgs, GrowthArgs, SightingArgs};
 use crate::commands::live::{self, OutputArgs, RunningArgs};
 use crate::page::PageArgs;
 
@@ -31,6 +31,8 @@ pub(crate) struct Args {
     new_gallery: bool,
     #[command(flatten)]
     growth: GrowthArgs,
+    #[command(flatten)]
+    sightings: SightingArgs,
     #[command(flatten, next_help_heading = "Alarms")]
     alarms: AlarmArgs,
     #[command(flatten, next_help_heading = "Page")]
@@ -41,7 +43,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
     if !args.page.is_wanted() {
         bail!("serve serves the page and the API: leave out --no-page");
     }
-    let Args { reading, engines, networks, new_gallery, growth, alarms, page } = args;
+    let Args { reading, engines, networks, new_gallery, growth, sightings, alarms, page } = args;
     let (running, outputs) = (RunningArgs::default(), OutputArgs::default());
     let source = Vec::new();
     live::run(&live::Args {
@@ -54,6 +56,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         outputs,
         page,
         growth,
+        sightings,
         alarms,
         new_gallery,
     })

@@ -12,6 +12,7 @@ mod program;
 mod reached;
 mod screenshots;
 mod service;
+mod sightings;
 
 use std::fs;
 use std::path::{Path, PathBuf};

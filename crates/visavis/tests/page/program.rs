@@ -27,6 +27,15 @@ impl Program {
         Self::launch("live", words)
     }
 
+    /// Starts `visavis live` with these arguments, without a page.
+    pub(crate) fn silent(words: &[&str]) -> Self {
+        let mut command = Command::new(binary());
+        command.arg("live").args(words).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let typed = child.stdin.take().unwrap();
+        Self { child, _typed: typed, address: String::new() }
+    }
+
     /// Starts a command of visavis that serves the page.
     pub(crate) fn launch(name: &str, words: &[&str]) -> Self {
         let mut command = Command::new(binary());
@@ -69,9 +78,15 @@ impl Drop for Program {
 
 /// Runs the program to its end.
 pub(crate) fn run(words: &[&str]) -> Result<(), String> {
+    said(words).map(drop)
+}
+
+/// Runs the program to its end. Returns what it printed to standard output.
+pub(crate) fn said(words: &[&str]) -> Result<String, String> {
     let output = Command::new(binary()).args(words).stdin(Stdio::null()).output();
     let output = output.map_err(|error| error.to_string())?;
-    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }
 
 /// The demo's photos, downloaded if they are not in the cache. Returns the reason if they are not available.

@@ -20,7 +20,7 @@ use visavis_web::Server;
 
 use super::cameras::Camera;
 use super::{Args, live_params, open_output};
-use crate::alarms::AlarmOutputs;
+use crate::alarms::Journal;
 use crate::film::Film;
 use crate::page::Page;
 use crate::record::SceneRecord;
@@ -51,7 +51,7 @@ type Lines = Mutex<Box<dyn Write + Send>>;
 pub(super) fn watch(session: Session, cameras: Vec<Camera>, args: &Args) -> Result<Vec<Outcome>> {
     let page = args.page.is_wanted().then(|| Page::open(&args.page, args.reading.open_options()));
     let mut page = page.transpose()?;
-    let alarm_outputs = Mutex::new(AlarmOutputs::open(&args.alarms)?);
+    let journal = Mutex::new(Journal::open(&args.alarms, &args.sightings)?);
     let lines: Option<Lines> = args.outputs.jsonl.as_deref().map(open_output).transpose()?.map(Mutex::new);
     let gallery = session.gallery()?;
     let Session { loader, choice } = session;
@@ -70,7 +70,7 @@ pub(super) fn watch(session: Session, cameras: Vec<Camera>, args: &Args) -> Resu
         let (send, messages) = channel();
         let mut writing = Vec::new();
         let mut others = Vec::new();
-        let (server, alarm_outputs, lines) = (server.as_ref(), &alarm_outputs, lines.as_ref());
+        let (server, journal, lines) = (server.as_ref(), &journal, lines.as_ref());
         for ((number, view), events) in views.iter_mut().enumerate().zip(events) {
             let label = view.label.clone();
             if let Some((film, scenes)) = view.recorder.take() {
@@ -81,7 +81,7 @@ pub(super) fn watch(session: Session, cameras: Vec<Camera>, args: &Args) -> Resu
                 writing.push(scope.spawn(move || write_lines(lines, &scenes, label.as_deref())));
             }
             if let Some(events) = events {
-                others.push(scope.spawn(move || report(&events, alarm_outputs, server, number, label.as_deref())));
+                others.push(scope.spawn(move || report(&events, journal, server, number, label.as_deref())));
             }
         }
         // The latency until a frame is shown is measured on the page if there is one, else here.
@@ -141,6 +141,7 @@ impl Shared<'_> {
         }
         if args.networks.gallery.is_some() {
             (params.alarm, params.growth) = (Some(args.alarms.alarm()), args.growth.growth());
+            params.sightings = args.sightings.sightings(label.clone());
         }
         // With a page the source can be switched: then the switch mirrors each source according to its kind.
         params.mirror &= page.is_none();
@@ -168,18 +169,16 @@ impl Shared<'_> {
     }
 }
 
-/// Passes events to the terminal, the alarm outputs and the page, until the pipeline ends.
+/// Passes events to the terminal, the files and hooks, and the page, until the pipeline ends.
 fn report(
     events: &Receiver<Event>,
-    alarm_outputs: &Mutex<AlarmOutputs>,
+    journal: &Mutex<Journal>,
     page: Option<&Server>,
     camera: usize,
     label: Option<&str>,
 ) {
     for event in events {
-        if let Event::Alarm(alarm) = &event {
-            alarm_outputs.lock().unwrap_or_else(PoisonError::into_inner).send(alarm, label);
-        }
+        journal.lock().unwrap_or_else(PoisonError::into_inner).write(&event, label);
         // A change that another program made is only of interest to the page.
         if !matches!(event, Event::GalleryChanged) {
             complain(&label.map_or_else(|| event.to_string(), |label| format!("{label}: {event}")));

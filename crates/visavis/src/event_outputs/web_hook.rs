@@ -1,4 +1,4 @@
-//! Posts alarms to an HTTP address.
+//! Posts events to an HTTP address.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -16,12 +16,12 @@ use visavis_cli::options::complain;
 
 /// How long one post may take.
 const POST_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a failed post is retried before the alarm is dropped.
+/// How long a failed post is retried before the event is dropped.
 const PATIENCE: Duration = Duration::from_secs(240);
 /// The longest wait between two attempts.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// Posts alarms to an HTTP address, and retries posts that failed.
+/// Posts events to an HTTP address, and retries posts that failed.
 pub(super) struct WebHook {
     agent: ureq::Agent,
     url: String,
@@ -31,7 +31,7 @@ pub(super) struct WebHook {
     patience: Duration,
 }
 
-/// An alarm that could not be posted yet.
+/// An event that could not be posted yet.
 struct Waiting {
     body: Arc<str>,
     since: Instant,
@@ -55,18 +55,18 @@ impl WebHook {
         Ok(Self { agent: config.into(), url: url.to_owned(), secret, first_wait, patience: PATIENCE })
     }
 
-    /// Posts alarms until `alarms` is disconnected and all are delivered or dropped.
+    /// Posts events until `events` is disconnected and all are delivered or dropped.
     ///
-    /// After a failure the alarm is queued and retried. The alarm with the fewest attempts is always posted next, so one alarm that
+    /// After a failure the event is queued and retried. The event with the fewest attempts is always posted next, so one event that
     /// the receiver refuses does not block the others. If too many wait, the oldest is dropped.
-    pub(super) fn run(&self, alarms: &Receiver<Arc<str>>, over: &Receiver<()>) {
+    pub(super) fn run(&self, events: &Receiver<Arc<str>>, over: &Receiver<()>) {
         let mut waiting: VecDeque<Waiting> = VecDeque::new();
         let mut wait: Option<Duration> = None;
         let mut next_try = Instant::now();
         loop {
-            // Without queued alarms, wait for the next one; else only until the next attempt is due.
+            // Without queued events, wait for the next one; else only until the next attempt is due.
             let until = if waiting.is_empty() { None } else { Some(next_try) };
-            match receive(alarms, until) {
+            match receive(events, until) {
                 Ok(body) => waiting.push_back(Waiting { body, since: Instant::now(), attempts: 0 }),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) if waiting.is_empty() => return,
@@ -74,18 +74,18 @@ impl WebHook {
             }
             if waiting.len() > QUEUE {
                 waiting.pop_front();
-                self.report("too many alarms wait: the oldest was dropped");
+                self.report("too many events wait: the oldest was dropped");
             }
             let ending = is_over(over);
             if wait.is_some() && Instant::now() < next_try && !ending {
                 continue;
             }
             // The first of those with the fewest attempts.
-            let least = waiting.iter().enumerate().min_by_key(|(place, alarm)| (alarm.attempts, *place));
+            let least = waiting.iter().enumerate().min_by_key(|(place, event)| (event.attempts, *place));
             let place = least.map_or(0, |(place, _)| place);
-            let Some(mut alarm) = waiting.remove(place) else { continue };
-            alarm.attempts += 1;
-            match self.post(&alarm.body) {
+            let Some(mut event) = waiting.remove(place) else { continue };
+            event.attempts += 1;
+            match self.post(&event.body) {
                 Ok(()) => wait = None,
                 Err(Refusal::Permanent(reason)) => {
                     wait = None;
@@ -93,16 +93,16 @@ impl WebHook {
                 }
                 Err(Refusal::Temporary(reason)) => {
                     if ending {
-                        self.report(&format!("{reason}; the run is over: {} alarms were dropped", waiting.len() + 1));
+                        self.report(&format!("{reason}; the run is over: {} events were dropped", waiting.len() + 1));
                         return;
                     }
                     if wait.is_none() {
                         self.report(&format!("{reason}; retrying for {} s", self.patience.as_secs()));
                     }
-                    if alarm.since.elapsed() > self.patience {
+                    if event.since.elapsed() > self.patience {
                         self.report(&format!("{reason}, for {} s: it was dropped", self.patience.as_secs()));
                     } else {
-                        waiting.push_back(alarm);
+                        waiting.push_back(event);
                     }
                     let now = wait.map_or(self.first_wait, |wait| (wait * 2).min(LONGEST_WAIT));
                     (wait, next_try) = (Some(now), Instant::now() + now);
@@ -116,7 +116,7 @@ impl WebHook {
 
     /// Reports a failure. Names only the host, since the address may contain a password or a token.
     fn report(&self, reason: &str) {
-        complain(&format!("an alarm could not be posted to {}: {reason}", host(&self.url)));
+        complain(&format!("an event could not be posted to {}: {reason}", host(&self.url)));
     }
 
     fn post(&self, body: &str) -> Result<(), Refusal> {
@@ -136,11 +136,11 @@ impl WebHook {
     }
 }
 
-/// Waits for the next alarm, until `until` if it is given.
-fn receive(alarms: &Receiver<Arc<str>>, until: Option<Instant>) -> Result<Arc<str>, RecvTimeoutError> {
+/// Waits for the next event, until `until` if it is given.
+fn receive(events: &Receiver<Arc<str>>, until: Option<Instant>) -> Result<Arc<str>, RecvTimeoutError> {
     match until {
-        None => alarms.recv().map_err(|_| RecvTimeoutError::Disconnected),
-        Some(until) => alarms.recv_timeout(until.saturating_duration_since(Instant::now())),
+        None => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        Some(until) => events.recv_timeout(until.saturating_duration_since(Instant::now())),
     }
 }
 
@@ -237,12 +237,12 @@ mod tests {
         WebHook { first_wait, ..WebHook::new(url, secret.map(str::to_owned), None).unwrap() }
     }
 
-    /// Runs a hook over these alarms until the server has given all its answers.
-    fn run(hook: WebHook, alarms: &[&str], server: JoinHandle<Vec<Posted>>) -> Vec<Posted> {
+    /// Runs a hook over these events until the server has given all its answers.
+    fn run(hook: WebHook, events: &[&str], server: JoinHandle<Vec<Posted>>) -> Vec<Posted> {
         let (send, queue) = channel::<Arc<str>>();
         let (going_on, over): (Sender<()>, _) = channel();
-        for &alarm in alarms {
-            send.send(alarm.into()).unwrap();
+        for &event in events {
+            send.send(event.into()).unwrap();
         }
         let running = thread::spawn(move || hook.run(&queue, &over));
         let seen = server.join().unwrap();
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alarm_that_is_refused_keeps_no_other() {
+    fn an_event_that_is_refused_keeps_no_other() {
         // The first fails temporarily, so the second is posted before the first is retried; the third is refused permanently.
         let (url, server) = server(vec![500, 200, 403, 200]);
         let seen = run(hook(&url, None), &["1", "2", "3"], server);
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alarm_is_given_up_after_a_while() {
+    fn an_event_is_given_up_after_a_while() {
         let (url, server) = server(vec![500, 200]);
         let hook = WebHook { patience: Duration::ZERO, ..hook(&url, None) };
         let seen = run(hook, &["1", "2"], server);
