@@ -128,8 +128,8 @@ impl Session {
 
 /// A network that is in use for another task and has the task head pose too.
 fn pose_beside(registry: &Registry, choice: &Choice) -> Option<String> {
-    let running =
-        [Task::Similarity, Task::Age, Task::Gender, Task::Smile].into_iter().filter_map(|task| choice.of(task));
+    let tasks = [Task::Similarity, Task::Age, Task::Gender, Task::Smile, Task::Expression];
+    let running = tasks.into_iter().filter_map(|task| choice.of(task));
     let tells = |name: &&str| registry.get(name).is_ok_and(|entry| entry.manifest.tasks.contains(&Task::HeadPose));
     running.into_iter().find(tells).map(str::to_owned)
 }

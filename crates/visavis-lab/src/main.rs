@@ -26,7 +26,7 @@ use clap::{Parser, Subcommand};
   visavis-lab data pack --layout table --from faces/ --out packs/faces    prepare labelled faces
   visavis-lab train network --recipe recipes/smile.toml --out runs/smile  train a network
   visavis-lab evaluate detection --boxes wider/boxes.json                 measure the default detector
-  visavis-lab tables --out docs/tables.md                                 compare all networks"
+  visavis-lab tables --out tables.md                                      compare all networks"
 )]
 struct Cli {
     /// Log more on standard error (-v: information, -vv: everything)

@@ -37,7 +37,7 @@ use visavis_cli::options::{EngineArgs, complain, say};
 /// with these labels, so the order of the packs matters. Speeds are measured with every available engine.
 #[derive(Parser)]
 #[command(after_help = "Examples:
-  visavis-lab tables --out docs/tables.md
+  visavis-lab tables --out tables.md
   visavis-lab tables --boxes wider/boxes.json --boxes-validation detection/boxes.json --least-side 16
   visavis-lab tables --data packs/utkface packs/genki4k packs/mtfl --untrained untrained \\
       --peers mtcnn_onet,faceapi_age_gender,faceapi_expression --view labelled,detected,jitter,small \\

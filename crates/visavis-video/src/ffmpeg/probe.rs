@@ -1,6 +1,8 @@
 //! The contents of a file, as reported by `ffprobe`.
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -82,6 +84,9 @@ struct SideData {
 pub(super) fn probe(tools: &Ffmpeg, path: &Path) -> Result<Probed, VideoError> {
     let name = path.display().to_string();
     let failed = |reason: String| VideoError::Ffmpeg { name: name.clone(), reason };
+    if is_text(path).map_err(|error| failed(error.to_string()))? {
+        return Err(failed("it is a text, not a film; the files that a playlist names are not opened".into()));
+    }
     let mut command = Command::new(&tools.ffprobe);
     command.args(["-v", "error", "-protocol_whitelist", "file,pipe", "-of", "json", "-show_streams", "-i"]);
     command.arg(input(path));
@@ -94,6 +99,19 @@ pub(super) fn probe(tools: &Ffmpeg, path: &Path) -> Result<Probed, VideoError> {
             None => VideoError::NoPictureTrack { path: name.clone() },
         }
     })
+}
+
+/// Whether the file begins like a text. ffmpeg takes some texts for playlists, and would open the files that they name.
+fn is_text(path: &Path) -> io::Result<bool> {
+    let mut start = Vec::new();
+    File::open(path)?.take(1024).read_to_end(&mut start)?;
+    let start = match std::str::from_utf8(&start) {
+        Ok(start) => start,
+        // The last letter may be cut off.
+        Err(error) if error.error_len().is_none() => std::str::from_utf8(&start[..error.valid_up_to()]).unwrap_or_default(),
+        Err(_) => return Ok(false),
+    };
+    Ok(start.chars().all(|letter| !letter.is_control() || letter.is_whitespace()))
 }
 
 /// The first video track in the output of `ffprobe -of json -show_streams`.

@@ -70,7 +70,7 @@ export class SettingsPane {
           this.#range(label, { value: now[key], least: 0.01, most: 1, step: 0.01, show: share, change: (value) => ({ [key]: value }) })),
         h("p", { class: "quiet" }, "Small: steadier values. Large: faster changes.")),
       h("div", { class: "group" }, h("h3", {}, "Resemblance"),
-        this.#range("Comparisons that are averaged", { value: now.resemblance_looks, least: 1, most: 60, step: 1, show: String, change: (resemblance_looks) => ({ resemblance_looks }) })),
+        this.#range("Comparisons that decide together", { value: now.resemblance_looks, least: 1, most: 60, step: 1, show: String, change: (resemblance_looks) => ({ resemblance_looks }) })),
       h("div", { class: "group" }, h("h3", {}, "Recognition"),
         this.#range("Workers", { value: now.workers, least: 1, most: 8, step: 1, show: String, change: (workers) => ({ workers }) }),
         h("p", { class: "quiet" }, "The number of CPU cores minus one is usually best.")),

@@ -33,7 +33,7 @@ pub(crate) struct Settings {
     gender_weight: f32,
     /// The same for smiles.
     smile_weight: f32,
-    /// Number of last results that decide by majority which person a face resembles.
+    /// Number of last comparisons that decide together which person a face resembles.
     resemblance_looks: usize,
     /// Number of recognition workers.
     workers: usize,
