@@ -55,12 +55,14 @@ impl Gallery {
         let sql = "SELECT id, time, source, identified, answer, vector, crop FROM alarm WHERE person = $1 ORDER BY id";
         let alarms = list(tx.query(sql, &id)?, |row| {
             let picture = picture("alarms", row.get(0)?, row.get(6)?);
-            let (time, source, identified): (i64, Option<String>, Option<f32>) = (row.get(1)?, row.get(2)?, row.get(3)?);
+            let (time, source, identified): (i64, Option<String>, Option<f32>) =
+                (row.get(1)?, row.get(2)?, row.get(3)?);
             let (answer, embedding) = (row.get::<String>(4)?, vector(row, 5)?);
             Ok(json!({ "picture": picture, "time": time, "camera": source, "identified": identified, "answer": answer,
                        "embedding": embedding }))
         })?;
-        let sql = "SELECT id, camera, first_seen, last_seen, identified, age, female, smiling, vector, crop FROM sighting
+        let sql =
+            "SELECT id, camera, first_seen, last_seen, identified, age, female, smiling, vector, crop FROM sighting
                    WHERE person = $1 ORDER BY id";
         let sightings = list(tx.query(sql, &id)?, |row| {
             let picture = picture("sightings", row.get(0)?, row.get(9)?);
@@ -76,6 +78,7 @@ impl Gallery {
             "name": summary.name,
             "number": person.0,
             "on_the_watch_list": summary.watched,
+            "ignored": summary.ignored,
             "visitor": summary.met,
             "visits": summary.seen,
             "last_seen": summary.last_seen,

@@ -1,5 +1,6 @@
 //! The gallery: opened over a store, searched, changed and kept up to date.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -12,7 +13,7 @@ use crate::state::State;
 use crate::store::{Store, Transaction};
 use crate::{
     EmbeddingId, GalleryError, Match, PersonId, PersonRecord, PersonSummary, PhotoId, Snapshot, SqliteStore, Wanted,
-    rules,
+    distance_at, rules,
 };
 
 /// How a gallery is opened.
@@ -49,6 +50,8 @@ pub struct Gallery {
     reading: Mutex<()>,
     /// Set if changes of other programs were read together with a change of our own.
     news: AtomicBool,
+    /// The people who are ignored, as of the last reading.
+    ignored: RwLock<Arc<HashSet<PersonId>>>,
     /// The vectors of sightings, once a face was searched for among them.
     pub(crate) sighting_vectors: SightingVectors,
 }
@@ -100,8 +103,8 @@ impl Gallery {
         let embedding = rules::opened(store.place(), made_with, expected)?;
         let index = params.index.clone().or_else(|| store.index());
         let searched = RwLock::new(Searched::Unread);
-        let (reading, news, sighting_vectors) = Default::default();
-        let gallery = Self { embedding, store, index, params, searched, reading, news, sighting_vectors };
+        let (reading, news, ignored, sighting_vectors) = Default::default();
+        let gallery = Self { embedding, store, index, params, searched, reading, news, ignored, sighting_vectors };
         if expected.is_some() {
             gallery.searched()?;
         }
@@ -157,6 +160,11 @@ impl Gallery {
         matches!(self.now(), Searched::Memory(state) if state.is_approximate())
     }
 
+    /// Whether a person is ignored: see [`Gallery::ignore`]. Does not ask the store.
+    pub fn is_ignored(&self, person: PersonId) -> bool {
+        self.ignored.read().unwrap_or_else(PoisonError::into_inner).contains(&person)
+    }
+
     /// The number of photos with which a face is compared. Does not ask the store once the vectors were read.
     pub fn size(&self) -> usize {
         match self.searched() {
@@ -164,6 +172,15 @@ impl Gallery {
             Ok(Searched::Database { photos, .. }) => photos,
             Ok(Searched::Unread) | Err(_) => 0,
         }
+    }
+
+    /// The largest distance at which a face is identified as a person, with the present number of photos: see
+    /// [`identify`](crate::identify).
+    pub fn identity_distance(&self) -> f32 {
+        let EmbeddingId { same_person, likeness, identity, .. } = &self.embedding;
+        likeness
+            .as_ref()
+            .map_or(*same_person, |likeness| distance_at(likeness, identity.false_matches, self.size()) as f32)
     }
 
     /// The distance below which a `share` of all pairs of photos of two different people lie; `None` if the gallery has too
@@ -367,6 +384,10 @@ impl Gallery {
         Ok(meta)
     }
 
+    fn set_ignored(&self, people: HashSet<PersonId>) {
+        *self.ignored.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(people);
+    }
+
     fn now(&self) -> Searched {
         self.searched.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -385,6 +406,7 @@ impl Gallery {
         let index = indexed(self);
         let read = self.store.reading("reading vectors", |tx| {
             let changes = self.ours(rows::meta(tx)?)?.changes;
+            self.set_ignored(rows::ignored(tx)?);
             if let Some((snapshot, changes)) = index {
                 let state = State::over(tx, snapshot.approximate_from(self.params.approximate_from), changes)?;
                 return Ok(Searched::Memory(Arc::new(state.after(tx, self)?)));
@@ -431,6 +453,7 @@ impl Gallery {
             if changes == known {
                 return Ok(None);
             }
+            self.set_ignored(rows::ignored(tx)?);
             Ok(Some(match &old {
                 Searched::Memory(state) => (changes, Searched::Memory(Arc::new(state.after(tx, self)?))),
                 _ => (changes, Searched::Database { changes, photos: remote::count(tx)? }),

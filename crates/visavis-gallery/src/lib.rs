@@ -110,6 +110,8 @@ pub struct PersonSummary {
     pub photos: usize,
     /// Whether the person is on the watch list: an alarm is raised when they are seen.
     pub watched: bool,
+    /// Whether the person is ignored: a face on a poster or a screen. No sightings of it are recorded.
+    pub ignored: bool,
     /// Whether the person is a visitor: added automatically without a name, and deleted after a time.
     pub met: bool,
     /// Number of visits.

@@ -47,6 +47,8 @@ pub struct PersonRecord {
     pub photos: Vec<NewPhoto>,
     /// Whether the person is on the watch list.
     pub watched: bool,
+    /// Whether the person is ignored.
+    pub ignored: bool,
     /// Whether the person is a visitor, who is deleted after a time.
     pub met: bool,
     /// Number of visits.
@@ -151,6 +153,18 @@ impl Gallery {
         self.change("putting on the watch list", |tx| {
             let known = self.there(tx, person)?;
             rows::update_person(tx, &PersonSummary { watched, ..known }).map(drop)
+        })
+    }
+
+    /// Ignores a person from now on, or no longer: no sightings are recorded of a face that is identified as this person. For faces on
+    /// posters and screens.
+    ///
+    /// # Errors
+    /// [`GalleryError::NoSuchPerson`], and the failures of the store.
+    pub fn ignore(&self, person: PersonId, ignored: bool) -> Result<(), GalleryError> {
+        self.change("ignoring a person", |tx| {
+            let known = self.there(tx, person)?;
+            rows::update_person(tx, &PersonSummary { ignored, ..known }).map(drop)
         })
     }
 
@@ -260,7 +274,7 @@ impl PersonSummary {
     /// A person without photos and visits. The store assigns the number.
     pub(crate) fn new(name: &str) -> Self {
         let (id, name) = (PersonId(0), name.to_owned());
-        Self { id, name, photos: 0, watched: false, met: false, seen: 0, last_seen: None }
+        Self { id, name, photos: 0, watched: false, ignored: false, met: false, seen: 0, last_seen: None }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Reads and writes the rows of people, photos and denials within a transaction. All stores understand the statements.
 
+use std::collections::HashSet;
+
 use crate::store::Transaction;
 use crate::value::{FromValue, Row, Value};
 use crate::{EmbeddingId, GalleryError, NewPhoto, PersonId, PersonRecord, PersonSummary, PhotoId};
@@ -51,7 +53,8 @@ pub(crate) fn people(
     params: &[Value<'_>],
 ) -> Result<Vec<PersonSummary>, GalleryError> {
     let sql = format!(
-        "SELECT person.id, person.name, count(photo.id), person.watched, person.met, person.seen, person.last_seen
+        "SELECT person.id, person.name, count(photo.id), person.watched, person.met, person.seen, person.last_seen,
+                person.ignored
          FROM person LEFT JOIN photo ON photo.person = person.id {which} GROUP BY person.id"
     );
     let summary = |row: &Row| {
@@ -63,6 +66,7 @@ pub(crate) fn people(
             met: row.get(4)?,
             seen: row.get(5)?,
             last_seen: row.get(6)?,
+            ignored: row.get(7)?,
         })
     };
     let mut people = tx.query(&sql, params)?.iter().map(summary).collect::<Result<Vec<_>, GalleryError>>()?;
@@ -82,11 +86,11 @@ pub(crate) fn person_named(tx: &mut dyn Transaction, name: &str) -> Result<Optio
 
 /// Adds a person without photos. The number in `person` is ignored.
 pub(crate) fn insert_person(tx: &mut dyn Transaction, person: &PersonSummary) -> Result<PersonId, GalleryError> {
-    let PersonSummary { name, watched, met, seen, last_seen, .. } = person;
-    let sql = "INSERT INTO person (name, watched, met, seen, last_seen, changed)
-               VALUES ($1, $2, $3, $4, $5, (SELECT changes FROM meta)) RETURNING id";
-    let params = [name.as_str().into(), (*watched).into(), (*met).into(), (*seen).into(), (*last_seen).into()];
-    inserted(tx, sql, &params)
+    let PersonSummary { name, watched, ignored, met, seen, last_seen, .. } = person;
+    let sql = "INSERT INTO person (name, watched, met, seen, last_seen, ignored, changed)
+               VALUES ($1, $2, $3, $4, $5, $6, (SELECT changes FROM meta)) RETURNING id";
+    let (name, watched, met) = (name.as_str().into(), (*watched).into(), (*met).into());
+    inserted(tx, sql, &[name, watched, met, (*seen).into(), (*last_seen).into(), (*ignored).into()])
 }
 
 /// Runs a statement that adds a row, and returns its number.
@@ -106,11 +110,12 @@ pub(crate) fn inserted<T: FromValue>(
 
 /// Writes all columns of the person, but not the photos. Returns false if the person does not exist.
 pub(crate) fn update_person(tx: &mut dyn Transaction, person: &PersonSummary) -> Result<bool, GalleryError> {
-    let PersonSummary { id, name, watched, met, seen, last_seen, .. } = person;
-    let sql = "UPDATE person SET name = $2, watched = $3, met = $4, seen = $5, last_seen = $6,
+    let PersonSummary { id, name, watched, ignored, met, seen, last_seen, .. } = person;
+    let sql = "UPDATE person SET name = $2, watched = $3, met = $4, seen = $5, last_seen = $6, ignored = $7,
                       changed = (SELECT changes FROM meta) WHERE id = $1";
     let (name, watched, met) = (name.as_str().into(), (*watched).into(), (*met).into());
-    Ok(tx.execute(sql, &[(*id).into(), name, watched, met, (*seen).into(), (*last_seen).into()])? > 0)
+    let (seen, last_seen) = ((*seen).into(), (*last_seen).into());
+    Ok(tx.execute(sql, &[(*id).into(), name, watched, met, seen, last_seen, (*ignored).into()])? > 0)
 }
 
 /// Marks a person and their denials as changed. Returns false if the person does not exist.
@@ -158,7 +163,7 @@ pub(crate) fn record(
     id: PersonId,
 ) -> Result<Option<PersonRecord>, GalleryError> {
     let Some(person) = person(tx, id)? else { return Ok(None) };
-    let PersonSummary { name, watched, met, seen, last_seen, .. } = person;
+    let PersonSummary { name, watched, ignored, met, seen, last_seen, .. } = person;
     let sql = "SELECT source, sha256, vector, thumbnail, score FROM photo WHERE person = $1 ORDER BY id";
     let photos = tx.query(sql, &[id.into()])?;
     let denials = tx.query("SELECT vector FROM denial WHERE person = $1 ORDER BY id", &[id.into()])?;
@@ -166,6 +171,7 @@ pub(crate) fn record(
         name,
         photos: photos.iter().filter_map(|row| photo(row).transpose()).collect::<Result<_, _>>()?,
         watched,
+        ignored,
         met,
         seen,
         last_seen,
@@ -176,9 +182,10 @@ pub(crate) fn record(
 
 /// Adds a person with everything in the record, under a new number.
 pub(crate) fn insert_record(tx: &mut dyn Transaction, record: &PersonRecord) -> Result<PersonId, GalleryError> {
-    let PersonRecord { name, photos, watched, met, seen, last_seen, denials, .. } = record;
-    let (watched, met, seen, last_seen) = (*watched, *met, *seen, *last_seen);
-    let summary = PersonSummary { id: PersonId(0), name: name.clone(), photos: 0, watched, met, seen, last_seen };
+    let PersonRecord { name, photos, watched, ignored, met, seen, last_seen, denials, .. } = record;
+    let (watched, ignored, met, seen, last_seen) = (*watched, *ignored, *met, *seen, *last_seen);
+    let name = name.clone();
+    let summary = PersonSummary { id: PersonId(0), name, photos: 0, watched, ignored, met, seen, last_seen };
     let person = insert_person(tx, &summary)?;
     for denied in denials {
         insert_denial(tx, person, denied)?;
@@ -258,4 +265,9 @@ pub(crate) fn photos_since(
 pub(crate) fn removals_since(tx: &mut dyn Transaction, changes: i64) -> Result<Vec<PhotoId>, GalleryError> {
     let rows = tx.query("SELECT photo FROM removal WHERE changed > $1", &[changes.into()])?;
     rows.iter().map(|row| row.get(0)).collect()
+}
+
+/// The people who are ignored.
+pub(crate) fn ignored(tx: &mut dyn Transaction) -> Result<HashSet<PersonId>, GalleryError> {
+    tx.query("SELECT id FROM person WHERE ignored", &[])?.iter().map(|row| row.get(0)).collect()
 }

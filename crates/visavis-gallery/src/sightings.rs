@@ -134,7 +134,9 @@ impl Gallery {
     pub fn record_sighting(&self, sighting: &NewSighting<'_>) -> Result<Option<SightingId>, GalleryError> {
         let sql = "INSERT INTO sighting (camera, first_seen, last_seen, person, identified, age, female, smiling, quality, vector, crop)
                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id";
-        self.write_sighting("storing a sighting", sighting, |tx, values| rows::inserted(tx, sql, values).map(SightingId))
+        self.write_sighting("storing a sighting", sighting, |tx, values| {
+            rows::inserted(tx, sql, values).map(SightingId)
+        })
     }
 
     /// Replaces all values of a stored sighting, but not a person that a user stated with [`Gallery::name_sightings`]. Returns `None`
@@ -161,7 +163,8 @@ impl Gallery {
         sighting: &NewSighting<'_>,
         write: impl FnOnce(&mut dyn Transaction, &[Value<'_>]) -> Result<T, GalleryError>,
     ) -> Result<Option<T>, GalleryError> {
-        let NewSighting { camera, first_seen, last_seen, person, identified, age, female, smiling, quality, .. } = *sighting;
+        let NewSighting { camera, first_seen, last_seen, person, identified, age, female, smiling, quality, .. } =
+            *sighting;
         rules::query(sighting.vector, &self.embedding)?;
         self.store.writing(doing, |tx| {
             self.ours(rows::meta(tx)?)?;
@@ -218,7 +221,8 @@ impl Gallery {
         if filter.unnamed {
             conditions.push("sighting.person IS NULL".into());
         }
-        let conditions = if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
+        let conditions =
+            if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
         values.push(most.into());
         let sql = format!(
             "SELECT {COLUMNS} FROM sighting LEFT JOIN person ON sighting.person = person.id {conditions}
@@ -288,7 +292,8 @@ impl Gallery {
                 Some(settled) => settled,
                 unread => unread.insert(Settled { vectors: Snapshot::empty(meta.embedding)?, read_to: 0 }),
             };
-            let open = tx.query("SELECT min(id) FROM sighting WHERE last_seen >= $1", &[(now - SETTLED_AFTER).into()])?;
+            let open =
+                tx.query("SELECT min(id) FROM sighting WHERE last_seen >= $1", &[(now - SETTLED_AFTER).into()])?;
             let open: Option<i64> = open.first().map_or(Ok(None), |row| row.get(0))?;
             let last_settled = open.map_or(i64::MAX, |open| open - 1);
             settled.read_to = read(tx, &self.embedding, &mut settled.vectors, settled.read_to, last_settled)?;
@@ -352,7 +357,8 @@ impl Gallery {
                 named = Some(person);
                 if let (true, Some(vector)) = (learn && place < MOST_LEARNED, row.get::<Option<Vec<f32>>>(1)?) {
                     let (score, thumbnail) = (row.get(0)?, row.get(2)?);
-                    let photo = NewPhoto { source: format!("sighting {}", id.0), sha256: None, vector, thumbnail, score };
+                    let photo =
+                        NewPhoto { source: format!("sighting {}", id.0), sha256: None, vector, thumbnail, score };
                     rows::insert_photos(tx, person, &[photo])?;
                 }
                 let sql = "UPDATE sighting SET person = $2, identified = NULL, stated = $3 WHERE id = $1";

@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime};
 
 use visavis_face::{EstimatesParams, Face, TrackId, Tracker};
+use visavis_gallery::Match;
 use visavis_image::Frame;
 use visavis_infer::Task;
 
@@ -196,6 +197,12 @@ impl Controller {
             })
             .collect();
         assign_people(&mut faces, &self.estimates);
+        if let Some(gallery) = &shared.jobs.models().gallery {
+            for face in &mut faces {
+                let person = face.resembles.as_ref().filter(|found| found.same_person).map(|found| found.person);
+                face.ignored = person.is_some_and(|person| gallery.is_ignored(person));
+            }
+        }
         shared.statistics.in_view(at, faces.iter().map(|face| face.track));
         self.publish(shared, Scene { frame, faces, stalled_since: None });
     }
@@ -245,6 +252,9 @@ impl Controller {
                 continue;
             }
             let compared = result.0.embedding.is_some();
+            if compared {
+                log_comparison(track, &result.1, shared);
+            }
             self.add_result(shared, track, result, &tasks);
             if compared
                 && self.estimates.get(&track).is_some_and(|estimates| !estimates.comparisons().last_look_agrees())
@@ -308,5 +318,21 @@ impl Controller {
         for channel in &shared.channels {
             channel.push(&scene, &shared.statistics);
         }
+    }
+}
+
+/// Logs what decided whether a look at a face identified a person.
+fn log_comparison(track: TrackId, nearest: &[Match], shared: &Shared) {
+    let Some(gallery) = &shared.jobs.models().gallery else { return };
+    match nearest.first() {
+        Some(found) => log::info!(
+            "face #{track}: {} {} at distance {:.3}; with {} photos, at most {:.3} is identified",
+            if found.same_person { "identified," } else { "not identified, nearest is" },
+            found.name,
+            found.distance,
+            gallery.size(),
+            gallery.identity_distance(),
+        ),
+        None => log::info!("face #{track}: not identified, the gallery is empty"),
     }
 }

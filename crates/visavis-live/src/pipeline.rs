@@ -77,8 +77,8 @@ impl Prepared {
         let has_gallery_worker = params.pacing == Pacing::Live && (params.alarm.is_some() || params.growth.is_some());
         let (gallery_requests, gallery_requests_out) =
             has_gallery_worker.then(|| mpsc::sync_channel(gallery_worker::QUEUE)).unzip();
-        let recorded = (params.pacing == Pacing::Live && params.sightings.is_some())
-            .then(|| Arc::new(Channel::uncounted()));
+        let recorded =
+            (params.pacing == Pacing::Live && params.sightings.is_some()).then(|| Arc::new(Channel::uncounted()));
         let mut channels = self.channels;
         channels.extend(recorded.clone());
         let snapshot = Snapshot::new(params.clone(), source.playing(), self.models.gallery.clone());

@@ -81,6 +81,8 @@ pub struct SceneFace {
     pub ages: Option<Arc<[f32]>>,
     /// The most similar person of the gallery.
     pub resembles: Option<Resemblance>,
+    /// Whether the face is identified as a person who is ignored.
+    pub ignored: bool,
     /// The most similar people of the last results, best first.
     pub candidates: Vec<Resemblance>,
     /// `[length]`: the mean embedding of the last results, if they were compared with a gallery.
@@ -132,6 +134,7 @@ impl SceneFace {
             pose: face.and_then(visavis_face::Estimates::pose),
             ages: face.and_then(visavis_face::Estimates::age_distribution).map(Arc::clone),
             resembles: None,
+            ignored: false,
             candidates: Vec::new(),
             embedding: face.and_then(visavis_face::Estimates::embedding).map(Arc::clone),
         }

@@ -157,14 +157,15 @@ impl Recorder {
 
     /// Adds the faces of a scene to their visits. `now` is the time of the pipeline, `time` the Unix time in seconds.
     fn observe(&mut self, scene: &Scene, now: Duration, time: i64, network: &EmbeddingId) {
-        for face in scene.faces.iter().filter(|face| face.detected) {
+        for face in scene.faces.iter().filter(|face| face.detected && !face.ignored) {
             let Some(embedding) = &face.embedding else { continue };
             let own = self.visits.iter().position(|visit| visit.track == face.track);
             // A visit whose track is in view belongs to another face.
             let is_absent = |visit: &Visit| scene.faces.iter().all(|other| other.track != visit.track);
             let returned = || {
                 let absent = self.visits.iter().enumerate().filter(|(_, visit)| is_absent(visit));
-                let same = absent.filter_map(|(place, visit)| Some((place, visit.distance_to(embedding, face, network)?)));
+                let same =
+                    absent.filter_map(|(place, visit)| Some((place, visit.distance_to(embedding, face, network)?)));
                 same.min_by(|(_, one), (_, other)| one.total_cmp(other)).map(|(place, _)| place)
             };
             match own.or_else(returned) {

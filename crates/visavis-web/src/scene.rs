@@ -62,6 +62,9 @@ pub(crate) struct FaceView {
     /// The most similar person of the gallery.
     #[serde(skip_serializing_if = "Option::is_none")]
     resembles: Option<ResemblanceView>,
+    /// Whether the face is identified as a person who is ignored; absent if not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    ignored: bool,
 }
 
 /// An expression and its probability.
@@ -171,6 +174,7 @@ impl FaceView {
                 .map(|(name, share)| ExpressionView::new(name, share)),
             head_pose: face.pose.map(HeadPoseView::new),
             resembles: face.resembles.as_ref().map(ResemblanceView::new),
+            ignored: face.ignored,
         }
     }
 }

@@ -221,7 +221,6 @@ fn alarm_json(alarm: &Alarm, camera: Option<&str>) -> Result<String> {
     Ok(value.to_string())
 }
 
-
 fn sighting_json(sighting: &Sighting) -> String {
     let Sighting { kind, id: SightingId(id), camera, person, identified, age, female, smiling, .. } = sighting;
     let time = |seconds: i64| {

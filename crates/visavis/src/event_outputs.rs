@@ -92,7 +92,10 @@ impl EventOutputs {
 }
 
 impl Hook {
-    fn start(name: &'static str, run: impl FnOnce(mpsc::Receiver<Arc<str>>, mpsc::Receiver<()>) + Send + 'static) -> Result<Self> {
+    fn start(
+        name: &'static str,
+        run: impl FnOnce(mpsc::Receiver<Arc<str>>, mpsc::Receiver<()>) + Send + 'static,
+    ) -> Result<Self> {
         let (queue, events) = sync_channel(QUEUE);
         let (going_on, over) = channel();
         let (end, ended) = channel::<()>();

@@ -92,6 +92,9 @@ const STEPS: &[&str] = &["
     CREATE TABLE visavis.removal (photo bigint PRIMARY KEY, changed bigint NOT NULL);
     CREATE INDEX removal_changed ON visavis.removal (changed);
 ", "
+    -- ignored: a face on a poster or a screen, of which no sightings are recorded.
+    ALTER TABLE visavis.person ADD COLUMN ignored boolean NOT NULL DEFAULT false;
+
     -- Sightings: one visit of one face each. first_seen, last_seen: seconds since 1970. person: the one that the face was identified
     -- as; stated: by a user. smiling: share of the looks with a smile. vector: none after a conversion to another network. crop: the face as JPEG.
     CREATE TABLE visavis.sighting (

@@ -101,6 +101,9 @@ pub(super) const STEPS: &[&str] = &[
     ALTER TABLE alarm ADD COLUMN identified REAL;
 ",
     "
+    -- ignored: a face on a poster or a screen, of which no sightings are recorded.
+    ALTER TABLE person ADD COLUMN ignored INTEGER NOT NULL DEFAULT 0 CHECK (ignored IN (0, 1));
+
     -- Sightings: one visit of one face each. first_seen, last_seen: seconds since 1970. person: the one that the face was identified
     -- as; stated: by a user. smiling: share of the looks with a smile. vector: none after a conversion to another network. crop: the face as JPEG.
     CREATE TABLE sighting (

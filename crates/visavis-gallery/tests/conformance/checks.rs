@@ -37,6 +37,7 @@ pub(crate) const CHECKS: &[Check] = &[
     ("sightings are found by time, camera, person and face", sightings),
     ("sightings are named, and belong to their person", named_sightings),
     ("old sightings are deleted", old_sightings),
+    ("people are ignored, for other programs too", ignored),
     ("everything about a person is exported", exported),
     ("how near strangers come is measured", strangers),
     ("one's own change is no news", news),
@@ -593,12 +594,9 @@ fn sightings(make: Make<'_>) {
 fn named_sightings(make: Make<'_>) {
     let gallery = two(make);
     let (ada, grace) = (id(&gallery, "Ada"), id(&gallery, "Grace"));
-    let record = |at, person, vector| {
-        gallery.record_sighting(&sighting("door", at, person, vector)).unwrap().unwrap()
-    };
-    let of = |person| {
-        listed_sightings(&gallery, &SightingFilter { person: Some(person), ..SightingFilter::default() }, 9)
-    };
+    let record = |at, person, vector| gallery.record_sighting(&sighting("door", at, person, vector)).unwrap().unwrap();
+    let of =
+        |person| listed_sightings(&gallery, &SightingFilter { person: Some(person), ..SightingFilter::default() }, 9);
     let (one, two) = (record(1, None, &[9.0, 0.0]), record(2, None, &[9.5, 0.0]));
     // Both are of one new person, who is found by their pictures from then on.
     let lin = gallery.name_sightings(&[one, two, SightingId(99)], " Lin ", true).unwrap().unwrap();
@@ -636,6 +634,22 @@ fn old_sightings(make: Make<'_>) {
     // A number is never given again.
     let newest = gallery.record_sighting(&sighting("door", 400, None, &[0.0, 0.0])).unwrap();
     assert_eq!(newest, Some(SightingId(4)));
+}
+
+fn ignored(make: Make<'_>) {
+    let gallery = two(make);
+    let (ada, grace) = (id(&gallery, "Ada"), id(&gallery, "Grace"));
+    found(&gallery, 0.0, 0.0);
+    gallery.ignore(ada, true).unwrap();
+    assert!(gallery.is_ignored(ada) && !gallery.is_ignored(grace));
+    assert!(gallery.person(ada).unwrap().unwrap().ignored);
+    let removed = gallery.remove_person(ada).unwrap();
+    assert!(!gallery.is_ignored(ada));
+    let back = gallery.restore(&removed.record).unwrap();
+    assert!(gallery.is_ignored(back));
+    gallery.ignore(back, false).unwrap();
+    assert!(!gallery.is_ignored(back));
+    assert!(matches!(gallery.ignore(PersonId(99), true), Err(GalleryError::NoSuchPerson { .. })));
 }
 
 fn exported(make: Make<'_>) {

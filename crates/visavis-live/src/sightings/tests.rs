@@ -40,6 +40,7 @@ fn face(track: TrackId, vector: [f32; 2]) -> SceneFace {
         pose: None,
         ages: None,
         resembles: None,
+        ignored: false,
         candidates: Vec::new(),
         embedding: Some(vector.into()),
     }
@@ -137,9 +138,21 @@ fn a_face_that_comes_back_continues_its_visit_and_another_face_does_not() {
 }
 
 #[test]
+fn a_face_that_is_ignored_has_no_sighting() {
+    let mut setup = Setup::new();
+    for second in [0.0, 1.0] {
+        let ignored = SceneFace { ignored: true, ..face(1, [0.0, 0.0]) };
+        assert_eq!(setup.at(second, vec![ignored]), []);
+    }
+    assert_eq!(setup.step(40.0, None, true), []);
+    assert_eq!(setup.stored(), []);
+}
+
+#[test]
 fn an_identity_is_reported_once_and_two_people_are_not_one_visit() {
     let mut setup = Setup::new();
-    let photo = |x| NewPhoto { source: "a.jpg".into(), sha256: None, vector: vec![x, 0.0], thumbnail: None, score: None };
+    let photo =
+        |x| NewPhoto { source: "a.jpg".into(), sha256: None, vector: vec![x, 0.0], thumbnail: None, score: None };
     let ada = setup.gallery.add("Ada", &[photo(0.0)]).unwrap().person;
     let eve = setup.gallery.add("Eve", &[photo(0.2)]).unwrap().person;
     setup.at(0.0, vec![face(1, [0.0, 0.0])]);

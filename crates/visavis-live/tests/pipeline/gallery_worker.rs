@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use visavis_face::QualityParams;
-use visavis_gallery::{EmbeddingId, Gallery, GalleryParams, IdentityParams, NewPhoto, PersonId, SightingFilter, SqliteStore};
+use visavis_gallery::{
+    EmbeddingId, Gallery, GalleryParams, IdentityParams, NewPhoto, PersonId, SightingFilter, SqliteStore,
+};
 use visavis_infer::Task;
 use visavis_infer::manifest::Metric;
 use visavis_live::{
@@ -401,7 +403,8 @@ fn every_visit_is_stored_and_ends_with_the_pipeline() {
     assert!(stored.iter().all(|entry| entry.camera == "door" && entry.has_crop));
     pipeline.stop();
     let _ = pipeline.join();
-    let seen: Vec<_> = seen.iter().filter_map(sighting).chain(events.try_iter().filter_map(|event| sighting(&event))).collect();
+    let seen: Vec<_> =
+        seen.iter().filter_map(sighting).chain(events.try_iter().filter_map(|event| sighting(&event))).collect();
     let count = |kind| seen.iter().filter(|(other, _)| *other == kind).count();
     assert_eq!((count(SightingKind::Appeared), count(SightingKind::Left)), (2, 2), "{seen:?}");
     assert!(seen.contains(&(SightingKind::Identified, Some("Eve".into()))), "{seen:?}");

@@ -108,7 +108,9 @@ fn is_text(path: &Path) -> io::Result<bool> {
     let start = match std::str::from_utf8(&start) {
         Ok(start) => start,
         // The last letter may be cut off.
-        Err(error) if error.error_len().is_none() => std::str::from_utf8(&start[..error.valid_up_to()]).unwrap_or_default(),
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&start[..error.valid_up_to()]).unwrap_or_default()
+        }
         Err(_) => return Ok(false),
     };
     Ok(start.chars().all(|letter| !letter.is_control() || letter.is_whitespace()))

@@ -96,6 +96,21 @@ export class FacePane {
     }
     this.#render(this.#detail);
     await this.#asSeen(this.#track);
+    if (this.#hasGallery) await this.#why(this.#track);
+  }
+
+  /** Shows what decided whether the face was identified. */
+  async #why(track) {
+    try {
+      const why = await api.get(`faces/${track}/recognition`);
+      if (!this.#root || track !== this.#track) return;
+      const facts = [`${why.size} pixels wide`, `sharpness ${why.sharpness.toFixed(0)}`];
+      if (why.distance !== null) facts.push(`distance ${why.distance.toFixed(2)}, at most ${why.limit.toFixed(2)} counts`);
+      this.#fill(".why", [h("h3", {}, why.identified ? "Why identified" : "Why not identified"), h("p", {}, `${why.reason[0].toUpperCase()}${why.reason.slice(1)}.`),
+        h("p", { class: "quiet" }, facts.join(" · ")), ...why.flaws.map((flaw) => h("p", { class: "quiet" }, flaw))]);
+    } catch {
+      // The face has just left; the next update shows another one.
+    }
   }
 
   /** Shows the face as the network gets it. */
@@ -128,11 +143,12 @@ export class FacePane {
       fill(this.#root,
         h("div", { class: "head" }, h("canvas", { width: 192, height: 192, role: "img", "aria-label": "The face, upright" }), h("dl", { class: "facts" })),
         h("div", { class: "actions enrol" }),
-        h("div", { class: "group ages" }), h("div", { class: "group expressions" }), h("div", { class: "group course" }), h("div", { class: "group top" }));
+        h("div", { class: "group ages" }), h("div", { class: "group expressions" }), h("div", { class: "group course" }), h("div", { class: "group top" }), h("div", { class: "group why", hidden: true }));
       if (this.#hasGallery) {
         this.#root.querySelector(".enrol").append(
           h("button", { class: "main", onclick: () => this.#enrol() }, "Add to the gallery"),
-          h("button", { onclick: () => this.#sightings.ofFace(this.#track) }, "Seen before?"));
+          h("button", { onclick: () => this.#sightings.ofFace(this.#track) }, "Seen before?"),
+          h("button", { title: "For a face on a poster or a screen: it is not recorded and raises no alarm", onclick: () => this.#ignore() }, "Ignore"));
       }
     }
     // If no network gets the face, it is rotated here.
@@ -186,6 +202,18 @@ export class FacePane {
     const canvas = new OffscreenCanvas(right - left, bottom - top);
     canvas.getContext("2d").drawImage(bitmap, -left, -top);
     return canvas.convertToBlob();
+  }
+
+  /** Adds the face as a person who is ignored. */
+  async #ignore() {
+    const track = this.#track;
+    const name = await askName("Ignore this face for good", { value: `Ignored ${new Date().toLocaleString()}`, action: "Ignore" });
+    if (!name) return;
+    await attempt(async () => {
+      const { person } = await api.post("people/from-face", { track, name });
+      await api.patch(`people/${person}`, { ignored: true });
+      notice(`${name}: the gallery lists it; there it can be removed`);
+    });
   }
 
   async #enrol() {

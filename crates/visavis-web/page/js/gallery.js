@@ -230,6 +230,8 @@ export class Gallery {
     if (!this.#root || this.#person !== id) return;
     const watch = h("input", { type: "checkbox", checked: person.watched });
     watch.addEventListener("change", () => attempt(() => api.patch(`people/${id}`, { watched: watch.checked })));
+    const ignore = h("input", { type: "checkbox", checked: person.ignored });
+    ignore.addEventListener("change", () => attempt(() => api.patch(`people/${id}`, { ignored: ignore.checked })));
     const seen = person.seen ? `seen ${person.seen === 1 ? "once" : `${person.seen} times`}, last ${ago(person.last_seen)}` : null;
     const others = people.filter((other) => other.id !== id);
     const into = h("select", { "aria-label": "The same person as" }, h("option", { value: "" }, "Another person …"),
@@ -244,6 +246,7 @@ export class Gallery {
         h("img", { src: photo(each), alt: `Photo ${at + 1} of ${person.name}`, loading: "lazy" }),
         h("button", { class: "remove", title: "Remove this photo", "aria-label": `Remove photo ${at + 1} of ${person.name}`, onclick: () => this.#removePhoto(person, each) }, icon("cross", 14))))),
       h("label", { class: "toggle card" }, h("span", {}, h("b", {}, "Watch"), h("small", {}, " · raise an alarm when they are seen")), watch),
+      h("label", { class: "toggle card" }, h("span", {}, h("b", {}, "Ignore"), h("small", {}, " · a face on a poster or a screen: no sightings")), ignore),
       drop("Add photos", `of ${person.name}`, (files) => enrol(person.name, files)),
       others.length > 0 && h("div", { class: "group" }, h("h3", {}, "May be the same person as"), resembling(alike, same), into),
       h("div", { class: "actions" },

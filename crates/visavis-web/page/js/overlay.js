@@ -112,9 +112,9 @@ export class Overlay {
       const wide = held.size * view.scale;
       const text = Math.min(Math.max(wide * 0.105, wide < 60 ? 11 : 12.5), 30) * large;
       held.text = text;
-      held.label = this.#label(context, held.face, text, on, wide);
+      held.label = held.face.ignored ? null : this.#label(context, held.face, text, on, wide);
       const near = wide >= SMALL_FACE || held.face.track === this.pointed || held.face.track === this.chosen;
-      held.card = near && on.likeness && held.face.resembles ? this.#card(context, held, text, wide) : null;
+      held.card = near && on.likeness && held.face.resembles && !held.face.ignored ? this.#card(context, held, text, wide) : null;
       if (held.label) wishes.push({ key: `${held.face.track} label`, face, size: held.label, kind: "label" });
       if (held.card) wishes.push({ key: `${held.face.track} card`, face, size: held.card, kind: "card" });
     }
@@ -124,7 +124,7 @@ export class Overlay {
     const places = place(wishes, [...onScreen.values()], bounds, this.#held, 10);
     for (const held of order) {
       const track = held.face.track;
-      context.globalAlpha = held.alpha;
+      context.globalAlpha = held.face.ignored ? held.alpha * 0.35 : held.alpha;
       if (on.brackets) this.#brackets(context, onScreen.get(track), held);
       if (on.keypoints && held.face.landmarks) this.#keypoints(context, held.face.landmarks, view);
     }

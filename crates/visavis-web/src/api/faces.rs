@@ -7,10 +7,10 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
-use utoipa::IntoParams;
-use visavis_face::{FaceView, align};
+use utoipa::{IntoParams, ToSchema};
+use visavis_face::{FaceView, Quality, QualityParams, align};
 use visavis_image::{Picture, codec};
 use visavis_infer::Task;
 use visavis_live::Scene;
@@ -72,6 +72,77 @@ pub(crate) async fn face(State(state): State<Arc<AppState>>, Path(track): Path<u
     let scene = newest(&state).await?;
     let face = scene.faces.iter().find(|face| face.track == track);
     face.map(|face| Json(FaceDetail::new(face))).ok_or_else(|| Problem::not_found("that face is not in view"))
+}
+
+/// Why a face is identified as a person of the gallery, or as none.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RecognitionView {
+    /// Shorter side of the face in pixels of the picture.
+    size: f32,
+    /// Sharpness of the face: about 5 for a face out of focus, 20 and more for a sharp one.
+    sharpness: f32,
+    /// What makes the face hard to recognise: small, blurred, or turned to the side.
+    flaws: Vec<String>,
+    /// Number of photos of the gallery that the face was compared with.
+    photos: usize,
+    /// The most similar person; null if the gallery is empty.
+    nearest: Option<String>,
+    /// Distance of the face, the mean of the last looks, from the nearest photo of that person.
+    distance: Option<f32>,
+    /// Largest distance at which a face is identified, with this number of photos.
+    limit: f32,
+    /// Whether the last looks identify the face.
+    identified: bool,
+    /// The decision in words.
+    reason: String,
+}
+
+/// Why a face is identified, or not: what the last looks show
+#[utoipa::path(get, path = "/api/v1/faces/{track}/recognition", tag = "live", params(("track" = u64, Path)),
+    responses((status = 200, body = RecognitionView), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(crate) async fn recognition(
+    State(state): State<Arc<AppState>>,
+    Path(track): Path<u64>,
+) -> ApiResult<Json<RecognitionView>> {
+    let scene = newest(&state).await?;
+    state
+        .run_blocking(move |state| {
+            let face = scene.faces.iter().find(|face| face.track == track);
+            let face = face.ok_or_else(|| Problem::not_found("that face is not in view"))?;
+            let gallery = state.gallery()?;
+            let view = FaceView { rect: face.rect, landmarks: face.landmarks, turn: face.turn };
+            let quality = Quality::measure(&scene.frame.picture, &view, face.pose);
+            let flaws: Vec<String> =
+                quality.flaws(&QualityParams::default()).iter().map(ToString::to_string).collect();
+            let found = face.embedding.as_deref().map(|embedding| gallery.search(embedding, 1)).transpose()?;
+            let nearest = found.as_ref().and_then(|found| found.first());
+            let identified = face.resembles.as_ref().filter(|found| found.same_person);
+            let (photos, limit) = (gallery.size(), gallery.identity_distance());
+            let reason = match (&face.embedding, nearest, identified) {
+                (None, ..) => "the face was not compared with the gallery yet".to_owned(),
+                (_, None, _) => "the gallery is empty".to_owned(),
+                (_, _, Some(found)) => format!("most of the last looks identify {}", found.name),
+                (_, Some(nearest), None) if nearest.distance <= limit => {
+                    format!("{} is near enough, but too few of the last looks agree", nearest.name)
+                }
+                (_, Some(nearest), None) => format!(
+                    "the most similar person, {}, is at distance {:.2}: with {photos} photos, at most {limit:.2} counts",
+                    nearest.name, nearest.distance
+                ),
+            };
+            Ok(Json(RecognitionView {
+                size: quality.size.round(),
+                sharpness: (quality.sharpness * 10.0).round() / 10.0,
+                flaws,
+                photos,
+                nearest: nearest.map(|nearest| nearest.name.to_string()),
+                distance: nearest.map(|nearest| nearest.distance),
+                limit,
+                identified: identified.is_some(),
+                reason,
+            }))
+        })
+        .await
 }
 
 /// The network whose input is shown.

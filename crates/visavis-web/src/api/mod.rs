@@ -81,6 +81,7 @@ fn routes() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(faces::scenes))
         .routes(routes!(faces::face))
         .routes(routes!(faces::crop))
+        .routes(routes!(faces::recognition))
         .routes(routes!(faces::snapshot))
         .routes(routes!(recording::start, recording::stop, recording::film))
         .routes(routes!(networks::list))

@@ -28,6 +28,8 @@ pub(crate) struct PersonView {
     photos: usize,
     /// Whether an alarm is raised when the person is seen.
     watched: bool,
+    /// Whether the person is ignored: a face on a poster or a screen. No sightings of it are recorded.
+    ignored: bool,
     /// Whether the person is a visitor: added automatically, and removed after a time.
     met: bool,
     /// Number of visits.
@@ -38,8 +40,8 @@ pub(crate) struct PersonView {
 
 impl From<PersonSummary> for PersonView {
     fn from(person: PersonSummary) -> Self {
-        let PersonSummary { id: PersonId(id), name, photos, watched, met, seen, last_seen } = person;
-        Self { id, name, photos, watched, met, seen, last_seen }
+        let PersonSummary { id: PersonId(id), name, photos, watched, ignored, met, seen, last_seen } = person;
+        Self { id, name, photos, watched, ignored, met, seen, last_seen }
     }
 }
 
@@ -179,9 +181,11 @@ pub(crate) struct PersonChange {
     name: Option<String>,
     /// Whether an alarm is to be raised when the person is seen.
     watched: Option<bool>,
+    /// Whether the person is ignored: a face on a poster or a screen.
+    ignored: Option<bool>,
 }
 
-/// Rename a person, or set whether the person is watched
+/// Rename a person, or set whether the person is watched or ignored
 #[utoipa::path(patch, path = "/api/v1/people/{id}", tag = "gallery", params(("id" = i64, Path)), request_body = PersonChange,
     responses((status = 200, body = PersonView), (status = 400, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem),
@@ -200,6 +204,9 @@ pub(crate) async fn change(
             }
             if let Some(watched) = change.watched {
                 gallery.watch(PersonId(id), watched)?;
+            }
+            if let Some(ignored) = change.ignored {
+                gallery.ignore(PersonId(id), ignored)?;
             }
             state.notify(&Notification::GalleryChanged);
             Ok(Json(person(gallery, id)?.into()))

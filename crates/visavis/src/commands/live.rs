@@ -218,7 +218,8 @@ pub(crate) fn live_params(choice: &Choice, source: &dyn Source, running: &Runnin
 
 /// Creates the gallery if it does not exist, without people.
 fn make_gallery(session: &Session, place: Option<&GalleryPlace>) -> Result<()> {
-    let place = place.context("--grow, --remember and --new-gallery need a gallery: give its path or address with --gallery")?;
+    let place = place
+        .context("--grow, --remember and --new-gallery need a gallery: give its path or address with --gallery")?;
     let similarity = session.choice.similarity.as_deref();
     let similarity = similarity.context("a gallery needs a network for similarity: leave out `--similarity none`")?;
     Ok(place.make(&session.loader.embedding_id(similarity)?)?)

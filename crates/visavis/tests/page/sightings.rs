@@ -38,7 +38,11 @@ fn who_was_seen_is_listed_searched_named_exported_and_deleted() {
     page.wait("(await (await fetch('/api/v1/people')).json()).people.some((p) => p.name === 'Barack Obama' && p.photos === 1)");
     // Another photo of him finds his sightings.
     let found = post(&program, "sightings/search", &fs::read(photos.join("obama2.jpg")).unwrap());
-    assert_eq!((&found[0]["name"], &found[0]["same_person"]), (&Value::from("Barack Obama"), &Value::Bool(true)), "{found}");
+    assert_eq!(
+        (&found[0]["name"], &found[0]["same_person"]),
+        (&Value::from("Barack Obama"), &Value::Bool(true)),
+        "{found}"
+    );
     let found = post(&program, "sightings/search", &fs::read(photos.join("collins.png")).unwrap());
     assert!(found.as_array().unwrap().iter().all(|found| found["same_person"] == false), "{found}");
     // The page shows those of one face.
@@ -69,7 +73,8 @@ fn who_was_seen_is_listed_searched_named_exported_and_deleted() {
     page.wait(&format!("{LIST}.every((s) => s.name !== 'Barack Obama')"));
     let gone = complaints(&mut page);
     // A list that was being drawn may still ask for a picture that is gone.
-    let gone: Vec<_> = gone.into_iter().filter(|c| !(c.contains("404") && (c.contains("/crop") || c.contains("/portrait")))).collect();
+    let gone: Vec<_> =
+        gone.into_iter().filter(|c| !(c.contains("404") && (c.contains("/crop") || c.contains("/portrait")))).collect();
     assert_eq!(gone, Vec::<String>::new());
 }
 

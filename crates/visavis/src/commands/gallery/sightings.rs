@@ -13,6 +13,7 @@ use visavis_cli::options::{complain, say, say_json};
 use visavis_cli::place::GalleryPlace;
 use visavis_cli::session::Session;
 use visavis_gallery::{Gallery, SightingEntry, SightingFilter, SightingMatch};
+use visavis_live::GalleryStore;
 
 use super::{embedding_id, read_picture};
 
@@ -153,7 +154,7 @@ pub(super) fn run(args: &SightingsArgs, place: &GalleryPlace, session: Option<&S
             if found.faces > 1 {
                 complain(&format!("the photo shows {} faces: the main one is searched", found.faces));
             }
-            like(&*gallery, &found.vector, &filter, args.limit)?
+            like(&gallery, &found.vector, &filter, args.limit)?
         }
         _ => gallery.sightings(&filter, args.limit)?.into_iter().map(SightingRow::new).collect(),
     };
