@@ -8,7 +8,7 @@ use visavis_gallery::{Converted, PersonId};
 use visavis_infer::{Placement, Task};
 
 use crate::alarm::{Alarm, Cause};
-use crate::sightings::Sighting;
+use crate::sighting::Sighting;
 
 /// Something that happened in the pipeline.
 #[derive(Debug, Clone, PartialEq)]

@@ -9,7 +9,7 @@ use crate::buffer::Pacing;
 use crate::choice::Choice;
 use crate::input_size::InputSizeParams;
 use crate::schedule::ScheduleParams;
-use crate::sightings::SightingParams;
+use crate::sighting::SightingParams;
 use crate::visitors::GrowthParams;
 
 /// The parameters of a pipeline.

@@ -29,7 +29,7 @@ use crate::statistics::{Statistics, StatisticsReport};
 use crate::subscription::{Channel, Delivery, Subscription};
 use crate::thread::{catch_panic, spawn};
 use crate::worker_pool::WorkerPool;
-use crate::{detection, gallery_worker, model_switching, sightings};
+use crate::{detection, gallery_worker, model_switching, sighting_recorder};
 
 /// A pipeline whose networks are loaded and whose threads are not started. Subscriptions made here miss no frame.
 pub struct Prepared {
@@ -174,7 +174,7 @@ impl Pipeline {
         let shared = Arc::clone(&self.shared);
         let (clock, statistics) = (Arc::clone(&shared.clock), Arc::clone(&shared.statistics));
         let scenes = Subscription { channel, clock, statistics };
-        self.threads.push(spawn("sightings", move || sightings::run(&shared, &scenes))?);
+        self.threads.push(spawn("sightings", move || sighting_recorder::run(&shared, &scenes))?);
         Ok(())
     }
 

@@ -102,7 +102,7 @@ fn play_until(
     events: &Receiver<Event>,
     trigger: &Sender<()>,
     scenes: &Subscription,
-    fits: impl Fn(&Event) -> bool,
+    mut fits: impl FnMut(&Event) -> bool,
 ) -> Vec<Event> {
     let mut seen = Vec::new();
     let until = Instant::now() + TIMEOUT;

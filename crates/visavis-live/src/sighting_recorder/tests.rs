@@ -1,11 +1,12 @@
 use tempfile::TempDir;
 use visavis_face::TrackId;
-use visavis_gallery::{IdentityParams, NewPhoto, Resemblance, SightingFilter};
+use visavis_gallery::{IdentityParams, NewPhoto, PersonId, Resemblance, SightingFilter, SightingId};
 use visavis_image::{Frame, Picture, Rect, Turn};
 use visavis_infer::manifest::Metric;
 
 use super::*;
 use crate::scene::SceneFace;
+use crate::sighting::SightingKind;
 
 const AWAY: Duration = Duration::from_secs(30);
 

@@ -7,8 +7,8 @@ use visavis_face::{FaceView, Quality, TrackId, thumbnail};
 use visavis_gallery::{EmbeddingId, Gallery, GalleryError, NewSighting, PersonId, SightingId, distance};
 use visavis_image::Frame;
 
-use super::{Sighting, SightingKind};
 use crate::scene::SceneFace;
+use crate::sighting::{Sighting, SightingKind};
 
 /// A visit is stored this long after its first look, so that the first results are averages and a face seen by mistake in a single
 /// frame is left out.
