@@ -146,12 +146,16 @@ pub struct SourceArgs {
     /// Read raw RGB pictures of this size in pixels from standard input (`-`), instead of JPEG pictures
     #[arg(long, help_heading = "Source", value_name = "WxH", value_parser = parse_size, hide_short_help = true)]
     pub raw: Option<[u32; 2]>,
-    /// Picture size in pixels that is requested from a webcam, such as 1280x720
+    /// Picture size in pixels that is requested from a webcam or made by virtual:PATH, such as 1280x720
     #[arg(long, help_heading = "Source", value_name = "WxH", value_parser = parse_size, hide_short_help = true)]
     pub camera_size: Option<[u32; 2]>,
-    /// Pictures per second that are requested from a webcam, or the rate of standard input [default for raw pictures: 30]
+    /// Pictures per second that are requested from a webcam or made by virtual:PATH, or the rate of standard input [default for raw
+    /// pictures: 30]
     #[arg(long, help_heading = "Source", value_name = "FPS", hide_short_help = true)]
     pub fps: Option<f64>,
+    /// Seconds for which virtual:PATH shows each photo [default: 4]
+    #[arg(long, help_heading = "Source", value_name = "SECONDS", hide_short_help = true)]
+    pub virtual_seconds: Option<f64>,
     /// Let ffmpeg decode films on the GPU, if it can
     #[arg(long, help_heading = "Source", hide_short_help = true)]
     pub hardware_decoding: bool,
@@ -217,7 +221,11 @@ impl SourceArgs {
         }
         if let Some([width, height]) = self.camera_size {
             options.camera_size = (width, height);
+            (options.virtual_camera.width, options.virtual_camera.height) = (width, height);
         }
+        let virtual_camera = &mut options.virtual_camera;
+        virtual_camera.frame_rate = self.fps.unwrap_or(virtual_camera.frame_rate);
+        virtual_camera.seconds_per_photo = self.virtual_seconds.unwrap_or(virtual_camera.seconds_per_photo);
         options.stream.transport = self.rtsp_transport.unwrap_or_default();
         options.stream.silent_after = Duration::from_secs_f64(self.stream_timeout);
         let CredentialsFile(mut credentials) = self.camera_credentials.clone().unwrap_or_default();

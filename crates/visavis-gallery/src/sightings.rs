@@ -132,9 +132,17 @@ impl Gallery {
     /// [`GalleryError::Query`] for a vector that cannot be compared, [`GalleryError::OtherNetwork`] if the gallery was converted
     /// to another network, and the failures of the store.
     pub fn record_sighting(&self, sighting: &NewSighting<'_>) -> Result<Option<SightingId>, GalleryError> {
+        Ok(self.record_sightings(std::slice::from_ref(sighting))?.pop().flatten())
+    }
+
+    /// Adds sightings in one transaction. The result is `None` for those whose person does not exist any more.
+    ///
+    /// # Errors
+    /// As [`Gallery::record_sighting`]. Then none is added.
+    pub fn record_sightings(&self, sightings: &[NewSighting<'_>]) -> Result<Vec<Option<SightingId>>, GalleryError> {
         let sql = "INSERT INTO sighting (camera, first_seen, last_seen, person, identified, age, female, smiling, quality, vector, crop)
                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id";
-        self.write_sighting("storing a sighting", sighting, |tx, values| {
+        self.write_sightings("storing sightings", sightings, |tx, values| {
             rows::inserted(tx, sql, values).map(SightingId)
         })
     }
@@ -149,44 +157,60 @@ impl Gallery {
                    person = CASE WHEN stated THEN person ELSE $4 END,
                    identified = CASE WHEN stated THEN identified ELSE $5 END,
                    female = $7, smiling = $8, quality = $9, vector = $10, crop = $11 WHERE id = $12";
-        let updated = self.write_sighting("updating a sighting", sighting, |tx, values| {
+        let updated = self.write_sightings("updating a sighting", std::slice::from_ref(sighting), |tx, values| {
             let values = [values, &[Value::Integer(id.0)]].concat();
             Ok(tx.execute(sql, &values)? > 0)
         })?;
-        Ok(updated.filter(|there| *there).map(drop))
+        Ok((updated == [Some(true)]).then_some(()))
     }
 
-    /// Writes a sighting. This is no change that searches for people see. Returns `None` if its person does not exist.
-    fn write_sighting<T>(
+    /// Writes sightings. This is no change that searches for people see. The result is `None` for those whose person does not
+    /// exist.
+    fn write_sightings<T>(
         &self,
         doing: &'static str,
-        sighting: &NewSighting<'_>,
-        write: impl FnOnce(&mut dyn Transaction, &[Value<'_>]) -> Result<T, GalleryError>,
-    ) -> Result<Option<T>, GalleryError> {
-        let NewSighting { camera, first_seen, last_seen, person, identified, age, female, smiling, quality, .. } =
-            *sighting;
-        rules::query(sighting.vector, &self.embedding)?;
+        sightings: &[NewSighting<'_>],
+        mut write: impl FnMut(&mut dyn Transaction, &[Value<'_>]) -> Result<T, GalleryError>,
+    ) -> Result<Vec<Option<T>>, GalleryError> {
+        sightings.iter().try_for_each(|sighting| rules::query(sighting.vector, &self.embedding))?;
         self.store.writing(doing, |tx| {
             self.ours(rows::meta(tx)?)?;
-            if let Some(person) = person
-                && rows::person(tx, person)?.is_none()
-            {
-                return Ok(None);
+            let mut written = Vec::with_capacity(sightings.len());
+            for sighting in sightings {
+                let NewSighting {
+                    camera,
+                    first_seen,
+                    last_seen,
+                    person,
+                    identified,
+                    age,
+                    female,
+                    smiling,
+                    quality,
+                    ..
+                } = *sighting;
+                if let Some(person) = person
+                    && rows::person(tx, person)?.is_none()
+                {
+                    written.push(None);
+                    continue;
+                }
+                let values = [
+                    camera.into(),
+                    first_seen.into(),
+                    last_seen.into(),
+                    person.into(),
+                    identified.into(),
+                    age.into(),
+                    female.into(),
+                    smiling.into(),
+                    quality.into(),
+                    sighting.vector.into(),
+                    sighting.crop.into(),
+                ];
+                written.push(Some(write(tx, &values)?));
             }
-            let values = [
-                camera.into(),
-                first_seen.into(),
-                last_seen.into(),
-                person.into(),
-                identified.into(),
-                age.into(),
-                female.into(),
-                smiling.into(),
-                quality.into(),
-                sighting.vector.into(),
-                sighting.crop.into(),
-            ];
-            write(tx, &values).map(Some)
+            Ok(written)
         })
     }
 

@@ -1,4 +1,6 @@
-//! `visavis-lab bench gallery`: speed and recall of searches in a synthetic gallery.
+//! `visavis-lab bench`: speed and recall of searches in a synthetic gallery, and among synthetic sightings.
+
+mod sightings;
 
 use std::f32::consts::TAU;
 use std::fs::{self, File};
@@ -18,12 +20,13 @@ use visavis_infer::manifest::Metric;
 use visavis_cli::index::index;
 use visavis_cli::options::{cores, say, say_json};
 
-/// Measure the search of a large gallery
+/// Measure a large gallery
 #[derive(Parser)]
 #[command(after_help = "Examples:
   visavis-lab bench gallery --people 1000000 --approximate
   visavis-lab bench gallery --people 1000000 --approximate --like people.gallery --write big/
-  visavis bench live --source film.mp4 --gallery big/bench.gallery")]
+  visavis bench live --source film.mp4 --gallery big/bench.gallery
+  visavis-lab bench sightings --sightings 1000000")]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -33,11 +36,14 @@ pub(crate) struct Args {
 enum Command {
     /// Search in a synthetic gallery
     Gallery(GalleryArgs),
+    /// Search among synthetic sightings, list those of a day, and erase a person
+    Sightings(sightings::SightingsArgs),
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     match &args.command {
         Command::Gallery(args) => gallery(args),
+        Command::Sightings(args) => sightings::run(args),
     }
 }
 
@@ -130,18 +136,18 @@ struct Crowd {
 }
 
 impl Crowd {
-    fn everywhere(args: &GalleryArgs) -> Self {
+    /// Vectors in all directions alike. `noise` is the distance of a query from its photo.
+    fn new(seed: u64, length: usize, noise: f32) -> Self {
         let id = EmbeddingId {
             name: "noise".into(),
             fingerprint: "0".into(),
-            length: args.length,
+            length,
             metric: Metric::Cosine,
             same_person: 0.4,
             likeness: None,
             identity: IdentityParams::default(),
         };
-        let noise = args.noise.unwrap_or(0.6);
-        Self { seed: args.seed, id, photos: Vec::new(), mean: vec![0.0; args.length], noise }
+        Self { seed, id, photos: Vec::new(), mean: vec![0.0; length], noise }
     }
 
     fn like(args: &GalleryArgs, people: &[PersonRecord], id: EmbeddingId) -> Result<Self> {
@@ -214,7 +220,7 @@ fn gallery(args: &GalleryArgs) -> Result<()> {
     let folder = args.write.as_deref().unwrap_or(temporary.path());
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     let (others, crowd) = match &args.like {
-        None => (Vec::new(), Crowd::everywhere(args)),
+        None => (Vec::new(), Crowd::new(args.seed, args.length, args.noise.unwrap_or(0.6))),
         Some(gallery) => {
             let (people, id) = read(gallery)?;
             let crowd = Crowd::like(args, &people, id)?;

@@ -373,16 +373,8 @@ fn an_older_gallery_is_brought_to_the_newest_format() {
     let ada = old.add("Ada", &[photo(1.0, 0.0)]).unwrap().person;
     let visitor = old.meet(&photo(5.0, 0.0), 9).unwrap();
     drop(old);
-    for old in [
-        "DROP TABLE visavis.alarm",
-        "DROP TABLE visavis.removal",
-        "ALTER TABLE visavis.photo DROP COLUMN changed",
-        "ALTER TABLE visavis.person DROP COLUMN changed",
-        "ALTER TABLE visavis.meta DROP COLUMN token",
-        "UPDATE visavis.meta SET format = 1",
-    ] {
-        sql(&url, old);
-    }
+    sql(&url, "DROP TABLE visavis.alarm");
+    make_old(&url, 1);
     // Several at once, one of which comes first.
     thread::scope(|scope| {
         for _ in 0..4 {
@@ -395,10 +387,51 @@ fn an_older_gallery_is_brought_to_the_newest_format() {
     assert_eq!(found.iter().map(|found| found.person).collect::<Vec<_>>(), [ada, visitor]);
     assert!(gallery.person(visitor).unwrap().is_some_and(|visitor| visitor.met && visitor.last_seen == Some(9)));
     assert!(rang.len() == 4 && rang.iter().all(|alarm| alarm.person == Some((ada, "Ada".into()))), "{rang:?}");
-    assert_eq!(sql(&url, "SELECT format FROM visavis.meta")[0].get::<_, i32>(0), 4);
-    sql(&url, "UPDATE visavis.meta SET format = 5");
+    assert_eq!(sql(&url, "SELECT format FROM visavis.meta")[0].get::<_, i32>(0), 5);
+    sql(&url, "UPDATE visavis.meta SET format = 6");
     let error = open(&address, None).unwrap_err();
-    assert!(matches!(error, GalleryError::Newer { found: 5, known: 4, .. }), "{error:?}");
+    assert!(matches!(error, GalleryError::Newer { found: 6, known: 5, .. }), "{error:?}");
+}
+
+/// Removes what formats after `format`, 1 or 3, have added besides alarms.
+fn make_old(url: &str, format: i32) {
+    for old in [
+        "DROP TABLE visavis.sighting",
+        "ALTER TABLE visavis.person DROP COLUMN ignored",
+        "DROP TABLE visavis.removal",
+        "ALTER TABLE visavis.photo DROP COLUMN changed",
+        "ALTER TABLE visavis.person DROP COLUMN changed",
+        "ALTER TABLE visavis.meta DROP COLUMN token",
+        format!("UPDATE visavis.meta SET format = {format}").as_str(),
+    ] {
+        sql(url, old);
+    }
+}
+
+#[test]
+fn an_older_gallery_keeps_its_people_photos_visitors_and_alarms() {
+    let Some(server) = Server::shared() else { return };
+    let url = server.new_database();
+    let address = Address::parse(&url).unwrap();
+    let old = create(&address, &network()).unwrap();
+    let ada = old.add("Ada", &[photo(1.0, 0.0), photo(2.0, 0.0)]).unwrap().person;
+    let visitor = old.meet(&photo(5.0, 0.0), 9).unwrap();
+    old.watch(ada, true).unwrap();
+    old.deny(ada, &[7.0, 0.0]).unwrap();
+    let rang = old.record_alarm(&alarm(ada)).unwrap().unwrap();
+    let people = old.people().unwrap();
+    let alarms = old.alarms(None, 9).unwrap();
+    drop(old);
+    make_old(&url, 3);
+    let gallery = open(&address, Some(&network())).unwrap();
+    assert_eq!((gallery.people().unwrap(), gallery.alarms(None, 9).unwrap()), (people, alarms));
+    assert_eq!(gallery.alarm_crop(rang).unwrap().unwrap(), [0xFF, 0xD8, 0xFF]);
+    assert!(gallery.person(visitor).unwrap().is_some_and(|visitor| visitor.met));
+    assert_eq!(gallery.search(&[1.1, 0.0], 1).unwrap()[0].person, ada);
+    // The denial is there: a face near to it is the visitor.
+    assert_eq!(gallery.search(&[7.0, 0.0], 1).unwrap()[0].person, visitor);
+    assert!(gallery.answer_alarm(rang, Answer::Denied).unwrap());
+    assert!(gallery.sightings(&Default::default(), 9).unwrap().is_empty());
 }
 
 #[test]

@@ -23,18 +23,18 @@ fn screenshots() {
     let people = std::env::var("GALLERY").unwrap_or_else(|_| gallery(home.path(), &photos));
     let played = || folder(&home.path().join("played"), &photos, &[("obama.jpg", "1.jpg"), ("obama2.jpg", "2.jpg")]);
     let source = std::env::var("SOURCE").unwrap_or_else(|_| format!("virtual:{}", played()));
-    let program = Program::start(&[&source, "--repeat", "--gallery", &people]);
+    let program = Program::start(&[&source, "--repeat", "--gallery", &people, "--remember", "--remember-gap", "3"]);
     let browser = Browser::start(&chromium, None);
     let mut page = browser.open(&program.address, 1280, 720);
     page.wait("document.querySelector('#curtain').childElementCount === 0");
-    // Until every face was analysed for a while.
-    std::thread::sleep(Duration::from_secs(12));
+    // Until every face was analysed for a while, and has sightings.
+    std::thread::sleep(Duration::from_secs(20));
     for theme in ["dark", "light"] {
         let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": theme }] });
         page.call("Emulation.setEmulatedMedia", features);
         for (name, width, height) in SIZES {
             page.resize(width, height);
-            for tab in ["networks", "gallery", "alarms", "face", "insight", "settings"] {
+            for tab in ["networks", "gallery", "sightings", "alarms", "face", "insight", "settings"] {
                 page.eval(&format!("document.querySelector('#tab-{tab}').click()"));
                 if tab == "networks" {
                     page.eval("document.querySelectorAll('.task')[2].open = true");
@@ -44,6 +44,7 @@ fn screenshots() {
                 // The page of a person, and the lower part of it.
                 let more = match tab {
                     "gallery" => "document.querySelector('.person').click()",
+                    "sightings" => "document.querySelector('.sighting .look').click()",
                     "settings" => "document.querySelector('#sheet').scrollTop = 1e6",
                     _ => continue,
                 };
