@@ -5,7 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use crate::store::Transaction;
 use crate::value::{Row, Value};
 use crate::{
-    EmbeddingId, Gallery, GalleryError, NewPhoto, PersonId, PersonSummary, PhotoId, Snapshot, identify, rows, rules,
+    EmbeddingId, Gallery, GalleryError, NewPhoto, PersonId, PersonSummary, PhotoId, Snapshot, check_vector, distance,
+    identify, rows, rules,
 };
 
 /// A sighting whose last look is younger than this may still change, so its vector is read from the store at each search.
@@ -88,6 +89,47 @@ pub struct SightingFilter {
     pub unnamed: bool,
     /// Only sightings before this one in the list: it is the last one of the page before.
     pub after: Option<SightingId>,
+}
+
+impl SightingFilter {
+    /// The statement that selects `columns` of at most `most` sightings, the one that began last first, and its parameters.
+    fn statement(&self, columns: &str, most: usize) -> (String, Vec<Value<'static>>) {
+        let (mut conditions, mut values) = (Vec::new(), Vec::new());
+        let mut when = |condition: &str, value: Value<'static>| {
+            values.push(value);
+            conditions.push(condition.replace('?', &format!("${}", values.len())));
+        };
+        if let Some(from) = self.from {
+            when("sighting.first_seen >= ?", from.into());
+        }
+        if let Some(until) = self.until {
+            when("sighting.first_seen < ?", until.into());
+        }
+        if let Some(camera) = &self.camera {
+            when("sighting.camera = ?", Value::Text(camera.clone().into()));
+        }
+        if let Some(person) = self.person {
+            when("sighting.person = ?", person.into());
+        }
+        if let Some(SightingId(after)) = self.after {
+            when(
+                "(sighting.first_seen, sighting.id) < ((SELECT first_seen FROM sighting WHERE id = ?), ?)",
+                after.into(),
+            );
+        }
+        if self.unnamed {
+            conditions.push("sighting.person IS NULL".into());
+        }
+        values.push(most.into());
+        let conditions =
+            if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
+        let sql = format!(
+            "SELECT {columns} FROM sighting LEFT JOIN person ON sighting.person = person.id {conditions}
+             ORDER BY sighting.first_seen DESC, sighting.id DESC LIMIT ${}",
+            values.len()
+        );
+        (sql, values)
+    }
 }
 
 /// A sighting that was compared with a face.
@@ -219,41 +261,44 @@ impl Gallery {
     /// # Errors
     /// The failures of the store.
     pub fn sightings(&self, filter: &SightingFilter, most: usize) -> Result<Vec<SightingEntry>, GalleryError> {
-        let (mut conditions, mut values) = (Vec::new(), Vec::new());
-        let mut when = |condition: &str, value: Value<'static>| {
-            values.push(value);
-            conditions.push(condition.replace('?', &format!("${}", values.len())));
-        };
-        if let Some(from) = filter.from {
-            when("sighting.first_seen >= ?", from.into());
-        }
-        if let Some(until) = filter.until {
-            when("sighting.first_seen < ?", until.into());
-        }
-        if let Some(camera) = &filter.camera {
-            when("sighting.camera = ?", Value::Text(camera.clone().into()));
-        }
-        if let Some(person) = filter.person {
-            when("sighting.person = ?", person.into());
-        }
-        if let Some(SightingId(after)) = filter.after {
-            when(
-                "(sighting.first_seen, sighting.id) < ((SELECT first_seen FROM sighting WHERE id = ?), ?)",
-                after.into(),
-            );
-        }
-        if filter.unnamed {
-            conditions.push("sighting.person IS NULL".into());
-        }
-        let conditions =
-            if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
-        values.push(most.into());
-        let sql = format!(
-            "SELECT {COLUMNS} FROM sighting LEFT JOIN person ON sighting.person = person.id {conditions}
-             ORDER BY sighting.first_seen DESC, sighting.id DESC LIMIT ${}",
-            values.len()
-        );
+        let (sql, values) = filter.statement(COLUMNS, most);
         self.store.reading("listing sightings", |tx| tx.query(&sql, &values)?.iter().map(entry).collect())
+    }
+
+    /// Groups the newest sightings, at most `most`, by their faces: each group is probably one person. The largest group comes first;
+    /// in a group, the sighting that began last.
+    ///
+    /// A sighting belongs to the group with the nearest mean embedding, if that is within the same-person distance of the network.
+    /// Sightings without an embedding of the gallery's network are left out.
+    ///
+    /// # Errors
+    /// The failures of the store.
+    pub fn sighting_groups(
+        &self,
+        filter: &SightingFilter,
+        most: usize,
+    ) -> Result<Vec<Vec<SightingEntry>>, GalleryError> {
+        let (sql, values) = filter.statement(&format!("{COLUMNS}, sighting.vector"), most);
+        let rows = self.store.reading("grouping sightings", |tx| tx.query(&sql, &values))?;
+        let EmbeddingId { metric, same_person, .. } = self.embedding;
+        let mut groups: Vec<(Vec<f32>, Vec<SightingEntry>)> = Vec::new();
+        for row in &rows {
+            let Some(vector) = row.get::<Option<Vec<f32>>>(11)? else { continue };
+            if check_vector(&vector, &self.embedding).is_err() {
+                continue;
+            }
+            let near = groups.iter_mut().map(|group| (distance(metric, &group.0, &vector), group));
+            match near.filter(|(far, _)| *far <= same_person).min_by(|(one, _), (other, _)| one.total_cmp(other)) {
+                Some((_, (mean, members))) => {
+                    members.push(entry(row)?);
+                    let weight = 1.0 / members.len() as f32;
+                    mean.iter_mut().zip(&vector).for_each(|(mean, value)| *mean += (value - *mean) * weight);
+                }
+                None => groups.push((vector, vec![entry(row)?])),
+            }
+        }
+        groups.sort_by_key(|(_, members)| std::cmp::Reverse(members.len()));
+        Ok(groups.into_iter().map(|(_, members)| members).collect())
     }
 
     /// The names of all cameras that have sightings.

@@ -252,7 +252,7 @@ impl Controller {
                 continue;
             }
             let compared = result.0.embedding.is_some();
-            if compared {
+            if compared && log::log_enabled!(log::Level::Info) {
                 log_comparison(track, &result.1, shared);
             }
             self.add_result(shared, track, result, &tasks);

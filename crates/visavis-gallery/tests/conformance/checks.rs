@@ -598,9 +598,17 @@ fn named_sightings(make: Make<'_>) {
     let of =
         |person| listed_sightings(&gallery, &SightingFilter { person: Some(person), ..SightingFilter::default() }, 9);
     let (one, two) = (record(1, None, &[9.0, 0.0]), record(2, None, &[9.5, 0.0]));
+    let groups = |unnamed| {
+        let groups = gallery.sighting_groups(&SightingFilter { unnamed, ..SightingFilter::default() }, 9).unwrap();
+        groups.iter().map(|group| group.iter().map(|entry| entry.id.0).collect()).collect::<Vec<Vec<i64>>>()
+    };
+    let far = record(0, None, &[20.0, 0.0]);
+    assert_eq!(groups(true), [vec![two.0, one.0], vec![far.0]]);
+    assert!(gallery.remove_sighting(far).unwrap());
     // Both are of one new person, who is found by their pictures from then on.
     let lin = gallery.name_sightings(&[one, two, SightingId(99)], " Lin ", true).unwrap().unwrap();
     assert_eq!(of(lin), [two.0, one.0]);
+    assert_eq!((groups(true).len(), groups(false).len()), (0, 1));
     assert_eq!(names_near(&gallery, 9.0, 0.0)[0], "Lin");
     assert_eq!(people(&gallery), [("Ada".into(), 2), ("Grace".into(), 1), ("Lin".into(), 2)]);
     assert_eq!(gallery.name_sightings(&[SightingId(99)], "Eve", true).unwrap(), None);

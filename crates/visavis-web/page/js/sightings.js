@@ -106,10 +106,14 @@ export class Sightings {
     }
     const search = this.#search;
     await attempt(async () => {
-      const page = search ? { sightings: await search.read() } : await api.get(`sightings?${this.#query()}`);
-      if (!this.#root || this.#search !== search) return;
-      if (search) this.#renderSearch(search, page.sightings);
-      else this.#renderDay(page);
+      if (search) {
+        const found = await search.read();
+        if (this.#root && this.#search === search) this.#renderSearch(search, found);
+        return;
+      }
+      const [page, groups] = await Promise.all(
+        [api.get(`sightings?${this.#query()}`), this.#unnamed ? api.get(`sightings/groups?${this.#query()}`) : null]);
+      if (this.#root && !this.#search) this.#renderDay(page, groups);
     });
   }
 
@@ -124,15 +128,16 @@ export class Sightings {
     return query;
   }
 
-  #renderDay({ recording, cameras, sightings }) {
+  #renderDay({ recording, cameras, sightings }, groups) {
     // The fields are not replaced, so they keep their focus.
     if (!this.#root.querySelector(".timeline")) fill(this.#root, ...this.#frame());
     this.#root.querySelector(".cameras").replaceChildren(h("option", { value: "" }, "All cameras"),
       ...cameras.map((name) => h("option", { value: name, selected: name === this.#camera }, name)));
     const none = recording ? "Nobody was seen on this day." : "Nobody was seen on this day. Sightings are not recorded at present: start visavis with --remember.";
     fill(this.#root.querySelector(".timeline"), this.#selection(sightings),
-      sightings.length ? this.#list(sightings) : h("p", { class: "empty" }, none),
-      sightings.length === this.#shown && this.#shown < 200 && h("button", { onclick: () => { this.#shown += PAGE; this.#read(); } }, "Show more"));
+      !sightings.length ? h("p", { class: "empty" }, none)
+        : groups ? h("ul", { class: "log" }, groups.map(({ sightings: group }) => this.#group(group))) : this.#list(sightings),
+      !groups && sightings.length === this.#shown && this.#shown < 200 && h("button", { onclick: () => { this.#shown += PAGE; this.#read(); } }, "Show more"));
   }
 
   #renderSearch({ title }, found) {
@@ -206,6 +211,20 @@ export class Sightings {
       h("div", { class: "what" }, h("b", {}, who),
         h("small", { title: new Date(first_seen * 1000).toLocaleString() }, `${clock(first_seen)} · ${duration(sighting)} · ${camera}`), h("small", {}, traits(sighting))),
       choose);
+  }
+
+  /** Sightings of one unknown person, who is named for all at once. */
+  #group(sightings) {
+    const [newest, oldest] = [sightings[0], sightings.at(-1)];
+    const count = sightings.length === 1 ? "1 sighting" : `${sightings.length} sightings`;
+    const when = sightings.length === 1 ? clock(newest.first_seen) : `${clock(oldest.first_seen)} – ${clock(newest.first_seen)}`;
+    const cameras = [...new Set(sightings.map(({ camera }) => camera))].join(", ");
+    const picture = newest.has_crop ? h("img", { src: sightingCrop(newest.id), alt: "", loading: "lazy" }) : h("span", { class: "blank" });
+    const open = () => this.#open({ title: `${count} of an unknown person`, read: () => sightings });
+    return h("li", { class: "card sighting" },
+      h("button", { class: "plain look", title: "These sightings", "aria-label": `${count} of an unknown person, ${when}`, onclick: open }, picture),
+      h("div", { class: "what" }, h("b", {}, count), h("small", {}, `${when} · ${cameras}`), h("small", {}, traits(newest))),
+      h("div", { class: "buttons" }, h("button", { class: "main", onclick: () => this.#name(sightings) }, "Who is this?")));
   }
 
   #alike({ id, name, first_seen }) {

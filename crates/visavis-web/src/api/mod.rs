@@ -101,6 +101,7 @@ fn routes() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(people::photo, people::remove_photo))
         .routes(routes!(sightings::export))
         .routes(routes!(sightings::list))
+        .routes(routes!(sightings::groups))
         .routes(routes!(sightings::name))
         .routes(routes!(sightings::remove))
         .routes(routes!(sightings::crop))

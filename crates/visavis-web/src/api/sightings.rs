@@ -17,8 +17,10 @@ use crate::problem::Problem;
 
 /// Number of sightings that are returned for a face.
 const MOST_ALIKE: usize = 50;
+/// Number of sightings that are grouped.
+const MOST_GROUPED: usize = 2_000;
 /// Largest number of sightings that are named at once.
-const MOST_NAMED: usize = 1_000;
+const MOST_NAMED: usize = 2_000;
 
 /// A visit of one face.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -100,6 +102,19 @@ fn page_size() -> usize {
     60
 }
 
+impl SightingQuery {
+    fn filter(&self) -> SightingFilter {
+        SightingFilter {
+            from: self.from,
+            until: self.until,
+            camera: self.camera.clone(),
+            person: self.person.map(PersonId),
+            unnamed: self.unnamed,
+            after: self.after.map(SightingId),
+        }
+    }
+}
+
 /// Part of the sightings.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SightingPage {
@@ -120,16 +135,38 @@ pub(crate) async fn list(
 ) -> ApiResult<Json<SightingPage>> {
     state
         .run_blocking(move |state| {
-            let SightingQuery { from, until, camera, person, unnamed, after, limit } = query;
-            let (person, after) = (person.map(PersonId), after.map(SightingId));
-            let filter = SightingFilter { from, until, camera, person, unnamed, after };
             let gallery = state.gallery()?;
-            let sightings = gallery.sightings(&filter, limit.min(200))?;
+            let sightings = gallery.sightings(&query.filter(), query.limit.min(200))?;
             Ok(Json(SightingPage {
                 recording: state.config.pipeline.snapshot().params.sightings.is_some(),
                 cameras: gallery.sighting_cameras()?,
                 sightings: sightings.into_iter().map(SightingView::from).collect(),
             }))
+        })
+        .await
+}
+
+/// Sightings that are probably of one person.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SightingGroup {
+    /// The sightings, the one that began last first.
+    sightings: Vec<SightingView>,
+}
+
+/// The sightings grouped by their faces: each group is probably one person
+///
+/// Takes the same parameters as the list, without `limit`: the newest 2,000 sightings are grouped. The largest group comes first.
+#[utoipa::path(get, path = "/api/v1/sightings/groups", tag = "sightings", params(SightingQuery),
+    responses((status = 200, body = Vec<SightingGroup>), (status = 400, body = Problem), (status = 409, body = Problem)))]
+pub(crate) async fn groups(
+    State(state): State<Arc<AppState>>,
+    Query(query): Query<SightingQuery>,
+) -> ApiResult<Json<Vec<SightingGroup>>> {
+    state
+        .run_blocking(move |state| {
+            let groups = state.gallery()?.sighting_groups(&query.filter(), MOST_GROUPED)?;
+            let group = |group: Vec<SightingEntry>| group.into_iter().map(SightingView::from).collect();
+            Ok(Json(groups.into_iter().map(|sightings| SightingGroup { sightings: group(sightings) }).collect()))
         })
         .await
 }
@@ -222,7 +259,7 @@ fn alike(gallery: &Gallery, vector: &[f32]) -> ApiResult<Json<Vec<SimilarSightin
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NamingRequest {
-    /// Numbers of the sightings, at most 1,000.
+    /// Numbers of the sightings, at most 2,000.
     sightings: Vec<i64>,
     /// Name of the person. A new name makes a new person.
     name: String,
