@@ -1,7 +1,7 @@
 //! Flags about alarms, visitors and sightings, and where alarms and sightings are written.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use base64::Engine;
@@ -221,24 +221,26 @@ fn alarm_json(alarm: &Alarm, camera: Option<&str>) -> Result<String> {
     Ok(value.to_string())
 }
 
+/// A Unix time in seconds in RFC 3339 format.
+pub(crate) fn time_of(seconds: i64) -> String {
+    rfc3339(UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
+}
+
 fn sighting_json(sighting: &Sighting) -> String {
     let Sighting { kind, id: SightingId(id), camera, person, identified, age, female, smiling, .. } = sighting;
-    let time = |seconds: i64| {
-        let seconds = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
-        rfc3339(std::time::UNIX_EPOCH + seconds)
-    };
+    let rounded = |value: Option<f32>, factor: f64| value.map(|value| (f64::from(value) * factor).round() / factor);
     let mut value = json!({
         "event": kind.word(),
         "sighting": id,
         "camera": camera,
-        "first_seen": time(sighting.first_seen),
-        "last_seen": time(sighting.last_seen),
+        "first_seen": time_of(sighting.first_seen),
+        "last_seen": time_of(sighting.last_seen),
         "person": person.as_ref().map(|(person, _)| person.0),
         "name": person.as_ref().map(|(_, name)| &**name),
-        "identified": identified,
-        "age": age,
-        "female": female,
-        "smiling": smiling,
+        "identified": rounded(*identified, 1e3),
+        "age": rounded(*age, 10.0),
+        "female": rounded(*female, 1e3),
+        "smiling": rounded(*smiling, 1e3),
     });
     if let Some(fields) = value.as_object_mut() {
         fields.retain(|_, value| !value.is_null());

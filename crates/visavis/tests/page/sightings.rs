@@ -51,7 +51,7 @@ fn who_was_seen_is_listed_searched_named_exported_and_deleted() {
     page.eval("document.querySelector('.pane input[type=checkbox]').click()");
     page.wait("document.querySelector('.timeline').innerText.includes('Barack Obama')");
     page.eval("[...document.querySelectorAll('.sighting')].find((e) => e.innerText.includes('Barack Obama')).querySelector('.look').click()");
-    page.wait("document.querySelector('.pane h3')?.innerText.includes('Barack Obama')");
+    page.wait("document.querySelector('.pane h3')?.textContent.includes('Barack Obama')");
     page.wait("document.querySelectorAll('.sighting').length >= 1");
     page.click(".pane button", "All sightings");
     page.wait("document.querySelector('.timeline')");
@@ -68,7 +68,7 @@ fn who_was_seen_is_listed_searched_named_exported_and_deleted() {
     page.click("[role=tab]", "Gallery");
     page.click(".person", "Barack Obama");
     page.click(".actions button", "Sightings");
-    page.wait("document.querySelector('.pane h3')?.innerText === 'Sightings of Barack Obama'");
+    page.wait("document.querySelector('.pane h3')?.textContent === 'Sightings of Barack Obama'");
     page.click("[role=tab]", "Gallery");
     page.click(".person", "Barack Obama");
     page.click("button.danger", "Remove");

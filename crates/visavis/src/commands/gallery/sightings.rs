@@ -16,6 +16,7 @@ use visavis_gallery::{Gallery, SightingEntry, SightingFilter, SightingMatch};
 use visavis_live::GalleryStore;
 
 use super::{embedding_id, read_picture};
+use crate::alarms::time_of;
 
 /// Which sightings to list.
 #[derive(clap::Args)]
@@ -94,13 +95,12 @@ struct SightingRow {
 
 impl SightingRow {
     fn new(entry: SightingEntry) -> Self {
-        let time = |seconds| Timestamp::from_second(seconds).unwrap_or_default().to_string();
         let (person, name) = entry.person.map(|(person, name)| (person.0, name)).unzip();
         Self {
             sighting: entry.id.0,
             camera: entry.camera,
-            first_seen: time(entry.first_seen),
-            last_seen: time(entry.last_seen),
+            first_seen: time_of(entry.first_seen),
+            last_seen: time_of(entry.last_seen),
             person,
             name,
             identified: entry.identified,
