@@ -361,9 +361,9 @@ impl Gallery {
                 Some(settled) => settled,
                 unread => unread.insert(Settled { vectors: Snapshot::empty(meta.embedding)?, read_to: 0 }),
             };
-            let open =
-                tx.query("SELECT min(id) FROM sighting WHERE last_seen >= $1", &[(now - SETTLED_AFTER).into()])?;
-            let open: Option<i64> = open.first().map_or(Ok(None), |row| row.get(0))?;
+            // Not `min(id)`: SQLite would look for it row by row, in the order of the numbers.
+            let open = tx.query("SELECT id FROM sighting WHERE last_seen >= $1", &[(now - SETTLED_AFTER).into()])?;
+            let open = open.iter().map(|row| row.get(0)).collect::<Result<Vec<i64>, _>>()?.into_iter().min();
             let last_settled = open.map_or(i64::MAX, |open| open - 1);
             settled.read_to = read(tx, &self.embedding, &mut settled.vectors, settled.read_to, last_settled)?;
             let mut recent = Snapshot::empty(self.embedding.clone())?;
