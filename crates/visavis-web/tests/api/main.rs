@@ -14,7 +14,7 @@ use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 use test_server::{DETECTOR, TestServer};
 use tungstenite::{Message, WebSocket};
-use visavis_gallery::{NewAlarm, PersonId};
+use visavis_gallery::{NewAlarm, NewSighting, PersonId};
 use visavis_image::{Picture, Rect, codec};
 use visavis_live::{Alarm, Cause, Event};
 use visavis_web::{Access, Tls};
@@ -373,6 +373,79 @@ fn an_alarm_is_sent_listed_and_answered() {
     // The denied face is not taken for Ada again.
     let found = server.gallery.search(&vector, 9).unwrap();
     assert!(found.iter().all(|found| found.person != PersonId(1)));
+}
+
+#[test]
+fn sightings_are_listed_grouped_named_and_deleted() {
+    let server = TestServer::new(None);
+    let to = server.address;
+    let length = server.gallery.embedding().length;
+    let record = |at: usize, camera: &str, person: Option<i64>, time: i64| {
+        let mut vector = vec![0.01; length];
+        vector[at] = 1.0;
+        let sighting = NewSighting {
+            camera,
+            first_seen: time,
+            last_seen: time + 5,
+            person: person.map(PersonId),
+            identified: person.map(|_| 0.9),
+            age: Some(40.0),
+            female: Some(0.2),
+            smiling: None,
+            quality: 1.0,
+            vector: &vector,
+            crop: Some(&[0xFF, 0xD8, 0xFF]),
+        };
+        server.gallery.record_sighting(&sighting).unwrap().unwrap().0
+    };
+    let ada = record(0, "door", Some(1), 100);
+    let strangers = [record(7, "yard", None, 200), record(7, "door", None, 300)];
+    let list = |query: &str| {
+        let answer = get(to, &format!("/api/v1/sightings{query}"));
+        assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+        answer.json()
+    };
+    let ids = |page: &Value| -> Vec<i64> {
+        page["sightings"].as_array().unwrap().iter().map(|sighting| sighting["id"].as_i64().unwrap()).collect()
+    };
+    let all = list("");
+    assert_eq!(ids(&all), [strangers[1], strangers[0], ada]);
+    assert_eq!((&all["recording"], &all["cameras"]), (&json!(false), &json!(["door", "yard"])));
+    assert_eq!((&all["sightings"][2]["name"], &all["sightings"][2]["has_crop"]), (&json!("Ada"), &json!(true)));
+    assert_eq!(ids(&list("?person=1")), [ada]);
+    assert_eq!(ids(&list("?camera=door&from=200")), [strangers[1]]);
+    assert_eq!(ids(&list(&format!("?limit=1&after={}", strangers[1]))), [strangers[0]]);
+    assert_problem(&get(to, "/api/v1/sightings?from=yesterday"), 400);
+    // Those of one unknown person are named at once, and found by each other.
+    let groups = get(to, "/api/v1/sightings/groups?unnamed=true").json();
+    assert_eq!((groups.as_array().unwrap().len(), ids(&groups[0])), (1, vec![strangers[1], strangers[0]]));
+    let name = |sightings: &Value, name: &str| {
+        with_json(to, "POST", "/api/v1/sightings/name", &json!({ "sightings": sightings, "name": name, "learn": true }))
+    };
+    assert_problem(&name(&json!([999]), "Lin"), 404);
+    assert_problem(&name(&json!(strangers), " "), 422);
+    let named = name(&json!(strangers), "Lin").json();
+    assert_eq!(ids(&list(&format!("?person={}", named["person"]))), [strangers[1], strangers[0]]);
+    let alike = get(to, &format!("/api/v1/sightings/{}/alike", strangers[0])).json();
+    assert_eq!((&alike[0]["name"], &alike[1]["name"]), (&json!("Lin"), &json!("Lin")));
+    assert_eq!((&alike[1]["same_person"], &alike[2]["same_person"]), (&json!(true), &json!(false)));
+    // The picture, the file with everything, and what is not there.
+    assert_eq!(get(to, &format!("/api/v1/sightings/{ada}/crop")).body, [0xFF, 0xD8, 0xFF]);
+    let export = get(to, "/api/v1/people/1/export");
+    assert_eq!(export.header("content-type"), Some("application/zip"));
+    assert!(export.body.starts_with(b"PK"));
+    assert_problem(&get(to, "/api/v1/people/999/export"), 404);
+    assert_problem(&get(to, "/api/v1/sightings/999/crop"), 404);
+    assert_problem(&get(to, "/api/v1/sightings/999/alike"), 404);
+    assert_problem(&get(to, "/api/v1/faces/1/recognition"), 404);
+    let delete = |id: i64| send(to, "DELETE", &format!("/api/v1/sightings/{id}"), &[], b"");
+    assert_eq!(delete(strangers[0]).status, 204);
+    assert_problem(&delete(strangers[0]), 404);
+    // A person who is ignored, and the removal of a person.
+    assert_eq!(with_json(to, "PATCH", "/api/v1/people/1", &json!({ "ignored": true })).json()["ignored"], true);
+    assert!(server.gallery.is_ignored(PersonId(1)));
+    assert_eq!(send(to, "DELETE", "/api/v1/people/1", &[], b"").status, 200);
+    assert_eq!(ids(&list("")), [strangers[1]]);
 }
 
 #[test]

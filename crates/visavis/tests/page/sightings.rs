@@ -73,6 +73,19 @@ fn who_was_seen_is_listed_searched_named_exported_and_deleted() {
     page.click(".person", "Barack Obama");
     page.click("button.danger", "Remove");
     page.wait(&format!("{LIST}.every((s) => s.name !== 'Barack Obama')"));
+    // A face that leaves while its name is typed is added from the picture in which it was clicked.
+    page.click("[role=tab]", "Face");
+    page.click(".enrol button", "Add to the gallery");
+    page.wait("document.activeElement.closest('dialog')");
+    let track = page.eval("document.querySelector('.facts dd').textContent.slice(1)");
+    page.eval("document.activeElement.value = ''");
+    page.type_text("Late");
+    page.wait(&format!(
+        "(await (await fetch('/api/v1/scene')).json()).faces.every((f) => f.track !== {})",
+        track.as_str().unwrap()
+    ));
+    page.click("dialog button.main", "Add");
+    page.wait("(await (await fetch('/api/v1/people')).json()).people.some((p) => p.name === 'Late')");
     let gone = complaints(&mut page);
     // A list that was being drawn may still ask for a picture that is gone.
     let gone: Vec<_> =
