@@ -44,8 +44,8 @@ fn preface(tables: &Tables) -> String {
     let mut text = String::from("The paper does not say on which faces it measured. AP comes without an interval. ");
     text += tables.box_note.as_deref().unwrap_or_default();
     if tables.detectors.iter().any(|figures| figures.padded.is_some()) {
-        text += "If a network does not accept the size, pictures are scaled as for that size and padded with black to \
-         the input after \"in\", to which the speed refers. ";
+        text += "Where the input is \"A in B\", the network does not accept size A: pictures are scaled to fit A and padded with \
+         black to B. The speed was measured with B. ";
     }
     text.trim_end().to_owned() + "\n\n"
 }

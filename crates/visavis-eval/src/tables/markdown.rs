@@ -13,10 +13,11 @@ pub(super) fn document(tables: &Tables) -> String {
      cropping the face, which cannot be separated for a regression forest; for detectors, decoding and \
      suppression. ";
     if let Some(view) = tables.view {
-        text += &format!("Faces are taken as `{view}`. ");
+        text += &format!("Accuracies for faces were measured in the view `{view}` (see Robustness). ");
     }
-    text += "The paper measured on other faces (AFLW, ChaLearn LAP, GENKI-4K) and on another computer, so its figures \
-     are no measurement of the networks, faces and computer here.\n";
+    text += "The paper, \"Real-time facial analysis\", measured on other faces (AFLW, ChaLearn LAP, GENKI-4K) and on another \
+     computer, so its figures cannot be compared directly with ours. *not trained*: the network has random weights; only \
+     its speed was measured.\n";
     text += &super::detectors::section(tables);
     text += &keypoints(tables);
     text += &similarity(tables);
@@ -99,7 +100,7 @@ fn similarity(tables: &Tables) -> String {
     }
     let explained = "The paper does not say how it divided CelebA into queries and gallery. Here a third of the photos of \
      each person are queries; the others, and the photos of people with a single one, are the gallery. The \
-     networks were not trained on any of these people.";
+     networks of this project were not trained on any of these people; for other networks this is not known.";
     format!("\n## Table III: similarity\n\n{explained}\n\n{}", table.text)
 }
 
@@ -174,8 +175,9 @@ fn robustness(tables: &Tables) -> String {
         cells.extend(row.by_view.iter().map(shown));
         table.row(&cells);
     }
-    let explained = "`labelled`: the labelled box and keypoints. `detected`: those of the detector, as live. `jitter`: \
-     the labelled box moved and scaled by up to 10 %. `small`: faces no wider than 64 pixels.";
+    let explained = "`labelled`: labelled box and keypoints. `detected`: the box of the detector. `jitter`: the labelled box, \
+     moved and scaled by up to 10 %. `small`: the picture shrunk until the box is at most 64 pixels wide. If a keypoint \
+     network was chosen, it locates the keypoints in all views but `labelled`.";
     format!("\n## Robustness\n\n{explained}\n\n{}", table.text)
 }
 

@@ -31,7 +31,7 @@ impl ModelCard {
         let [width, height] = manifest.input.size;
         let _ = writeln!(
             text,
-            "| | |\n|---|---|\n| tasks | {} |\n| input | {width}×{height} pixels, {} |\n| learned numbers | {} |\n\
+            "| | |\n|---|---|\n| tasks | {} |\n| input | {width}×{height} pixels, {} |\n| parameters | {} |\n\
              | file | {:.1} MiB |\n| licence | {} |\n",
             tasks.join(", "),
             match (&manifest.crop, manifest.input.multiple_of) {
@@ -55,7 +55,10 @@ impl ModelCard {
         if let Some(groups) = &self.groups {
             let _ = writeln!(text, "\n## By group\n\n{}", groups.trim_end());
         }
-        let _ = writeln!(text, "\n## Export\n\nLargest difference to the trained network over random pictures:\n");
+        let _ = writeln!(
+            text,
+            "\n## Export\n\nLargest difference between an output of the exported file and the trained network, on random pictures:\n"
+        );
         for check in checks {
             let _ = writeln!(text, "- {}: {:.1e}", check.engine, check.difference);
         }

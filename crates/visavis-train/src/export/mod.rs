@@ -198,7 +198,8 @@ fn basis(recipe: &Recipe, network: &Network, bytes: &[u8]) -> Manifest {
         file: format!("{}.onnx", recipe.name),
         sha256: sha256(bytes),
         licence: "MIT OR Apache-2.0".into(),
-        source: "trained by visavis".into(),
+        source: if recipe.stages.is_empty() { "published weights, exported by visavis" } else { "trained by visavis" }
+            .into(),
         training_data: None,
         input: Input {
             tensor: INPUT.into(),

@@ -73,7 +73,7 @@ impl Parameters {
         &mut self.list
     }
 
-    /// Number of learned numbers; statistics do not count.
+    /// Number of parameters; statistics do not count.
     #[must_use]
     pub fn count(&self) -> usize {
         self.list.iter().filter(|p| p.role != Role::Statistic).map(|p| p.value.len()).sum()

@@ -88,8 +88,8 @@ pub(super) fn precisions(
 ) -> Result<()> {
     tables.box_note = least_side.filter(|_| !sets.is_empty()).map(|pixels| {
         format!(
-            "Only faces whose shorter side has {pixels} pixels and more at the input are to be found. A smaller input has \
-             fewer of them; n is their number at the largest input. "
+            "Only faces whose shorter side has at least {pixels} pixels at the input are counted. At a smaller input there are \
+             fewer; n is the number at the largest input. "
         )
     });
     let mut faces = vec![0; sets.len()];
