@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
-use jiff::civil::{Date, DateTime};
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, Zoned};
 use serde::Serialize;
@@ -49,15 +49,12 @@ pub(super) struct SightingsArgs {
 
 /// A time of the user's clock, or a time ago.
 fn parse_time(text: &str) -> Result<Timestamp> {
-    let here = |time: DateTime| Ok(time.to_zoned(TimeZone::system())?.timestamp());
     if let Ok(time) = text.parse::<Timestamp>() {
         return Ok(time);
     }
-    if let Ok(date) = text.parse::<Date>() {
-        return here(date.into());
-    }
+    // A date alone is its midnight.
     if let Ok(time) = text.parse::<DateTime>() {
-        return here(time);
+        return Ok(time.to_zoned(TimeZone::system())?.timestamp());
     }
     let ago = text.parse::<Span>().ok().filter(|span| span.is_positive());
     let ago = ago.and_then(|ago| Zoned::now().checked_sub(ago).ok());
