@@ -1,16 +1,23 @@
 //! Sightings: who was seen by which camera, from when to when. They are found by time, camera, person, and by a face.
 
+use std::panic::resume_unwind;
 use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use crate::store::Transaction;
 use crate::value::{Row, Value};
 use crate::{
-    EmbeddingId, Gallery, GalleryError, NewPhoto, PersonId, PersonSummary, PhotoId, Snapshot, check_vector, distance,
-    identify, rows, rules,
+    EmbeddingId, Gallery, GalleryError, Match, NewPhoto, PersonId, PersonSummary, PhotoId, Snapshot, check_vector,
+    distance, identify, rows, rules,
 };
 
 /// A sighting whose last look is younger than this may still change, so its vector is read from the store at each search.
 const SETTLED_AFTER: i64 = 600;
+
+/// Largest number of threads of a search.
+const THREADS: usize = 4;
+/// Number of sightings from which on a search uses several threads: below it, starting them takes longer than the search.
+const PARALLEL_FROM: usize = 50_000;
 
 /// Number of pictures that a person learns when sightings are named.
 const MOST_LEARNED: usize = 10;
@@ -151,8 +158,8 @@ pub(crate) struct SightingVectors(Mutex<Option<Settled>>);
 
 #[derive(Debug)]
 struct Settled {
-    /// Sightings are the people of this snapshot.
-    vectors: Snapshot,
+    /// Sightings are the people of these snapshots, which are searched at the same time.
+    parts: Vec<Snapshot>,
     /// All settled sightings up to this number were read.
     read_to: i64,
 }
@@ -359,21 +366,25 @@ impl Gallery {
             let meta = self.ours(rows::meta(tx)?)?;
             let settled = match &mut *settled {
                 Some(settled) => settled,
-                unread => unread.insert(Settled { vectors: Snapshot::empty(meta.embedding)?, read_to: 0 }),
+                unread => {
+                    let parts = thread::available_parallelism().map_or(1, |cores| cores.get().min(THREADS));
+                    let empty = || Snapshot::empty(meta.embedding.clone());
+                    unread.insert(Settled { parts: (0..parts).map(|_| empty()).collect::<Result<_, _>>()?, read_to: 0 })
+                }
             };
             // Not `min(id)`: SQLite would look for it row by row, in the order of the numbers.
             let open = tx.query("SELECT id FROM sighting WHERE last_seen >= $1", &[(now - SETTLED_AFTER).into()])?;
             let open = open.iter().map(|row| row.get(0)).collect::<Result<Vec<i64>, _>>()?.into_iter().min();
             let last_settled = open.map_or(i64::MAX, |open| open - 1);
-            settled.read_to = read(tx, &self.embedding, &mut settled.vectors, settled.read_to, last_settled)?;
-            let mut recent = Snapshot::empty(self.embedding.clone())?;
+            settled.read_to = read(tx, &self.embedding, &mut settled.parts, settled.read_to, last_settled)?;
+            let mut recent = [Snapshot::empty(self.embedding.clone())?];
             read(tx, &self.embedding, &mut recent, settled.read_to, i64::MAX)?;
-            let compared = settled.vectors.photos() + recent.photos();
+            let compared = settled.parts.iter().chain(&recent).map(Snapshot::photos).sum();
             // Sightings may have been deleted since they were read. Then more are searched for.
-            let mut wanted = most.saturating_add(16);
+            let mut wanted = most.saturating_add(4);
             loop {
-                let mut found = settled.vectors.search_among(query, wanted, true, |_| true)?;
-                found.extend(recent.search_among(query, wanted, true, |_| true)?);
+                let mut found = nearest(&settled.parts, query, wanted, compared >= PARALLEL_FROM)?;
+                found.extend(nearest(&recent, query, wanted, false)?);
                 found.sort_by(|a, b| a.distance.total_cmp(&b.distance).then(a.photo.cmp(&b.photo)));
                 identify(&self.embedding, compared, &mut found);
                 found.truncate(wanted);
@@ -496,12 +507,27 @@ fn by_numbers(tx: &mut dyn Transaction, numbers: &[i64]) -> Result<Vec<SightingE
     tx.query(&sql, &[])?.iter().map(entry).collect()
 }
 
-/// Appends the vectors of the sightings above number `after`, up to `last`. Returns the highest number that was read. Vectors of
+/// The `wanted` nearest of each part, in no order. `parallel`: one thread for each part.
+fn nearest(parts: &[Snapshot], query: &[f32], wanted: usize, parallel: bool) -> Result<Vec<Match>, GalleryError> {
+    let search = |part: &Snapshot| part.search_among(query, wanted, true, |_| true);
+    let found: Vec<_> = if parallel {
+        thread::scope(|scope| {
+            let threads: Vec<_> = parts.iter().map(|part| scope.spawn(move || search(part))).collect();
+            // A panic of a search is passed on.
+            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+        })
+    } else {
+        parts.iter().map(search).collect()
+    };
+    Ok(found.into_iter().collect::<Result<Vec<_>, _>>()?.concat())
+}
+
+/// Appends the vectors of the sightings above number `after`, up to `last`, to the parts in turns. Returns the highest number that was read. Vectors of
 /// another network are left out.
 fn read(
     tx: &mut dyn Transaction,
     embedding: &EmbeddingId,
-    vectors: &mut Snapshot,
+    parts: &mut [Snapshot],
     mut after: i64,
     last: i64,
 ) -> Result<i64, GalleryError> {
@@ -509,10 +535,11 @@ fn read(
     let page = (PAGE / (4 * embedding.length)).max(16);
     loop {
         let rows = tx.query(sql, &[after.into(), last.into(), page.into()])?;
+        let Some(part) = parts.iter_mut().min_by_key(|part| part.photos()) else { return Ok(after) };
         for row in &rows {
             after = row.get(0)?;
             // A vector that cannot be compared is of another network.
-            let _ = vectors.push(PersonId(after), "", false, PhotoId(after), &row.get::<Vec<f32>>(1)?);
+            let _ = part.push(PersonId(after), "", false, PhotoId(after), &row.get::<Vec<f32>>(1)?);
         }
         if rows.len() < page {
             return Ok(after);
