@@ -170,6 +170,8 @@ impl GalleryWorker {
                 Ok(false) => {}
                 Ok(true) => {
                     self.alarm_distance = None;
+                    // Settled faces are compared once a second only: a person who was just added is recognised sooner.
+                    shared.jobs.reopen_identities();
                     shared.emit(Event::GalleryChanged);
                 }
                 // Reported above. Tried again at the next interval.

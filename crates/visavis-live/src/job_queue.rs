@@ -166,6 +166,11 @@ impl JobQueue {
         self.lock().schedule.reopen_identity(track);
     }
 
+    /// Records that the gallery has changed, so all faces are compared with it again.
+    pub(crate) fn reopen_identities(&self) {
+        self.lock().schedule.reopen_identities();
+    }
+
     /// Records that a job has ended, and whether it succeeded.
     pub(crate) fn finish(&self, job: &Job, succeeded: bool) {
         self.lock().schedule.finish(&job.model.name, &job.tracks(), succeeded);

@@ -113,6 +113,11 @@ impl Schedule {
         }
     }
 
+    /// Marks the identities of all faces as not settled, after the gallery has changed.
+    pub(crate) fn reopen_identities(&mut self) {
+        self.comparisons.values_mut().for_each(|comparisons| comparisons.done = 0);
+    }
+
     /// The next job on frame `seq`, captured at `now`, with these faces; the job is marked as under way. `None` if nothing is due.
     ///
     /// Expression jobs come first, whenever there is a frame on which the expression of a face was not determined. Between two of
@@ -375,7 +380,7 @@ mod tests {
             };
             // Every fifth round three times, then once a second.
             assert_eq!(compared(&mut schedule, 0..80), [0, 5, 10, 35, 60], "{} networks", models.len());
-            schedule.reopen_identity(1);
+            schedule.reopen_identities();
             // A comparison may come before the expression of its own frame, whose round then counts already.
             let seen = compared(&mut schedule, 80..120);
             let gaps: Vec<u64> = seen.windows(2).map(|pair| pair[1] - pair[0]).collect();
