@@ -1,4 +1,4 @@
-//! The people whom the faces of a frame resemble, from the last comparisons of each face with the gallery.
+//! For each face of a frame, the most similar people of the gallery, computed from the last comparisons of the face with the gallery.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -73,8 +73,8 @@ impl Comparisons {
         2 * self.all.iter().filter(same).count() > self.all.len()
     }
 
-    /// The people whom the face resembles, best first: by how often they came first in the last comparisons; of equals, the
-    /// nearer one.
+    /// The most similar people, best first: sorted by how often a person was the nearest in the last comparisons, and among
+    /// people with equal counts by likeness.
     #[must_use]
     pub fn resemblances(&self) -> Vec<Resemblance> {
         let mut people: Vec<(f32, Resemblance)> = Vec::new();
@@ -118,8 +118,8 @@ impl Comparisons {
     }
 }
 
-/// Assigns a different person to each face of a frame, since a person cannot be in two places at once. `wishes` has the
-/// people whom each face resembles, best first.
+/// Assigns a different person to each face of a frame, since a person cannot be in two places at once. `wishes` has,
+/// for each face, its most similar people, best first.
 ///
 /// This is stable matching (Gale and Shapley 1962): faces propose in the order of their wishes, and a person with several
 /// proposals goes to the nearest face. So a face without a rival gets its first wish. A face that is left without a person

@@ -94,7 +94,7 @@ impl State {
 
     /// The `k` people nearest to `query`; with `exact`, every photo is compared.
     pub(crate) fn search(&self, query: &[f32], k: usize, exact: bool) -> Result<Vec<Match>, GalleryError> {
-        // Ask for more than `k`: a person for whom the face is denied is replaced by the next one.
+        // Ask for more than `k`: a person who is removed from the result, because the face is denied for them, is replaced by the next.
         let wanted = k.saturating_add(self.denials.len());
         let mut found = self
             .base

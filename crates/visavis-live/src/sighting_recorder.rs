@@ -56,13 +56,15 @@ struct Recorder {
     /// The network that made the embeddings of the visits.
     network: Option<EmbeddingId>,
     cleaned_up: Option<Duration>,
-    /// When traces were last erased; `None` if nothing was deleted since.
+    /// Whether sightings were deleted whose traces are not erased yet.
+    has_remains: bool,
+    /// When traces were last erased.
     erased: Option<Duration>,
 }
 
 impl Recorder {
     fn new(params: SightingParams) -> Self {
-        Self { params, visits: Vec::new(), network: None, cleaned_up: None, erased: None }
+        Self { params, visits: Vec::new(), network: None, cleaned_up: None, has_remains: false, erased: None }
     }
 
     /// Adds a scene, stores what has changed and reports it.
@@ -152,10 +154,11 @@ impl Recorder {
         let deleted = gallery.forget_sightings_before(time.saturating_sub(keep))?;
         if deleted > 0 {
             log::info!("{deleted} sightings were deleted, since they were older than the retention time");
-            if self.erased.is_none_or(|last| now >= last + ERASE_INTERVAL) {
-                self.erased = Some(now);
-                gallery.erase_remains()?;
-            }
+            self.has_remains = true;
+        }
+        if self.has_remains && self.erased.is_none_or(|last| now >= last + ERASE_INTERVAL) {
+            gallery.erase_remains()?;
+            (self.has_remains, self.erased) = (false, Some(now));
         }
         Ok(())
     }

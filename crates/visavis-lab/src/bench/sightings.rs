@@ -146,7 +146,7 @@ fn fill(args: &SightingsArgs, crowd: &Crowd, gallery: &Gallery, erased: PersonId
             .unwrap_or_else(|_| ProgressStyle::default_bar()),
     );
     let faces: Vec<Vec<f32>> = (0..args.faces).map(|face| crowd.photo(face)).collect();
-    let (others, own) = (picture("somebody else", args.picture), picture("ERASED PERSON", args.picture));
+    let (others, own) = (picture("another person", args.picture), picture("ERASED PERSON", args.picture));
     let erased_vector = crowd.photo(args.faces + 1);
     let mut asked = Vec::new();
     let every = (args.sightings / args.queries).max(1);

@@ -133,7 +133,7 @@ export class Sightings {
     if (!this.#root.querySelector(".timeline")) fill(this.#root, ...this.#frame());
     this.#root.querySelector(".cameras").replaceChildren(h("option", { value: "" }, "All cameras"),
       ...cameras.map((name) => h("option", { value: name, selected: name === this.#camera }, name)));
-    const none = recording ? "Nobody was seen on this day." : "Nobody was seen on this day. Sightings are not recorded at present: start visavis with --remember.";
+    const none = recording ? "There are no sightings on this day." : "There are no sightings on this day. Sightings are not recorded at present: start visavis with --remember.";
     fill(this.#root.querySelector(".timeline"), this.#selection(sightings),
       !sightings.length ? h("p", { class: "empty" }, none)
         : groups ? h("ul", { class: "log" }, groups.map(({ sightings: group }) => this.#group(group))) : this.#list(sightings),

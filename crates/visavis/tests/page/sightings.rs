@@ -21,7 +21,7 @@ fn who_was_seen_is_listed_searched_named_exported_and_deleted() {
     let browser = Browser::start(&chromium, None);
     let mut page = browser.open(&program.address, 1280, 720);
     page.click("[role=tab]", "Sightings");
-    // Both people of the film, of whom the gallery knows one.
+    // The film shows two people. The gallery contains one of them.
     page.wait("document.querySelectorAll('.sighting').length >= 2");
     page.wait("document.querySelector('.timeline').innerText.includes('Joe Biden')");
     page.wait("document.querySelector('.timeline').innerText.includes('Unknown person')");
