@@ -28,10 +28,12 @@ export class FacePane {
   #root = null;
   #stage;
   #sightings;
+  /** The track that is shown next: the chosen one, or another if it has left. */
   #track = null;
+  /** What the pane shows: a face's `{ track, detail, photo }`. Its buttons act on it, also when the face has left. */
+  #shown = null;
   #timer = 0;
   #smiles = new Map();
-  #detail = null;
   #hasGallery = false;
   /** The task whose input picture of the face is shown. */
   #task = null;
@@ -61,7 +63,6 @@ export class FacePane {
 
   choose(face) {
     this.#track = face.track;
-    this.#detail = null;
   }
 
   /** Records results, so that a face has a history when it is opened. */
@@ -87,23 +88,25 @@ export class FacePane {
       if (!largest) return this.#render(null);
       this.#track = largest.track;
     }
-    this.#stage.overlay.chosen = this.#track;
+    const track = this.#track;
+    this.#stage.overlay.chosen = track;
+    const photo = this.#photo(track);
     try {
-      this.#detail = await api.get(`faces/${this.#track}`);
+      this.#shown = { track, detail: await api.get(`faces/${track}`), photo };
     } catch {
       // The face has just left; the next update shows another one.
       return;
     }
-    this.#render(this.#detail);
-    await this.#asSeen(this.#track);
-    if (this.#hasGallery) await this.#why(this.#track);
+    this.#render(this.#shown.detail);
+    await this.#asSeen(track);
+    if (this.#hasGallery) await this.#why(track);
   }
 
   /** Shows what decided whether the face was identified. */
   async #why(track) {
     try {
       const why = await api.get(`faces/${track}/recognition`);
-      if (!this.#root || track !== this.#track) return;
+      if (!this.#root || track !== this.#shown.track) return;
       const facts = [`${why.size} pixels wide`, `sharpness ${why.sharpness.toFixed(0)}`];
       if (why.distance !== null) facts.push(`distance ${why.distance.toFixed(2)}, at most ${why.limit.toFixed(2)} counts`);
       this.#fill(".why", [h("h3", {}, why.identified ? "Why identified" : "Why not identified"), h("p", {}, `${why.reason[0].toUpperCase()}${why.reason.slice(1)}.`),
@@ -121,7 +124,7 @@ export class FacePane {
       if (!seen) return;
       const picture = await createImageBitmap(seen);
       const canvas = this.#root?.querySelector("canvas");
-      if (!canvas || track !== this.#track) return;
+      if (!canvas || track !== this.#shown.track) return;
       const context = canvas.getContext("2d");
       context.setTransform(1, 0, 0, 1, 0, 0);
       context.drawImage(picture, 0, 0, canvas.width, canvas.height);
@@ -147,7 +150,7 @@ export class FacePane {
       if (this.#hasGallery) {
         this.#root.querySelector(".enrol").append(
           h("button", { class: "main", onclick: () => this.#enrol() }, "Add to the gallery"),
-          h("button", { onclick: () => this.#sightings.ofFace(this.#track) }, "Seen before?"),
+          h("button", { onclick: () => this.#sightings.ofFace(this.#shown.track) }, "Seen before?"),
           h("button", { title: "For a face on a poster or a screen: it is not recorded and raises no alarm", onclick: () => this.#ignore() }, "Ignore"));
       }
     }
@@ -190,37 +193,38 @@ export class FacePane {
     context.drawImage(bitmap, -(x + width / 2), -(y + height / 2));
   }
 
-  /** A photo of the face and its surroundings, from the picture that is shown now; `null` if the face is not in it. */
-  async #photo(track) {
+  /** A photo of a face in the current picture and of its surroundings, as canvas. */
+  #photo(track) {
     const { bitmap, scene } = this.#stage;
-    const face = scene?.faces.find((other) => other.track === track);
-    if (!bitmap || !face) return null;
     const scale = bitmap.width / scene.width;
-    const [x, y, width, height] = face.box.map((value) => value * scale);
+    const [x, y, width, height] = scene.faces.find((face) => face.track === track).box.map((value) => value * scale);
     const [left, top] = [Math.max(0, x - width), Math.max(0, y - height)];
     const [right, bottom] = [Math.min(bitmap.width, x + 2 * width), Math.min(bitmap.height, y + 2 * height)];
     const canvas = new OffscreenCanvas(right - left, bottom - top);
     canvas.getContext("2d").drawImage(bitmap, -left, -top);
-    return canvas.convertToBlob();
+    return canvas;
+  }
+
+  /** Adds a photo of a face that has left. */
+  async #addPhoto(photo, name) {
+    return api.upload(`people?${new URLSearchParams({ name, file: "photo of a face", accept_poor: true })}`, await photo.convertToBlob());
   }
 
   /** Adds the face as a person who is ignored. */
   async #ignore() {
-    const track = this.#track;
+    const { track, photo } = this.#shown;
     const name = await askName("Ignore this face for good", { value: `Ignored ${new Date().toLocaleString()}`, action: "Ignore" });
     if (!name) return;
     await attempt(async () => {
-      const { person } = await api.post("people/from-face", { track, name });
+      const { person } = await api.post("people/from-face", { track, name }).catch(() => this.#addPhoto(photo, name));
       await api.patch(`people/${person}`, { ignored: true });
       notice(`${name}: the gallery lists it; there it can be removed`);
     });
   }
 
   async #enrol() {
-    const track = this.#track;
-    const known = this.#detail?.candidates.find((other) => other.same_person)?.name ?? "";
-    // The face may leave while its name is typed. Then this photo of it is enrolled.
-    const photo = await this.#photo(track);
+    const { track, detail, photo } = this.#shown;
+    const known = detail.candidates.find((other) => other.same_person)?.name ?? "";
     const name = await askName("Who is this?", { value: known, action: "Add" });
     if (!name) return;
     const button = this.#root?.querySelector(".enrol button");
@@ -237,7 +241,8 @@ export class FacePane {
       if (look) await new Promise((resolve) => setTimeout(resolve, BETWEEN));
       await enrol(api.post("people/from-face", { track, name }));
     }
-    if (!added && photo) await enrol(api.upload(`people?${new URLSearchParams({ name, file: `face ${track}`, accept_poor: true })}`, photo));
+    // The face may have left, also while its name was typed. Then the photo that was shown is enrolled.
+    if (!added) await enrol(this.#addPhoto(photo, name));
     if (button) button.disabled = false;
     // One good picture is enough.
     if (added) notice(`${name} was added to the gallery`);

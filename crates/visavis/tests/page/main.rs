@@ -120,7 +120,10 @@ fn a_day_at_the_page() {
     page.wait("document.activeElement.closest('dialog')");
     page.eval("document.activeElement.value = ''");
     page.type_text("Barack Obama");
+    page.eval("document.querySelector('#notices').replaceChildren()");
     page.click("dialog button.main", "Add");
+    let notice = page.wait("document.querySelector('.notice')?.textContent");
+    assert_eq!(notice, "Barack Obama was added to the gallery");
     page.wait(&format!("({SCENE}).faces.some((f) => f.resembles?.name === 'Barack Obama' && f.resembles.same_person)"));
     page.wait("document.querySelector('#heard').textContent.includes('identified as Barack Obama')");
 

@@ -86,6 +86,23 @@ fn who_was_seen_is_listed_searched_named_exported_and_deleted() {
     ));
     page.click("dialog button.main", "Add");
     page.wait("(await (await fetch('/api/v1/people')).json()).people.some((p) => p.name === 'Late')");
+    // So is a face that has left when the button is clicked, but is still shown.
+    page.eval("document.querySelector('#notices').replaceChildren()");
+    page.eval(
+        "(async () => { \
+           const shown = () => document.querySelector('.facts dd')?.textContent; \
+           for (;;) { \
+             const scene = await (await fetch('/api/v1/scene')).json(); \
+             if (shown() && scene.faces.every((f) => `#${f.track}` !== shown())) break; \
+             await new Promise((resolve) => setTimeout(resolve, 20)); \
+           } \
+           document.querySelector('.enrol button').click() })()",
+    );
+    page.wait("document.activeElement.closest('dialog')");
+    page.eval("document.activeElement.value = ''");
+    page.type_text("Later");
+    page.click("dialog button.main", "Add");
+    assert_eq!(page.wait("document.querySelector('.notice')?.textContent"), "Later was added to the gallery");
     let gone = complaints(&mut page);
     // A list that was being drawn may still ask for a picture that is gone.
     let gone: Vec<_> =
