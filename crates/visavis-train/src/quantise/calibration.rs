@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use tract_onnx::pb::{GraphProto, ModelProto, TensorProto, ValueInfoProto};
+use tract_onnx::pb::{GraphProto, ModelProto, TensorProto};
 use tract_onnx::prelude::{
     Datum, InferenceFact, InferenceModelExt, OutletId, Tensor as TractTensor, TractResult, TypedSimplePlan, tvec,
 };
@@ -173,7 +173,7 @@ fn compile(graph: &Graph, outputs: &[&str], shape: &[usize]) -> TractResult<std:
             name: "calibration".into(),
             node: graph.nodes.clone(),
             initializer: weights.chain(graph.others.iter().cloned()).collect::<Vec<TensorProto>>(),
-            input: vec![ValueInfoProto { name: graph.input.clone(), ..ValueInfoProto::default() }],
+            input: vec![graph.input.clone()],
             output: Vec::new(),
             ..GraphProto::default()
         }),
@@ -186,7 +186,7 @@ fn compile(graph: &Graph, outputs: &[&str], shape: &[usize]) -> TractResult<std:
         known.ok_or_else(|| tract_onnx::prelude::TractError::msg(format!("nothing computes the tensor `{name}`")))
     };
     let outlets: Vec<OutletId> = outputs.iter().map(|name| outlet(name)).collect::<TractResult<_>>()?;
-    model.set_input_outlets(&[outlet(&graph.input)?])?;
+    model.set_input_outlets(&[outlet(&graph.input.name)?])?;
     model.select_output_outlets(&outlets)?;
     let model = model.with_input_fact(0, InferenceFact::dt_shape(f32::datum_type(), shape))?;
     TypedSimplePlan::new(model.into_optimized()?)

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use half::f16;
 use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::{ModelProto, NodeProto, TensorProto};
+use tract_onnx::pb::{ModelProto, NodeProto, TensorProto, ValueInfoProto};
 
 use crate::TrainError;
 use crate::numbers::from_bytes;
@@ -43,7 +43,8 @@ pub(super) struct Constant {
 /// The nodes of a network, without casts of constants.
 pub(super) struct Graph {
     pub(super) nodes: Vec<NodeProto>,
-    pub(super) input: String,
+    /// Name and type of the input.
+    pub(super) input: ValueInfoProto,
     constants: HashMap<String, Constant>,
     /// Constants that are no floats, such as shapes.
     pub(super) others: Vec<TensorProto>,
@@ -75,11 +76,11 @@ impl Graph {
         }
         let known: HashSet<&str> =
             constants.keys().map(String::as_str).chain(others.iter().map(|other| other.name.as_str())).collect();
-        let mut inputs = proto.input.iter().map(|input| input.name.as_str()).filter(|name| !known.contains(name));
+        let mut inputs = proto.input.iter().filter(|input| !known.contains(input.name.as_str()));
         let (Some(input), None) = (inputs.next(), inputs.next()) else {
             return Err(TrainError::weights("only a network with one input can be quantised"));
         };
-        let input = input.to_owned();
+        let input = input.clone();
         let mut producers = HashMap::new();
         let mut uses: HashMap<String, usize> = HashMap::new();
         for (index, node) in nodes.iter().enumerate() {
@@ -111,7 +112,10 @@ impl Graph {
 
     /// Names of a node's inputs that are no constants.
     pub(super) fn activations<'a>(&'a self, node: &'a NodeProto) -> impl Iterator<Item = &'a str> {
-        node.input.iter().map(String::as_str).filter(|name| *name == self.input || self.producers.contains_key(*name))
+        node.input
+            .iter()
+            .map(String::as_str)
+            .filter(|name| *name == self.input.name || self.producers.contains_key(*name))
     }
 }
 
