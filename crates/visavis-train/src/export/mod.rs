@@ -17,7 +17,7 @@ use visavis_infer::{Manifest, Runtime, Task};
 
 pub use card::ModelCard;
 pub use check::{Check, MOST_DIFFERENCE, check};
-pub(crate) use graph::int;
+pub(crate) use graph::{HALVED_FROM, int};
 pub use graph::{INPUT, Precision, onnx};
 pub use untrained::{write_untrained, write_untrained_detectors, write_untrained_embedding};
 

@@ -9,10 +9,14 @@ use tract_onnx::pb::{ModelProto, NodeProto, TensorProto, ValueInfoProto};
 use crate::TrainError;
 use crate::numbers::from_bytes;
 
+/// Fully connected layers with fewer weights stay 32-bit: they are the last ones of the heads.
+const LARGE: usize = 1 << 16;
+
 /// The kinds of operators that can calculate with integers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum OnnxOperator {
-    Convolution,
+    /// A convolution or a large fully connected layer.
+    Affine,
     /// Each output value depends on one value of each input, or on their mean.
     Elementwise,
     /// A rectifier that a range from 0 replaces.
@@ -22,7 +26,12 @@ pub(super) enum OnnxOperator {
 impl OnnxOperator {
     pub(super) fn of(graph: &Graph, node: &NodeProto) -> Option<Self> {
         match node.op_type.as_str() {
-            "Conv" => Some(Self::Convolution),
+            "Conv" => Some(Self::Affine),
+            "Gemm" => {
+                let weight = graph.constant(&node.input[1])?;
+                let transposed = node.attribute.iter().any(|attribute| attribute.name == "transB" && attribute.i == 1);
+                (transposed && weight.values.len() >= LARGE).then_some(Self::Affine)
+            }
             "Add" | "Mul" | "LeakyRelu" | "Sigmoid" | "GlobalAveragePool" => Some(Self::Elementwise),
             "Relu" => Some(Self::Rectifier),
             "Clip" => {

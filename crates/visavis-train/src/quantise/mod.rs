@@ -1,8 +1,9 @@
 //! Static quantisation: a network whose large operators calculate with 8-bit integers.
 //!
 //! Convolutions, sums, products, rectifiers, sigmoids and global means get `QuantizeLinear` and `DequantizeLinear` around
-//! their tensors (the QDQ form of ONNX); ONNX Runtime then runs them with integers. Everything that works on one value per
-//! channel (squeeze-and-excitation, heads) stays 32-bit: it takes no time and needs the precision.
+//! their tensors (the QDQ form of ONNX); ONNX Runtime then runs them with integers. So do large fully connected layers. Everything
+//! else that works on one value per channel (squeeze-and-excitation, the ends of heads) stays 32-bit: it takes no time and needs
+//! the precision.
 //!
 //! The range of each tensor comes from running the network on calibration faces ([`calibration`]). Weights have one scale per
 //! output channel. What rounding the weights changes in a channel's mean is subtracted from its bias (bias correction: Nagel et
@@ -73,14 +74,14 @@ impl Plan {
         let mut plan = Self { nodes: BTreeSet::new(), absorbed: HashSet::new() };
         for (index, node) in graph.nodes.iter().enumerate() {
             let suits = match OnnxOperator::of(graph, node) {
-                Some(OnnxOperator::Convolution) => graph.constant(&node.input[1]).is_some(),
+                Some(OnnxOperator::Affine) => graph.constant(&node.input[1]).is_some(),
                 Some(OnnxOperator::Elementwise) => graph.activations(node).count() == node.input.len(),
                 Some(OnnxOperator::Rectifier) => {
                     if let Some(before) = graph.producer(&node.input[0])
                         && plan.nodes.contains(&before)
                         && matches!(
                             OnnxOperator::of(graph, &graph.nodes[before]),
-                            Some(OnnxOperator::Convolution | OnnxOperator::Elementwise)
+                            Some(OnnxOperator::Affine | OnnxOperator::Elementwise)
                         )
                         && graph.uses(&node.input[0]) == 1
                     {
@@ -97,15 +98,15 @@ impl Plan {
         plan
     }
 
-    /// The plan without nodes that read or write tensors of one value per channel, except for global means and products, whose
-    /// other tensor is large.
+    /// The plan without nodes that read or write tensors of one value per channel, except for fully connected layers, and for
+    /// global means and products, whose other tensor is large.
     fn without_small(mut self, graph: &Graph, observed: &calibration::Observed) -> Self {
         let small = |name: &str| observed.tensor(name).is_some_and(|tensor| tensor.area <= 1);
         self.nodes.retain(|&index| {
             let node = &graph.nodes[index];
             let read = graph.activations(node).all(small);
             let written = small(&node.output[0]);
-            !(read || (written && node.op_type == "Conv"))
+            node.op_type == "Gemm" || !(read || (written && node.op_type == "Conv"))
         });
         self.absorbed.retain(|&index| {
             graph.producer(&graph.nodes[index].input[0]).is_some_and(|before| self.nodes.contains(&before))

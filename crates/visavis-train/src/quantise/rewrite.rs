@@ -2,14 +2,15 @@
 
 use std::collections::HashSet;
 
+use half::f16;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{ModelProto, NodeProto, TensorProto};
 
 use super::calibration::{Observed, Rounding};
-use super::graph::{Constant, Graph};
+use super::graph::{Constant, Graph, OnnxOperator};
 use super::{Plan, QuantiseParams};
-use crate::export::int;
-use crate::numbers::to_bytes;
+use crate::export::{HALVED_FROM, int};
+use crate::numbers::{from_bytes, to_bytes};
 
 /// A tensor of 32-bit floats.
 pub(super) fn float_tensor(name: &str, constant: &Constant) -> TensorProto {
@@ -63,16 +64,32 @@ pub(super) fn rewrite(
     let used: HashSet<&String> = writer.nodes.iter().flat_map(|node| &node.input).collect();
     let kept = graph.constants().filter(|(name, _)| used.contains(name));
     let mut kept: Vec<TensorProto> = kept.map(|(name, constant)| float_tensor(name, constant)).collect();
+    let casts = halve(&mut kept);
     kept.extend(graph.others.iter().cloned());
     kept.sort_by(|a, b| a.name.cmp(&b.name));
     kept.extend(writer.weights);
     if let Some(proto) = &mut model.graph {
-        proto.node = writer.nodes;
+        proto.node = casts.into_iter().chain(writer.nodes).collect();
         proto.initializer = kept;
         // Intermediate shapes may name tensors that no longer exist.
         proto.value_info.clear();
     }
     model
+}
+
+/// Stores large tensors of 32-bit floats with 16 bits; returns the casts back, which engines carry out when they load the network.
+fn halve(tensors: &mut [TensorProto]) -> Vec<NodeProto> {
+    let large = tensors.iter_mut().filter(|tensor| tensor.raw_data.len() >= 4 * HALVED_FROM);
+    let cast = |tensor: &mut TensorProto| {
+        let values = from_bytes(&tensor.raw_data);
+        let mut cast = node("Cast", &[&format!("{}_half", tensor.name)], &tensor.name);
+        cast.attribute.push(int("to", DataType::Float as i64));
+        tensor.name += "_half";
+        tensor.data_type = DataType::Float16 as i32;
+        tensor.raw_data = values.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect();
+        cast
+    };
+    large.map(cast).collect()
 }
 
 /// The name of a tensor after rounding.
@@ -102,7 +119,7 @@ impl Writer<'_> {
                 *input = after(input);
             }
         }
-        if old.op_type == "Conv" {
+        if OnnxOperator::of(self.graph, old) == Some(OnnxOperator::Affine) {
             self.weights_of(&mut new, &inputs[0]);
         }
         let output = self.plan.output(self.graph, old).to_owned();
@@ -124,7 +141,7 @@ impl Writer<'_> {
         self.rounded.insert(name.to_owned());
     }
 
-    /// Replaces weight and bias of a convolution by integers.
+    /// Replaces weight and bias of a convolution or a fully connected layer by integers.
     fn weights_of(&mut self, new: &mut NodeProto, input: &str) {
         let Some(weight) = self.graph.constant(&new.input[1]) else { return };
         let Some(observed) = self.observed.tensor(input) else { return };
