@@ -25,7 +25,7 @@ pub(super) struct Faces<'a> {
     recipe: &'a Recipe,
     network: &'a Network,
     options: &'a TrainOptions<'a>,
-    packs: BTreeMap<PathBuf, (Arc<Pack>, Arc<Vec<Answers>>)>,
+    packs: BTreeMap<(PathBuf, bool), (Arc<Pack>, Arc<Vec<Answers>>)>,
     /// The classes of people, if they are classified.
     identities: Option<Identities>,
 }
@@ -67,22 +67,27 @@ impl<'a> Faces<'a> {
         identity_loss(outputs[head].clone()?, pass.matrix(identities.weight), &classes, params, device)
     }
 
-    /// Opens a pack if it is not open, and runs the teachers on it if their results are not stored.
+    /// Opens a pack if it is not open, and runs the teachers on it if they are imitated there and their results are not stored.
     fn load(&mut self, folder: &RunFolder, source: &Source) -> Result<(), TrainError> {
-        if self.packs.contains_key(&source.pack) {
+        let key = (source.pack.clone(), source.teach);
+        if self.packs.contains_key(&key) {
             return Ok(());
         }
         let pack = Pack::open(&source.pack)?;
         folder.note_data(&source.pack, pack.faces().len(), pack.fingerprint())?;
         let mut taught = Vec::new();
         for teacher in &self.recipe.teachers {
+            if !source.teach {
+                taught.push(Answers::default());
+                continue;
+            }
             let path = folder.answers_path(&teacher.network, &pack);
             if !path.is_file() {
                 (self.options.teach)(teacher, &pack)?.write(&path)?;
             }
             taught.push(Answers::read(&path)?);
         }
-        self.packs.insert(source.pack.clone(), (Arc::new(pack), Arc::new(taught)));
+        self.packs.insert(key, (Arc::new(pack), Arc::new(taught)));
         Ok(())
     }
 
@@ -129,7 +134,7 @@ impl Problem for Faces<'_> {
         let (mut packs, mut answers) = (Vec::new(), Vec::new());
         for source in &stage.data {
             self.load(folder, source)?;
-            let (pack, taught) = &self.packs[&source.pack];
+            let (pack, taught) = &self.packs[&(source.pack.clone(), source.teach)];
             packs.push(pack.clone());
             answers.push(taught.clone());
         }
