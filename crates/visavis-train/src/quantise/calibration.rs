@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use tract_onnx::pb::{GraphProto, ModelProto, TensorProto};
+use rayon::prelude::*;
+use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
 use tract_onnx::prelude::{
     Datum, InferenceFact, InferenceModelExt, OutletId, Tensor as TractTensor, TractResult, TypedSimplePlan, tvec,
 };
@@ -139,8 +140,7 @@ pub(super) fn observe(graph: &Graph, plan: &Plan, pictures: &[Tensor]) -> Result
     names.extend(nodes.collect::<Vec<_>>());
     names.sort_unstable();
     names.dedup();
-    let failed = |error: tract_onnx::prelude::TractError| TrainError::weights(format!("{error:#}"));
-    let model = compile(graph, &names, &first.shape).map_err(failed)?;
+    let model = compile(graph, &graph.nodes, Vec::new(), &names, &first.shape).map_err(failed)?;
     let mut state = model.spawn().map_err(failed)?;
     let mut found: HashMap<String, TensorRange> = HashMap::new();
     let mut random = fastrand::Rng::with_seed(1);
@@ -163,16 +163,64 @@ pub(super) fn observe(graph: &Graph, plan: &Plan, pictures: &[Tensor]) -> Result
     Ok(Observed(found))
 }
 
-/// The network with the given tensors as outputs.
-fn compile(graph: &Graph, outputs: &[&str], shape: &[usize]) -> TractResult<std::sync::Arc<TypedSimplePlan>> {
+/// Number of pictures with which sensitivities are measured.
+const COMPARED: usize = 4;
+
+/// How sensitive the network is to the rounding of each tensor of a plan alone: the squared error of an output as a share of its
+/// square, for the output with the largest.
+pub(super) fn sensitivities(
+    graph: &Graph,
+    plan: &Plan,
+    observed: &Observed,
+    pictures: &[Tensor],
+) -> Result<HashMap<String, f32>, TrainError> {
+    let pictures = &pictures[..pictures.len().min(COMPARED)];
+    let outputs: Vec<&str> = graph.outputs.iter().map(String::as_str).collect();
+    let run = |nodes: &[NodeProto], constants: Vec<TensorProto>| -> TractResult<Vec<Vec<f32>>> {
+        let mut state = compile(graph, nodes, constants, &outputs, &pictures[0].shape)?.spawn()?;
+        let mut values = vec![Vec::new(); outputs.len()];
+        for picture in pictures {
+            let input = TractTensor::from_shape(&picture.shape, &picture.data)?;
+            for (values, output) in values.iter_mut().zip(state.run(tvec!(input.into()))?) {
+                values.extend_from_slice(output.try_as_plain_ram()?.as_slice::<f32>()?);
+            }
+        }
+        Ok(values)
+    };
+    let exact = run(&graph.nodes, Vec::new()).map_err(failed)?;
+    let tensors: Vec<&str> = plan.tensors(graph).into_iter().collect();
+    let deviation = |name: &&str| {
+        let (nodes, constants) = super::rewrite::with_one_rounded(graph, name, observed);
+        let found = run(&nodes, constants).map_err(failed)?;
+        let share = |(exact, found): (&Vec<f32>, &Vec<f32>)| {
+            let error: f32 = exact.iter().zip(found).map(|(a, b)| (a - b).powi(2)).sum();
+            error / exact.iter().map(|value| value * value).sum::<f32>().max(f32::MIN_POSITIVE)
+        };
+        Ok(((*name).to_owned(), exact.iter().zip(&found).map(share).fold(0.0, f32::max)))
+    };
+    tensors.par_iter().map(deviation).collect()
+}
+
+fn failed(error: tract_onnx::prelude::TractError) -> TrainError {
+    TrainError::weights(format!("{error:#}"))
+}
+
+/// A network of these nodes, with more constants and the given tensors as outputs.
+fn compile(
+    graph: &Graph,
+    nodes: &[NodeProto],
+    constants: Vec<TensorProto>,
+    outputs: &[&str],
+    shape: &[usize],
+) -> TractResult<std::sync::Arc<TypedSimplePlan>> {
     let weights = graph.constants().map(|(name, constant)| super::rewrite::float_tensor(name, constant));
     let proto = ModelProto {
         ir_version: 8,
         opset_import: vec![tract_onnx::pb::OperatorSetIdProto { domain: String::new(), version: 13 }],
         graph: Some(GraphProto {
             name: "calibration".into(),
-            node: graph.nodes.clone(),
-            initializer: weights.chain(graph.others.iter().cloned()).collect::<Vec<TensorProto>>(),
+            node: nodes.to_vec(),
+            initializer: weights.chain(graph.others.iter().cloned()).chain(constants).collect(),
             input: vec![graph.input.clone()],
             output: Vec::new(),
             ..GraphProto::default()

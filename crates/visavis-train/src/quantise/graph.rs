@@ -54,6 +54,8 @@ pub(super) struct Graph {
     pub(super) nodes: Vec<NodeProto>,
     /// Name and type of the input.
     pub(super) input: ValueInfoProto,
+    /// Names of the outputs.
+    pub(super) outputs: Vec<String>,
     constants: HashMap<String, Constant>,
     /// Constants that are no floats, such as shapes.
     pub(super) others: Vec<TensorProto>,
@@ -98,7 +100,8 @@ impl Graph {
         }
         // An output of the network must keep its name.
         proto.output.iter().for_each(|output| *uses.entry(output.name.clone()).or_default() += 1);
-        Ok(Self { nodes, input, constants, others, producers, uses })
+        let outputs = proto.output.iter().map(|output| output.name.clone()).collect();
+        Ok(Self { nodes, input, outputs, constants, others, producers, uses })
     }
 
     pub(super) fn constant(&self, name: &str) -> Option<&Constant> {

@@ -77,6 +77,39 @@ pub(super) fn rewrite(
     model
 }
 
+/// The nodes of a network with the rounding of one tensor, and the constants of that rounding.
+pub(super) fn with_one_rounded(graph: &Graph, name: &str, observed: &Observed) -> (Vec<NodeProto>, Vec<TensorProto>) {
+    let Some(range) = observed.tensor(name) else { return (graph.nodes.clone(), Vec::new()) };
+    let (rounding, constants) = rounding_of(name, range.rounding());
+    let mut nodes = if name == graph.input.name { rounding.to_vec() } else { Vec::new() };
+    for old in &graph.nodes {
+        let mut new = old.clone();
+        for input in new.input.iter_mut().filter(|input| *input == name) {
+            *input = after(name);
+        }
+        nodes.push(new);
+        if old.output.iter().any(|output| output == name) {
+            nodes.extend(rounding.clone());
+        }
+    }
+    (nodes, constants.into())
+}
+
+/// The nodes that round a tensor to 8 bits, and their constants.
+fn rounding_of(name: &str, Rounding { scale, zero_point }: Rounding) -> ([NodeProto; 2], [TensorProto; 2]) {
+    let names = ["scale", "zero"].map(|part| format!("{name}_{part}"));
+    let integers = format!("{name}_integers");
+    let constants = [
+        tensor(&names[0], &[], DataType::Float, to_bytes(&[scale])),
+        tensor(&names[1], &[], DataType::Uint8, vec![zero_point]),
+    ];
+    let nodes = [
+        node("QuantizeLinear", &[name, &names[0], &names[1]], &integers),
+        node("DequantizeLinear", &[&integers, &names[0], &names[1]], &after(name)),
+    ];
+    (nodes, constants)
+}
+
 /// Stores large tensors of 32-bit floats with 16 bits; returns the casts back, which engines carry out when they load the network.
 fn halve(tensors: &mut [TensorProto]) -> Vec<NodeProto> {
     let large = tensors.iter_mut().filter(|tensor| tensor.raw_data.len() >= 4 * HALVED_FROM);
@@ -131,13 +164,9 @@ impl Writer<'_> {
     /// Adds the rounding of a tensor, once.
     fn round(&mut self, name: &str) {
         let Some(observed) = self.observed.tensor(name).filter(|_| !self.rounded.contains(name)) else { return };
-        let Rounding { scale, zero_point } = observed.rounding();
-        let names = ["scale", "zero"].map(|part| format!("{name}_{part}"));
-        self.weights.push(tensor(&names[0], &[], DataType::Float, to_bytes(&[scale])));
-        self.weights.push(tensor(&names[1], &[], DataType::Uint8, vec![zero_point]));
-        let integers = format!("{name}_integers");
-        self.nodes.push(node("QuantizeLinear", &[name, &names[0], &names[1]], &integers));
-        self.nodes.push(node("DequantizeLinear", &[&integers, &names[0], &names[1]], &after(name)));
+        let (nodes, constants) = rounding_of(name, observed.rounding());
+        self.nodes.extend(nodes);
+        self.weights.extend(constants);
         self.rounded.insert(name.to_owned());
     }
 
