@@ -1,0 +1,79 @@
+//! Configuration files of `visavis live`, completions of shells and manual pages.
+
+use crate::stage::{Stage, files};
+use crate::{lines, with_models};
+
+#[test]
+fn a_live_run_takes_all_its_settings_from_a_file() {
+    let stage = Stage::new();
+    stage.film("film.mp4", 10);
+    let settings = "sources = ['film.mp4']\nmodels = ['models']\ndetector = 'bright'\nno-page = true\njsonl = '-'\n";
+    stage.write("visavis.toml", settings.as_bytes());
+    let seen = lines(&stage.succeeds(&["live", "--config", "visavis.toml"]));
+    assert!(!seen.is_empty() && seen.iter().any(|frame| !frame["faces"].as_array().unwrap().is_empty()), "{seen:?}");
+    assert_eq!(stage.succeeds(&["config", "check", "visavis.toml"]).trim(), "visavis.toml: 5 settings, no errors");
+
+    // A flag has priority over the file, as has a variable.
+    let said = stage.fails(&["live", "--config", "visavis.toml", "missing.mp4"]);
+    assert!(said.contains("missing.mp4"), "{said}");
+    let output =
+        stage.command(&["live", "--config", "visavis.toml"]).env("VISAVIS_MODELS", "nowhere").output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("nowhere"), "{output:?}");
+    // The variable names the file.
+    let output = stage.command(&["live"]).env("VISAVIS_CONFIG", "missing.toml").output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("missing.toml"), "{output:?}");
+}
+
+#[test]
+fn errors_of_a_file_are_reported_with_their_lines_by_check_and_by_live() {
+    let stage = Stage::new();
+    stage.film("film.mp4", 2);
+    stage.write("keys.toml", b"no-page = true\ngalery = 'x'\ngrow = 1\n");
+    stage.write("values.toml", b"token = 'sh0rt'\n\nfalse-matches = 0.7\nremember-days = 3\n");
+    let cases: [(&str, &[&str]); 2] = [
+        ("keys.toml", &["keys.toml:2: ", "`gallery`", "keys.toml:3: ", "true or false", "2 errors"]),
+        ("values.toml", &["values.toml:1: ", "16 or more", "values.toml:3: ", "0.5", "values.toml:4: ", "`remember`"]),
+    ];
+    for (file, told) in cases {
+        for words in [&["config", "check", file][..], &with_models(&["live", "film.mp4", "--config", file])] {
+            let said = stage.fails(words);
+            assert!(told.iter().all(|word| said.contains(word)) && !said.contains("sh0rt"), "{words:?}: {said}");
+        }
+    }
+    assert!(stage.fails(&["config", "check", "missing.toml"]).contains("missing.toml"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_with_a_secret_that_all_users_can_read_is_reported() {
+    use std::os::unix::fs::PermissionsExt;
+    let stage = Stage::new();
+    stage.write("visavis.toml", b"no-page = true\nsources = ['rtsp://ada:l0ve@127.0.0.1:9/']\n");
+    for (mode, warned) in [(0o644, true), (0o640, false)] {
+        std::fs::set_permissions(stage.path("visavis.toml"), std::fs::Permissions::from_mode(mode)).unwrap();
+        let output = stage.run(&["config", "check", "visavis.toml"]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        assert_eq!(said.contains("visavis.toml:2: all users can read `sources`"), warned, "{said}");
+        assert!(!said.contains("l0ve"), "{said}");
+    }
+}
+
+#[test]
+fn the_example_completions_and_manual_pages_contain_the_flags() {
+    let stage = Stage::new();
+    let example = stage.succeeds(&["config", "example", "--set", "gallery=people.gallery"]);
+    stage.write("example.toml", example.as_bytes());
+    assert_eq!(stage.succeeds(&["config", "check", "example.toml"]).trim(), "example.toml: 1 setting, no errors");
+    assert!(stage.fails(&["config", "example", "--set", "galery=x"]).contains("`gallery`"));
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        assert!(stage.succeeds(&["completions", shell]).contains("alarm-webhook"), "{shell}");
+    }
+    stage.succeeds(&["man", "--out", "man"]);
+    let pages = files(&stage.path("man"));
+    for page in ["visavis.1", "visavis-live.1", "visavis-gallery-build.1", "visavis-config-check.1"] {
+        assert!(pages.iter().any(|name| name == page), "{pages:?}");
+    }
+    let page = String::from_utf8(stage.read("man/visavis-live.1")).unwrap();
+    assert!(page.contains("alarm") && page.contains("VISAVIS_WEBHOOK_SECRET"), "{page}");
+}
