@@ -37,7 +37,7 @@ use visavis_cli::session::Session;
   visavis live                                     the first webcam; the page is at http://127.0.0.1:8080/
   visavis live film.mp4 --record seen.mp4
   visavis live rtsp://door.local/stream1 --gallery people.gallery
-Less common options and more details: visavis live --help",
+Settings in a file (--config), less common options, more details: visavis live --help",
     after_long_help = "Examples:
   visavis live                                   the first webcam; the page is at http://127.0.0.1:8080/
   visavis live --listen 0.0.0.0:8080             the page for the whole network, protected by a token
@@ -73,7 +73,7 @@ pub(crate) struct Args {
     /// The keys of the file are the names of the flags; the sources are the list `sources`. `visavis config example` prints a
     /// file with all settings, and `visavis config check FILE` finds errors. The environment variable VISAVIS_CONFIG also names
     /// a file.
-    #[arg(long, value_name = "FILE", env = "VISAVIS_CONFIG", hide_env = true)]
+    #[arg(long, value_name = "FILE", env = "VISAVIS_CONFIG", hide_env = true, hide_short_help = true)]
     pub(crate) config: Option<PathBuf>,
     // The help shows the headings in the order in which these fields first use them.
     #[command(flatten)]
