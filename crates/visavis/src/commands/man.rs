@@ -18,6 +18,11 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, program: clap::Command) -> Result<()> {
     let folder = args.out.display();
     std::fs::create_dir_all(&args.out).with_context(|| format!("{folder} cannot be created"))?;
-    clap_mangen::generate_to(program, &args.out)
+    clap_mangen::generate_to(complete(program), &args.out)
         .with_context(|| format!("the manual pages cannot be written to {folder}"))
+}
+
+/// Shows the help of all flags: a page leaves out the help of flags that the short help does not show.
+fn complete(command: clap::Command) -> clap::Command {
+    command.mut_args(|arg| arg.hide_short_help(false)).mut_subcommands(complete)
 }

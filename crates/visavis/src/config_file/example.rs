@@ -14,9 +14,9 @@ const HEAD: &str = "\
 # Settings of `visavis live`, used by `visavis live --config FILE`.
 #
 # The keys are the flags of `visavis live`. A flag that is typed has priority over an environment
-# variable, and this over the file. To use a setting, remove the `#` before it: what is written here is
-# the default, or a word in capitals in place of a value of your own. Paths are relative to the folder
-# in which the program is started. `visavis config check FILE` finds errors.
+# variable, and this over the file. To use a setting, remove the `#` before it: what is written here
+# is the default, or a word in capitals in place of a value of your own. Paths are relative to the
+# folder in which the program is started. `visavis config check FILE` finds errors.
 ";
 
 /// The text of a file with all settings. Those in `values` are set to these values, the others are comments.

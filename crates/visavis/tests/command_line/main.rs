@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails, also in what tests share")]
 
-mod config;
 mod stage;
 #[path = "../../../visavis-infer/tests/support/mod.rs"]
 mod support;

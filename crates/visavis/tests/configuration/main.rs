@@ -1,7 +1,17 @@
 //! Configuration files of `visavis live`, completions of shells and manual pages.
 
-use crate::stage::{Stage, files};
-use crate::{lines, with_models};
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails, also in what tests share")]
+
+#[allow(dead_code, reason = "shared with the tests of the command line")]
+#[path = "../command_line/stage.rs"]
+mod stage;
+#[path = "../../../visavis-infer/tests/support/mod.rs"]
+mod support;
+
+use serde_json::Value;
+use stage::{Stage, files};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_visavis");
 
 #[test]
 fn a_live_run_takes_all_its_settings_from_a_file() {
@@ -9,7 +19,8 @@ fn a_live_run_takes_all_its_settings_from_a_file() {
     stage.film("film.mp4", 10);
     let settings = "sources = ['film.mp4']\nmodels = ['models']\ndetector = 'bright'\nno-page = true\njsonl = '-'\n";
     stage.write("visavis.toml", settings.as_bytes());
-    let seen = lines(&stage.succeeds(&["live", "--config", "visavis.toml"]));
+    let seen = stage.succeeds(&["live", "--config", "visavis.toml"]);
+    let seen: Vec<Value> = seen.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(!seen.is_empty() && seen.iter().any(|frame| !frame["faces"].as_array().unwrap().is_empty()), "{seen:?}");
     assert_eq!(stage.succeeds(&["config", "check", "visavis.toml"]).trim(), "visavis.toml: 5 settings, no errors");
 
@@ -35,7 +46,7 @@ fn errors_of_a_file_are_reported_with_their_lines_by_check_and_by_live() {
         ("values.toml", &["values.toml:1: ", "16 or more", "values.toml:3: ", "0.5", "values.toml:4: ", "`remember`"]),
     ];
     for (file, told) in cases {
-        for words in [&["config", "check", file][..], &with_models(&["live", "film.mp4", "--config", file])] {
+        for words in [&["config", "check", file][..], &["live", "film.mp4", "--config", file]] {
             let said = stage.fails(words);
             assert!(told.iter().all(|word| said.contains(word)) && !said.contains("sh0rt"), "{words:?}: {said}");
         }
@@ -75,5 +86,7 @@ fn the_example_completions_and_manual_pages_contain_the_flags() {
         assert!(pages.iter().any(|name| name == page), "{pages:?}");
     }
     let page = String::from_utf8(stage.read("man/visavis-live.1")).unwrap();
-    assert!(page.contains("alarm") && page.contains("VISAVIS_WEBHOOK_SECRET"), "{page}");
+    for part in ["VISAVIS_WEBHOOK_SECRET", "Secret that signs the posts", "Number of threads that each network uses"] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
 }
