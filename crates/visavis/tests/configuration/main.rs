@@ -8,6 +8,11 @@ mod stage;
 #[path = "../../../visavis-infer/tests/support/mod.rs"]
 mod support;
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::thread;
+use std::time::Duration;
+
 use serde_json::Value;
 use stage::{Stage, files};
 
@@ -89,4 +94,30 @@ fn the_example_completions_and_manual_pages_contain_the_flags() {
     for part in ["VISAVIS_WEBHOOK_SECRET", "Secret that signs the posts", "Number of threads that each network uses"] {
         assert!(page.contains(part), "{part}: {page}");
     }
+}
+
+#[test]
+fn health_tells_whether_a_page_answers() {
+    let stage = Stage::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/cameras/door/", listener.local_addr().unwrap());
+    let asked = thread::spawn(move || {
+        let answer = |status: u16| {
+            let (mut client, _) = listener.accept().unwrap();
+            client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+            let lines = BufReader::new(client.try_clone().unwrap()).lines().map_while(Result::ok);
+            let request: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+            write!(client, "HTTP/1.1 {status} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+            request
+        };
+        [200, 401, 404].map(answer)
+    });
+    assert!(stage.succeeds(&["health", &address]).contains("answers"));
+    assert!(stage.succeeds(&["health", &address]).contains("token"));
+    assert!(stage.fails(&["health", &address]).contains("404"));
+    for request in asked.join().unwrap() {
+        assert!(request[0].starts_with("GET /cameras/door/api/v1/status "), "{request:?}");
+    }
+    let said = stage.fails(&["health", &address, "--timeout", "2"]);
+    assert!(said.contains("does not answer"), "{said}");
 }
