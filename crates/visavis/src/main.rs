@@ -3,6 +3,7 @@
 mod alarms;
 mod annotate;
 mod commands;
+mod config_file;
 mod event_outputs;
 mod film;
 mod outputs;
@@ -13,7 +14,8 @@ mod verdict;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use visavis_cli::options::complain;
 
 /// Finds every face of a camera or film and reports its age, gender, smile and most similar person
 ///
@@ -49,6 +51,11 @@ enum Command {
     Models(commands::models::Args),
     Runtime(commands::runtime::Args),
     Bench(commands::bench::Args),
+    Config(commands::config::Args),
+    Health(commands::health::Args),
+    Completions(commands::completions::Args),
+    #[command(hide = true)]
+    Man(commands::man::Args),
     #[command(hide = true)]
     Data(MovedArgs),
     #[command(hide = true)]
@@ -57,8 +64,30 @@ enum Command {
     Train(MovedArgs),
 }
 
+/// Parses the arguments, completed with the settings of a configuration file.
+fn parse() -> anyhow::Result<Cli> {
+    let program = Cli::command();
+    let completed = config_file::complete(&program, std::env::args_os().collect())?;
+    match (Cli::try_parse_from(completed.words), completed.file) {
+        (Ok(cli), _) => Ok(cli),
+        (Err(error), file) => {
+            // An error in the file is reported with its line.
+            if let Some(file) = file {
+                file.refuse_values(&program)?;
+            }
+            error.exit()
+        }
+    }
+}
+
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            complain(&format!("error: {error:#}"));
+            return ExitCode::FAILURE;
+        }
+    };
     visavis_cli::run::run(cli.verbose, || match cli.command {
         Command::Live(args) => commands::live::run(&args),
         Command::Serve(args) => commands::serve::run(*args),
@@ -68,6 +97,10 @@ fn main() -> ExitCode {
         Command::Models(args) => commands::models::run(&args),
         Command::Runtime(args) => commands::runtime::run(&args),
         Command::Bench(args) => commands::bench::run(&args),
+        Command::Config(args) => commands::config::run(&args, &Cli::command()),
+        Command::Health(args) => commands::health::run(&args),
+        Command::Completions(args) => commands::completions::run(&args, Cli::command()),
+        Command::Man(args) => commands::man::run(&args, Cli::command()),
         Command::Data(args) | Command::Evaluate(args) | Command::Train(args) => args.refuse(),
     })
 }
@@ -92,9 +125,7 @@ impl MovedArgs {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
-    use super::Cli;
+    use super::*;
 
     #[test]
     fn the_short_help_of_live_fits_a_screen_and_the_long_help_shows_every_flag() {

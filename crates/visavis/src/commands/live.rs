@@ -37,7 +37,7 @@ use visavis_cli::session::Session;
   visavis live                                     the first webcam; the page is at http://127.0.0.1:8080/
   visavis live film.mp4 --record seen.mp4
   visavis live rtsp://door.local/stream1 --gallery people.gallery
-Less common options and more details: visavis live --help",
+Settings in a file (--config), less common options, more details: visavis live --help",
     after_long_help = "Examples:
   visavis live                                   the first webcam; the page is at http://127.0.0.1:8080/
   visavis live --listen 0.0.0.0:8080             the page for the whole network, protected by a token
@@ -50,7 +50,8 @@ Less common options and more details: visavis live --help",
   visavis live --gallery people.gallery --alarm-log alarms.jsonl      alarms for people on the watch list
   visavis live --gallery seen.gallery --grow                          adds every visitor to the gallery, once
   visavis live --gallery people.gallery --remember                    records who was seen when
-  visavis live camera:1 --gallery postgres://visavis@db/faces         a gallery that several cameras share"
+  visavis live camera:1 --gallery postgres://visavis@db/faces         a gallery that several cameras share
+  visavis live --config visavis.toml             all settings from a file; `visavis config example` prints one"
 )]
 pub(crate) struct Args {
     /// Films, photos, folders, URLs, camera:0 (default), - or virtual:PATH
@@ -67,6 +68,13 @@ pub(crate) struct Args {
     /// Does not look for a camera: a source may be chosen on the page.
     #[arg(skip)]
     pub(crate) without_source: bool,
+    /// Read settings from this TOML file; flags and environment variables have priority
+    ///
+    /// The keys of the file are the names of the flags; the sources are the list `sources`. `visavis config example` prints a
+    /// file with all settings, and `visavis config check FILE` finds errors. The environment variable VISAVIS_CONFIG also names
+    /// a file.
+    #[arg(long, value_name = "FILE", env = "VISAVIS_CONFIG", hide_env = true, hide_short_help = true)]
+    pub(crate) config: Option<PathBuf>,
     // The help shows the headings in the order in which these fields first use them.
     #[command(flatten)]
     pub(crate) reading: SourceArgs,
@@ -138,6 +146,9 @@ impl OutputArgs {
 pub(crate) fn run(args: &Args) -> Result<()> {
     if args.is_piped() && args.outputs.jsonl.as_deref() != Some("-") {
         complain("standard input carries pictures, so no commands can be typed");
+    }
+    if let Some(config) = &args.config {
+        log::info!("settings are read from {}", config.display());
     }
     let session = Session::open(&args.engines, &args.networks)?;
     if args.growth.grow || args.sightings.remember || args.new_gallery {

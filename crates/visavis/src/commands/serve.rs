@@ -49,6 +49,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
     live::run(&live::Args {
         source,
         without_source: true,
+        config: None,
         reading,
         engines,
         networks,

@@ -1,0 +1,42 @@
+//! `visavis health`: whether a running visavis answers, for services and containers.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use ureq::tls::TlsConfig;
+use visavis_cli::options::say;
+
+/// Ask a running visavis whether it answers; the exit code is 0 if it does
+///
+/// For the health check of a container or a service. No token is needed: a page that asks for one answers too.
+#[derive(Parser)]
+#[command(after_help = "Examples:\n  visavis health\n  visavis health https://127.0.0.1:8443/cameras/door/")]
+pub(crate) struct Args {
+    /// Address of the page
+    #[arg(default_value = "http://127.0.0.1:8080/")]
+    address: String,
+    /// Seconds after which a program that does not answer has failed
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    timeout: u64,
+}
+
+/// Asks for the status.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let address = args.address.trim_end_matches('/');
+    let config = ureq::Agent::config_builder()
+        // The certificate may be the program's own. Nothing secret is sent, and only the status code is used.
+        .tls_config(TlsConfig::builder().disable_verification(true).build())
+        .timeout_global(Some(Duration::from_secs(args.timeout)))
+        .max_redirects(0)
+        .http_status_as_error(false)
+        .build();
+    let agent: ureq::Agent = config.into();
+    let answer = agent.get(format!("{address}/api/v1/status")).call();
+    let status = answer.with_context(|| format!("visavis at {address} does not answer"))?.status().as_u16();
+    match status {
+        200 => say("visavis answers"),
+        401 => say("visavis answers, and asks for a token"),
+        _ => bail!("{address} answers with the status {status}: this is not the address of the page of visavis"),
+    }
+}
