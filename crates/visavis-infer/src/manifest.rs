@@ -214,7 +214,7 @@ pub struct Quantised {
     /// SHA-256 of the file, 64 hexadecimal digits.
     pub sha256: String,
     /// What it loses and how much faster it is.
-    #[serde(default, rename = "figure")]
+    #[serde(default, rename = "figure", skip_serializing_if = "Vec::is_empty")]
     pub figures: Vec<Figure>,
 }
 

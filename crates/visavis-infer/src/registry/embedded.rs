@@ -34,8 +34,8 @@ macro_rules! model {
 /// The networks of this build, each with a model card in `models/`.
 pub static EMBEDDED: &[EmbeddedModel] = &[
     model!("yunet", "yunet.onnx"),
-    model!("similarity_mobilefacenet", "similarity_mobilefacenet.onnx"),
-    model!("face_mobilefacenet", "face_mobilefacenet.onnx"),
+    model!("similarity_mobilefacenet", "similarity_mobilefacenet.onnx", "similarity_mobilefacenet.int8.onnx"),
+    model!("face_mobilefacenet", "face_mobilefacenet.onnx", "face_mobilefacenet.int8.onnx"),
     model!("ssd_mobilenetv1_quarter", "ssd_mobilenetv1_quarter.onnx"),
     model!("ssdlite_mobilenetv2", "ssdlite_mobilenetv2.onnx"),
     model!("kazemi_forest", "kazemi_forest.forest"),
