@@ -266,6 +266,13 @@ mod tests {
     }
 
     #[test]
+    fn a_program_that_needs_too_much_memory_is_ended() {
+        let script = "cat > /dev/null; x=$(head -c 200000000 /dev/zero | tr '\\0' x); sleep 600";
+        let done = output_of_fed(shell(script), b"nothing", 100, Duration::from_secs(60), 64 << 20);
+        assert!(done.unwrap_err().to_string().contains("64 MiB of memory"));
+    }
+
+    #[test]
     fn what_is_said_is_kept_and_counted() {
         let script = "i=0; while [ $i -lt 50 ]; do echo line $i >&2; i=$((i+1)); done; echo out; exit 3";
         let (bytes, status, messages) = output(shell(script), 100, Duration::from_secs(60)).unwrap();

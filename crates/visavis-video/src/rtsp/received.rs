@@ -8,7 +8,7 @@
 use std::time::{Duration, Instant};
 
 /// How often the amount is looked at while no picture is complete.
-const INTERVAL: Duration = Duration::from_millis(20);
+const INTERVAL: Duration = Duration::from_millis(10);
 /// The largest amount until a connection plays: answers with their headers and the description of the streams.
 const MOST_OPENING: u64 = 8 << 20;
 /// The largest amount for one picture. A key frame in 4K has one or two million bytes, an MJPEG picture in 4K up to five.

@@ -23,8 +23,9 @@ use visavis_video::{Ffmpeg, OpenOptions, StreamParams, Transport, VideoError};
 
 /// A wait that takes longer than this fails the test.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// How much the process may grow. A picture may receive 32 MiB, of which there are some copies while a buffer grows.
-const MOST_GROWTH_MIB: u64 = 200;
+/// How much the process may grow. A picture may receive 32 MiB, and what comes until this is noticed; there are some copies while a
+/// buffer grows. Without the limit it would be gigabytes.
+const MOST_GROWTH_MIB: u64 = 400;
 
 /// Held by the test that runs.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -85,10 +86,9 @@ fn no_camera_fills_the_memory() {
         (Attack::Fragments, "rtsp", picture),
         (Attack::Packets, "rtsp", picture),
         (Attack::Size, "rtsp", size),
-        // ffmpeg reads these. It refuses endless headers or ends without a picture after some seconds, in its own words.
-        (Attack::Headers, "http", &[]),
-        (Attack::OneHeader, "http", &[]),
-        (Attack::Part, "http", &["MiB of memory"]),
+        // ffprobe reads these. It is ended after 20 s, or when it needs too much memory, whatever comes first.
+        (Attack::Headers, "http", &["within 20 s"]),
+        (Attack::Part, "http", &[]),
     ];
     for (attack, scheme, words) in table {
         if scheme == "http" && !ffmpeg {
@@ -102,7 +102,7 @@ fn no_camera_fills_the_memory() {
         let (sent, grown) = (server.sent_mib(), memory("VmHWM").saturating_sub(before));
         println!("{attack:?} over {scheme}: {sent} MiB sent, grown by {grown} MiB: {error}");
         assert!(grown < MOST_GROWTH_MIB, "{attack:?}: {grown} MiB");
-        assert!(!words.is_empty() || error.contains("127.0.0.1"), "{attack:?}: {error}");
+        assert!(error.contains("127.0.0.1"), "{attack:?}: {error}");
         for word in words {
             assert!(error.contains(word), "{attack:?}: {error}");
         }
