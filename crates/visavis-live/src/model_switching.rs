@@ -21,6 +21,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(3);
 /// Handles requests until it is told to stop; then waits for the workers to end.
 pub(crate) fn run(pool: &Pool, requests: &Receiver<LoaderRequest>, mut workers: WorkerThreads) {
     while let Ok(request) = requests.recv() {
+        let _busy = pool.begin_request();
         match request {
             LoaderRequest::Stop => return workers.join(),
             LoaderRequest::SetWorkers(count) => {

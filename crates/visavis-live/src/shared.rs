@@ -156,7 +156,7 @@ impl Shared {
     pub(crate) fn shut_down(&self) {
         self.stop();
         self.buffer.abort();
-        self.jobs.pool.disconnect(self.jobs.id);
+        self.jobs.pool.jobs.disconnect(self.jobs.id);
         // Waits if the queue is full; the worker empties it.
         self.send_to_gallery(GalleryRequest::Stop);
         for channel in &self.channels {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use visavis_infer::Task;
@@ -50,6 +50,8 @@ impl WorkerPool {
             converting: AtomicBool::new(false),
             detector: Mutex::new(Arc::new(detector)),
             requests,
+            loader_busy: Mutex::new(false),
+            loader_idle: Condvar::new(),
             networks: Mutex::new(networks),
         });
         let mut pool = Self { inner, loader: None };
@@ -104,7 +106,20 @@ pub(crate) struct Pool {
     pub(crate) converting: AtomicBool,
     detector: Mutex<Arc<DetectionModel>>,
     requests: Sender<LoaderRequest>,
+    /// Whether the loader handles a request.
+    loader_busy: Mutex<bool>,
+    loader_idle: Condvar,
     networks: Mutex<Networks>,
+}
+
+/// A request that the loader handles.
+pub(crate) struct LoaderBusy<'a>(&'a Pool);
+
+impl Drop for LoaderBusy<'_> {
+    fn drop(&mut self) {
+        *self.0.loader_busy.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        self.0.loader_idle.notify_all();
+    }
 }
 
 /// The networks in use, and the cameras that are told about a change.
@@ -169,19 +184,24 @@ impl Pool {
         self.request(LoaderRequest::LoadDetectors);
     }
 
-    /// Removes a camera's jobs and sends it no more events. Returns at once; the jobs that run go on.
-    pub(crate) fn disconnect(&self, id: CameraId) {
-        self.jobs.disconnect(id);
+    /// Removes a camera. Waits for its jobs that run, and, if it is the last one, for the request that the loader handles: the
+    /// conversion of a gallery ends early then. After that the camera gets no more events.
+    pub(crate) fn remove(&self, id: CameraId) {
+        self.jobs.remove(id);
+        if !self.is_in_use() {
+            let busy = self.loader_busy.lock().unwrap_or_else(PoisonError::into_inner);
+            drop(self.loader_idle.wait_while(busy, |busy| *busy));
+        }
         let removed: Vec<_> = self.lock().cameras.extract_if(.., |camera| camera.id == id).collect();
         if !removed.is_empty() {
             self.request(LoaderRequest::LoadDetectors);
         }
     }
 
-    /// As [`Pool::disconnect`], and waits for the jobs that run.
-    pub(crate) fn remove(&self, id: CameraId) {
-        self.disconnect(id);
-        self.jobs.remove(id);
+    /// Records that the loader handles a request until the returned value is dropped.
+    pub(crate) fn begin_request(&self) -> LoaderBusy<'_> {
+        *self.loader_busy.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        LoaderBusy(self)
     }
 
     /// The networks in use.
