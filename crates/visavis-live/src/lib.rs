@@ -36,6 +36,7 @@ mod model_set;
 mod model_switching;
 mod params;
 mod pipeline;
+mod pool;
 mod recognition;
 mod scene;
 mod schedule;
@@ -49,6 +50,7 @@ mod sync;
 mod thread;
 mod visitors;
 mod worker_pool;
+mod worker_threads;
 
 pub use alarm::{Alarm, AlarmParams, Cause};
 pub use buffer::Pacing;

@@ -12,14 +12,15 @@ use crate::error::LiveError;
 use crate::event::Event;
 use crate::message::{LoaderRequest, Message};
 use crate::model_loading::{load_detector, load_models};
+use crate::shared::CameraPool;
 use crate::thread::catch_panic;
-use crate::worker_pool::{Pool, WorkerThreads};
+use crate::worker_threads::WorkerThreads;
 
 /// How often the progress of a conversion is reported.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(3);
 
 /// Handles requests until it is told to stop; then waits for the workers to end.
-pub(crate) fn run(pool: &Pool, requests: &Receiver<LoaderRequest>, mut workers: WorkerThreads) {
+pub(crate) fn run(pool: &CameraPool, requests: &Receiver<LoaderRequest>, mut workers: WorkerThreads) {
     while let Ok(request) = requests.recv() {
         let _busy = pool.begin_request();
         match request {
@@ -49,7 +50,7 @@ pub(crate) fn run(pool: &Pool, requests: &Receiver<LoaderRequest>, mut workers: 
 }
 
 /// Loads a network and puts it to use for a task. `None`: the task is switched off.
-fn switch(pool: &Pool, task: Task, model: Option<String>) {
+fn switch(pool: &CameraPool, task: Task, model: Option<String>) {
     if let Some(model) = &model {
         pool.emit(&Event::Loading { task, model: model.clone() });
     }
@@ -76,7 +77,7 @@ fn switch(pool: &Pool, task: Task, model: Option<String>) {
 }
 
 /// Loads or drops instances of the detector, so that there are as many as the cameras can use.
-fn load_detectors(pool: &Pool) {
+fn load_detectors(pool: &CameraPool) {
     let detector = pool.detector();
     detector.detectors.set_limit(pool.detector_limit());
     let load = || pool.loader.detector(&detector.name);
@@ -86,7 +87,7 @@ fn load_detectors(pool: &Pool) {
 }
 
 /// Loads a detector and puts it to use. On failure the old one stays in use.
-fn switch_detector(pool: &Pool, name: &str) -> Result<(), String> {
+fn switch_detector(pool: &CameraPool, name: &str) -> Result<(), String> {
     let (mut events, generation) = (Vec::new(), pool.detector().generation + 1);
     let instances = pool.detector_limit();
     let detector = caught(|| load_detector(pool.loader.as_ref(), name, generation, instances, &mut events))?;
@@ -97,7 +98,7 @@ fn switch_detector(pool: &Pool, name: &str) -> Result<(), String> {
 
 /// Loads the networks of `choice` that are missing and puts them to use. On failure nothing changes. With `converts`, a gallery
 /// that belongs to another network is converted.
-fn switch_models(pool: &Pool, choice: &Choice, converts: bool) -> Result<(), String> {
+fn switch_models(pool: &CameraPool, choice: &Choice, converts: bool) -> Result<(), String> {
     let mut events = Vec::new();
     let (old, workers) = (pool.jobs.models(), pool.jobs.workers());
     let models = caught(|| match load_models(pool.loader.as_ref(), choice, workers, &old, &mut events) {
@@ -117,7 +118,7 @@ fn switch_models(pool: &Pool, choice: &Choice, converts: bool) -> Result<(), Str
 }
 
 /// Converts the gallery to the similarity network of `choice`. Stops when no camera runs any more.
-fn convert(pool: &Pool, choice: &Choice) -> Result<(), LiveError> {
+fn convert(pool: &CameraPool, choice: &Choice) -> Result<(), LiveError> {
     let model = choice.similarity.clone().unwrap_or_default();
     let mut reported: Option<Instant> = None;
     let converted = pool.loader.convert_gallery(choice, &mut |done, photos| {

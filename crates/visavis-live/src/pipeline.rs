@@ -20,12 +20,12 @@ use crate::handle::PipelineHandle;
 use crate::loader::Loader;
 use crate::message::{GalleryRequest, LoaderRequest, Message, SourceEnd};
 use crate::params::{Outcome, PipelineParams};
-use crate::shared::{CameraJobs, Shared};
+use crate::shared::{Camera, CameraJobs, Shared};
 use crate::snapshot::{Snapshot, SnapshotCell};
 use crate::statistics::{Statistics, StatisticsReport};
 use crate::subscription::{Channel, Delivery, Subscription};
 use crate::thread::{catch_panic, spawn};
-use crate::worker_pool::{Camera, WorkerPool};
+use crate::worker_pool::WorkerPool;
 use crate::{detection, gallery_worker, sighting_recorder};
 
 /// A pipeline whose networks are loaded and whose threads are not started. Subscriptions made here miss no frame.

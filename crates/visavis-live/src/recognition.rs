@@ -15,10 +15,9 @@ use crate::gallery_health::GalleryClient;
 use crate::job_queue::{Job, Next};
 use crate::message::{GalleryRequest, LoaderRequest, Message, Observation, RecognitionResult};
 use crate::model_set::ModelSet;
-use crate::shared::Shared;
+use crate::shared::{CameraPool, Shared};
 use crate::statistics::KEYPOINTS;
 use crate::thread::catch_panic;
-use crate::worker_pool::Pool;
 
 /// The network instances of one worker. No other thread uses them, so they need no lock.
 #[derive(Default)]
@@ -29,7 +28,7 @@ struct WorkerModels {
 }
 
 /// Runs the worker with this number until the job queue is closed or needs fewer workers.
-pub(crate) fn run(pool: &Pool, number: usize) {
+pub(crate) fn run(pool: &CameraPool, number: usize) {
     let mut own = WorkerModels::default();
     loop {
         let (id, camera, job) = match pool.jobs.take(number, own.models.generation) {

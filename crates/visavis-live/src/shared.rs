@@ -15,17 +15,50 @@ use crate::clock::Clock;
 use crate::event::Event;
 use crate::gallery_health::{GalleryClient, GalleryHealth};
 use crate::job_queue::{CameraId, Work};
-use crate::message::GalleryRequest;
+use crate::message::{GalleryRequest, Message};
 use crate::model_set::ModelSet;
 use crate::params::PipelineParams;
-use crate::snapshot::SnapshotCell;
+use crate::pool::{Pool, PoolClient};
+use crate::snapshot::{Snapshot, SnapshotCell};
 use crate::statistics::{Statistics, StatisticsReport};
 use crate::subscription::Channel;
-use crate::worker_pool::Pool;
+
+/// A camera as the workers and the loader see it.
+pub(crate) struct Camera {
+    pub(crate) id: CameraId,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) messages: Sender<Message>,
+}
+
+/// What the workers, the loader and the pipelines share.
+pub(crate) type CameraPool = Pool<Camera>;
+
+impl PoolClient for Camera {
+    fn id(&self) -> CameraId {
+        self.id
+    }
+
+    fn emit(&self, event: Event) {
+        self.shared.emit(event);
+    }
+
+    fn tell(&self, message: Message) {
+        // Fails if the controller has ended.
+        let _ = self.messages.send(message);
+    }
+
+    fn update(&self, change: &dyn Fn(&mut Snapshot) -> bool) {
+        self.shared.snapshots.update(change);
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.shared.clock.is_stopped()
+    }
+}
 
 /// The jobs of this pipeline's camera in the queue of the worker pool.
 pub(crate) struct CameraJobs {
-    pub(crate) pool: Arc<Pool>,
+    pub(crate) pool: Arc<CameraPool>,
     pub(crate) id: CameraId,
 }
 
