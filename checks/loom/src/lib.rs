@@ -30,9 +30,8 @@ mod tests {
                 let buffer = Arc::clone(&buffer);
                 thread::spawn(move || {
                     let mut seen = Vec::new();
-                    while let Some(seq) = buffer.take_undetected() {
-                        buffer.mark_detected(seq);
-                        seen.push(seq);
+                    while buffer.wait_undetected() {
+                        seen.extend(buffer.take_undetected());
                     }
                     seen
                 })
@@ -58,7 +57,6 @@ mod tests {
                 thread::spawn(move || {
                     let mut seen = Vec::new();
                     while let Some(seq) = buffer.take_undetected() {
-                        buffer.mark_detected(seq);
                         buffer.release(seq);
                         seen.push(seq);
                     }

@@ -1,4 +1,4 @@
-//! The buffer between the grabber and the detection thread: the last frames, each with its stage.
+//! The buffer between the grabber and the detection thread: the last frames.
 //!
 //! `checks/loom` compiles this file against loom's locks and tries every interleaving.
 
@@ -16,23 +16,11 @@ pub enum Pacing {
     EveryFrame,
 }
 
-/// The stage of a frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// Not yet taken by detection.
-    New,
-    /// Being processed by detection.
-    Detecting,
-    /// Detection has ended.
-    Detected,
-    /// Dropped, because a newer frame was taken.
-    Skipped,
-}
-
 struct Slot<T> {
     seq: u64,
     item: T,
-    stage: Stage,
+    /// Whether detection has taken it. Every frame: it stays in the buffer until it is released.
+    taken: bool,
 }
 
 struct State<T> {
@@ -42,7 +30,7 @@ struct State<T> {
     skipped: u64,
 }
 
-/// A bounded buffer of frames with their stages. `T` is cheap to clone, such as a `Frame`.
+/// A bounded buffer of frames. `T` is cheap to clone, such as a `Frame`.
 pub(crate) struct FrameBuffer<T> {
     state: Mutex<State<T>>,
     changed: Condvar,
@@ -70,43 +58,47 @@ impl<T: Clone> FrameBuffer<T> {
         if state.closed {
             return false;
         }
-        if state.slots.len() >= self.capacity
-            && let Some(oldest) = state.slots.pop_front()
-            && oldest.stage == Stage::New
-        {
+        if state.slots.len() >= self.capacity && state.slots.pop_front().is_some() {
             state.skipped += 1;
         }
-        state.slots.push_back(Slot { seq, item, stage: Stage::New });
+        state.slots.push_back(Slot { seq, item, taken: false });
         drop(state);
         self.changed.notify_all();
         true
     }
 
-    /// Waits for a frame that detection has not taken: the newest (live) or the oldest (every frame).
+    /// Waits for a frame that detection has not taken.
+    ///
+    /// Returns `false` once the buffer is closed and no such frame is left, or the buffer is aborted.
+    pub(crate) fn wait_undetected(&self) -> bool {
+        self.lock_undetected().is_some()
+    }
+
+    /// Waits for a frame that detection has not taken, and takes the newest (live) or the oldest (every frame). Live: the older
+    /// ones are dropped, so that the buffer keeps no pictures that are not used any more.
     ///
     /// Returns `None` once the buffer is closed and no such frame is left, or the buffer is aborted.
     pub(crate) fn take_undetected(&self) -> Option<T> {
+        let mut state = self.lock_undetected()?;
+        if self.pacing == Pacing::Live {
+            let newest = state.slots.pop_back()?;
+            state.skipped += state.slots.len() as u64;
+            state.slots.clear();
+            return Some(newest.item);
+        }
+        let slot = state.slots.iter_mut().find(|slot| !slot.taken)?;
+        slot.taken = true;
+        Some(slot.item.clone())
+    }
+
+    fn lock_undetected(&self) -> Option<MutexGuard<'_, State<T>>> {
         let mut state = self.lock();
         loop {
             if state.aborted {
                 return None;
             }
-            let found = match self.pacing {
-                Pacing::Live => state.slots.iter().rposition(|slot| slot.stage == Stage::New),
-                Pacing::EveryFrame => state.slots.iter().position(|slot| slot.stage == Stage::New),
-            };
-            if let Some(index) = found {
-                if self.pacing == Pacing::Live {
-                    let mut skipped = 0;
-                    for older in state.slots.iter_mut().take(index).filter(|slot| slot.stage == Stage::New) {
-                        older.stage = Stage::Skipped;
-                        skipped += 1;
-                    }
-                    state.skipped += skipped;
-                }
-                let slot = &mut state.slots[index];
-                slot.stage = Stage::Detecting;
-                return Some(slot.item.clone());
+            if state.slots.iter().any(|slot| !slot.taken) {
+                return Some(state);
             }
             if state.closed {
                 return None;
@@ -115,14 +107,7 @@ impl<T: Clone> FrameBuffer<T> {
         }
     }
 
-    /// Marks a frame as detected, if it is still in the buffer.
-    pub(crate) fn mark_detected(&self, seq: u64) {
-        if let Some(slot) = self.lock().slots.iter_mut().find(|slot| slot.seq == seq) {
-            slot.stage = Stage::Detected;
-        }
-    }
-
-    /// Removes a finished frame, which makes room for the next.
+    /// Every frame: removes a finished frame, which makes room for the next.
     pub(crate) fn release(&self, seq: u64) {
         self.lock().slots.retain(|slot| slot.seq != seq);
         self.changed.notify_all();
@@ -149,7 +134,7 @@ impl<T: Clone> FrameBuffer<T> {
         self.lock().skipped
     }
 
-    /// Number of frames in the buffer.
+    /// Number of frames in the buffer. Live: those that wait for detection.
     pub(crate) fn len(&self) -> usize {
         self.lock().slots.len()
     }

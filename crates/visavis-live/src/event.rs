@@ -148,6 +148,21 @@ pub enum Event {
 }
 
 impl Event {
+    /// Whether the event is about the networks of a [`crate::WorkerPool`]. Each of its pipelines emits such an event.
+    #[must_use]
+    pub fn concerns_all_cameras(&self) -> bool {
+        matches!(
+            self,
+            Self::Running { .. }
+                | Self::Loading { .. }
+                | Self::Switched { .. }
+                | Self::SwitchFailed { .. }
+                | Self::Converting { .. }
+                | Self::Converted { .. }
+                | Self::ModelDisabled { .. }
+        )
+    }
+
     /// Whether the event reports a failure.
     #[must_use]
     pub fn is_failure(&self) -> bool {

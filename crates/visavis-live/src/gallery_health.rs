@@ -1,6 +1,5 @@
 //! Whether the gallery works: an event when it begins to fail, and one when it works again.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use visavis_gallery::GalleryError;
@@ -22,9 +21,6 @@ pub(crate) enum GalleryClient {
 #[derive(Debug, Default)]
 pub(crate) struct GalleryHealth {
     faults: Mutex<Faults>,
-    /// Whether the gallery is being converted to another network. Until the new model set is in use, workers use the gallery with
-    /// the old network and are refused; this is not a fault.
-    pub(crate) converting: AtomicBool,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -57,9 +53,6 @@ impl Faults {
 impl GalleryHealth {
     /// Records the result of one use. Calls `emit` if the gallery begins to fail or works again.
     pub(crate) fn record(&self, client: GalleryClient, error: Option<&GalleryError>, emit: impl FnOnce(Event)) {
-        if self.converting.load(Ordering::Acquire) && matches!(error, Some(GalleryError::OtherNetwork { .. })) {
-            return;
-        }
         // The lock is held while the event is emitted, so that events of several threads keep their order.
         let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
         let failed_before = faults.any();

@@ -42,16 +42,12 @@ impl PipelineHandle {
 
     /// As [`crate::Pipeline::switch`].
     pub fn switch(&self, task: Task, model: Option<String>) {
-        self.with(|shared| shared.request(LoaderRequest::Switch { task, model }));
+        self.with(|shared| shared.jobs.pool.request(LoaderRequest::Switch { task, model }));
     }
 
-    /// Sets the number of recognition workers, at least 1.
+    /// Sets the number of recognition workers of the [`crate::WorkerPool`], at least 1.
     pub fn set_workers(&self, workers: usize) {
-        let workers = workers.max(1);
-        self.with(|shared| {
-            self.update(|snapshot| snapshot.params.workers = workers);
-            shared.request(LoaderRequest::SetWorkers(workers));
-        });
+        self.with(|shared| shared.jobs.pool.set_workers(workers));
     }
 
     /// Sets when alarms are raised and how visitors are added to the gallery; `None`: not at all. Does nothing if the pipeline was

@@ -1,7 +1,8 @@
-//! The queue of recognition jobs: the controller adds detected frames, the workers take jobs.
+//! The queue of recognition jobs: the controllers of all cameras add detected frames, the workers take jobs.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
+use std::time::Duration;
 
 use visavis_face::{FaceCrops, FaceView, TrackId};
 use visavis_image::{Frame, Landmarks, Picture};
@@ -53,22 +54,60 @@ impl Job {
     }
 }
 
+/// Identifies a camera in the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CameraId(u64);
+
 /// What a worker is to do next.
-pub(crate) enum Next {
-    Job(Job),
+pub(crate) enum Next<C> {
+    /// A job of a camera. The worker calls [`JobQueue::finish`] after it.
+    Job(CameraId, C, Job),
     /// Use these networks from now on.
     Changed(Arc<ModelSet>),
     /// End.
     Closed,
 }
 
-struct State {
+/// The jobs of one camera.
+struct CameraQueue<C> {
+    id: CameraId,
+    /// What a worker needs for a job of this camera. `None` after the end of the camera: it gets no more jobs.
+    camera: Option<C>,
     schedule: Schedule,
     current: Option<Arc<Work>>,
     queue: VecDeque<Job>,
+    /// Number of jobs that workers run at present.
+    running: usize,
+    /// Working time spent on this camera, plus the time that it was behind the others because it had no jobs.
+    used: Duration,
+    /// When it last got a worker, as a number that increases with every job.
+    turn: u64,
+}
+
+impl<C: Clone> CameraQueue<C> {
+    fn next(&mut self, models: &ModelSet) -> Option<(C, Job)> {
+        let camera = self.camera.clone()?;
+        if let Some(job) = self.queue.pop_front() {
+            return Some((camera, job));
+        }
+        let work = Arc::clone(self.current.as_ref()?);
+        let tracks: Vec<TrackId> = work.faces.iter().map(|face| face.track).collect();
+        let pick = self.schedule.pick(&tasks_of(models), work.frame.seq, work.frame.captured_at, &tracks)?;
+        let model = Arc::clone(&models.recognition[pick.model]);
+        Some((camera, Job { work, model, faces: pick.faces, compared: pick.compared }))
+    }
+}
+
+struct State<C> {
+    cameras: Vec<CameraQueue<C>>,
     models: Arc<ModelSet>,
     /// The wanted number of workers.
     workers: usize,
+    /// Number of cameras and of jobs so far.
+    ids: u64,
+    turns: u64,
+    /// The value of `used` of the camera that got the last job: a camera that had no jobs continues from here.
+    level: Duration,
     closed: bool,
 }
 
@@ -76,64 +115,112 @@ fn tasks_of(models: &ModelSet) -> Vec<ModelTasks<'_>> {
     models.recognition.iter().map(|model| ModelTasks { name: &model.name, tasks: &model.tasks }).collect()
 }
 
-/// Shared by the controller, the workers and the loader.
-pub(crate) struct JobQueue {
-    state: Mutex<State>,
+/// The jobs of all cameras of a worker pool. Shared by the controllers, the workers and the loader.
+///
+/// The next job is of the camera on which the workers have spent the least time, among the cameras that have a job that is due. So
+/// each camera gets an equal share of the workers if all are busy, whatever the number of its faces. A camera that had no jobs for
+/// a while is not compensated for that time.
+pub(crate) struct JobQueue<C> {
+    state: Mutex<State<C>>,
     changed: Condvar,
 }
 
-impl JobQueue {
-    pub(crate) fn new(params: ScheduleParams, models: ModelSet, workers: usize) -> Self {
+impl<C: Clone> JobQueue<C> {
+    pub(crate) fn new(models: ModelSet, workers: usize) -> Self {
         let state = State {
-            schedule: Schedule::new(params),
-            current: None,
-            queue: VecDeque::new(),
+            cameras: Vec::new(),
             models: Arc::new(models),
             workers,
+            ids: 0,
+            turns: 0,
+            level: Duration::ZERO,
             closed: false,
         };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<C>> {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Adds a detected frame. Live: replaces the frame before. Every frame: queues its jobs and returns their number. `alive` are
-    /// the tracks that still exist.
-    pub(crate) fn add(&self, work: &Arc<Work>, pacing: Pacing, alive: &[TrackId]) -> usize {
+    fn with<T>(&self, id: CameraId, act: impl FnOnce(&mut CameraQueue<C>, &Arc<ModelSet>) -> T) -> Option<T> {
+        let state = &mut *self.lock();
+        let jobs = state.cameras.iter_mut().find(|jobs| jobs.id == id)?;
+        Some(act(jobs, &state.models))
+    }
+
+    /// Makes room for the jobs of a camera. No worker takes them before [`JobQueue::connect`].
+    pub(crate) fn register(&self, params: ScheduleParams) -> CameraId {
         let mut state = self.lock();
-        let jobs = match pacing {
+        state.ids += 1;
+        let id = CameraId(state.ids);
+        state.cameras.push(CameraQueue {
+            id,
+            camera: None,
+            schedule: Schedule::new(params),
+            current: None,
+            queue: VecDeque::new(),
+            running: 0,
+            used: Duration::ZERO,
+            turn: 0,
+        });
+        id
+    }
+
+    /// Sets what the workers get with each job of the camera.
+    pub(crate) fn connect(&self, id: CameraId, camera: C) {
+        self.with(id, |jobs, _| jobs.camera = Some(camera));
+    }
+
+    /// Drops the camera's jobs and takes no more. Returns at once; jobs that are running go on.
+    pub(crate) fn disconnect(&self, id: CameraId) {
+        // Dropped after the lock is released: the camera may be the last owner of a great deal.
+        let _dropped =
+            self.with(id, |jobs, _| (jobs.camera.take(), jobs.current.take(), std::mem::take(&mut jobs.queue)));
+    }
+
+    /// Disconnects the camera, waits until its running jobs have ended, and forgets it.
+    pub(crate) fn remove(&self, id: CameraId) {
+        self.disconnect(id);
+        let mut state = self.lock();
+        while state.cameras.iter().any(|jobs| jobs.id == id && jobs.running > 0) {
+            state = self.changed.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
+        }
+        state.cameras.retain(|jobs| jobs.id != id);
+    }
+
+    /// Adds a detected frame of a camera. Live: replaces the frame before. Every frame: queues its jobs and returns their number.
+    /// `alive` are the tracks that still exist.
+    pub(crate) fn add(&self, id: CameraId, work: &Arc<Work>, pacing: Pacing, alive: &[TrackId]) -> usize {
+        let added = self.with(id, |jobs, models| match pacing {
             Pacing::Live => {
-                state.schedule.keep(alive);
-                state.current = Some(Arc::clone(work));
+                jobs.schedule.keep(alive);
+                jobs.current = Some(Arc::clone(work));
                 0
             }
             Pacing::EveryFrame if work.faces.is_empty() => 0,
             Pacing::EveryFrame => {
-                state.schedule.keep(alive);
-                let models = Arc::clone(&state.models);
+                jobs.schedule.keep(alive);
                 let tracks: Vec<TrackId> = work.faces.iter().map(|face| face.track).collect();
                 let (seq, now) = (work.frame.seq, work.frame.captured_at);
-                let picks = state.schedule.all(&tasks_of(&models), seq, now, &tracks);
-                let jobs = picks.len();
-                state.queue.extend(picks.into_iter().map(|pick| Job {
+                let picks = jobs.schedule.all(&tasks_of(models), seq, now, &tracks);
+                let added = picks.len();
+                jobs.queue.extend(picks.into_iter().map(|pick| Job {
                     work: Arc::clone(work),
                     model: Arc::clone(&models.recognition[pick.model]),
                     faces: pick.faces,
                     compared: pick.compared,
                 }));
-                jobs
+                added
             }
-        };
-        drop(state);
+        });
         self.changed.notify_all();
-        jobs
+        added.unwrap_or(0)
     }
 
     /// Waits for a job for the worker with this number, counted from 1. Returns the model set first if it is not the one of
     /// `generation`.
-    pub(crate) fn take(&self, number: usize, generation: u64) -> Next {
+    pub(crate) fn take(&self, number: usize, generation: u64) -> Next<C> {
         let mut state = self.lock();
         loop {
             if state.closed || number > state.workers {
@@ -142,39 +229,53 @@ impl JobQueue {
             if state.models.generation != generation {
                 return Next::Changed(Arc::clone(&state.models));
             }
-            if let Some(job) = state.queue.pop_front() {
-                return Next::Job(job);
-            }
-            if let Some(job) = Self::pick(&mut state) {
-                return Next::Job(job);
+            if let Some((id, camera, job)) = Self::pick(&mut state) {
+                return Next::Job(id, camera, job);
             }
             state = self.changed.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
         }
     }
 
-    fn pick(state: &mut State) -> Option<Job> {
-        let work = Arc::clone(state.current.as_ref()?);
-        let models = Arc::clone(&state.models);
-        let tracks: Vec<TrackId> = work.faces.iter().map(|face| face.track).collect();
-        let pick = state.schedule.pick(&tasks_of(&models), work.frame.seq, work.frame.captured_at, &tracks)?;
-        let model = Arc::clone(&models.recognition[pick.model]);
-        Some(Job { work, model, faces: pick.faces, compared: pick.compared })
+    /// The next job, if there is one.
+    #[cfg(test)]
+    pub(crate) fn take_now(&self) -> Option<(CameraId, Job)> {
+        Self::pick(&mut self.lock()).map(|(id, _, job)| (id, job))
+    }
+
+    fn pick(state: &mut State<C>) -> Option<(CameraId, C, Job)> {
+        let level = state.level;
+        let mut order: Vec<&mut CameraQueue<C>> = state.cameras.iter_mut().collect();
+        order.sort_by_key(|jobs| (jobs.used.max(level), jobs.turn));
+        let (jobs, (camera, job)) = order.into_iter().find_map(|jobs| {
+            let next = jobs.next(&state.models)?;
+            Some((jobs, next))
+        })?;
+        jobs.used = jobs.used.max(level);
+        jobs.running += 1;
+        state.turns += 1;
+        jobs.turn = state.turns;
+        state.level = jobs.used;
+        Some((jobs.id, camera, job))
+    }
+
+    /// Records that a job of the camera has ended, whether it succeeded, and how long it took.
+    pub(crate) fn finish(&self, id: CameraId, model: &str, tracks: &[TrackId], succeeded: bool, took: Duration) {
+        self.with(id, |jobs, _| {
+            jobs.schedule.finish(model, tracks, succeeded);
+            jobs.running = jobs.running.saturating_sub(1);
+            jobs.used += took;
+        });
+        self.changed.notify_all();
     }
 
     /// Records that the last comparison of a face disagreed with those before it.
-    pub(crate) fn reopen_identity(&self, track: TrackId) {
-        self.lock().schedule.reopen_identity(track);
+    pub(crate) fn reopen_identity(&self, id: CameraId, track: TrackId) {
+        self.with(id, |jobs, _| jobs.schedule.reopen_identity(track));
     }
 
-    /// Records that the gallery has changed, so all faces are compared with it again.
-    pub(crate) fn reopen_identities(&self) {
-        self.lock().schedule.reopen_identities();
-    }
-
-    /// Records that a job has ended, and whether it succeeded.
-    pub(crate) fn finish(&self, job: &Job, succeeded: bool) {
-        self.lock().schedule.finish(&job.model.name, &job.tracks(), succeeded);
-        self.changed.notify_all();
+    /// Records that the gallery has changed, so all faces of the camera are compared with it again.
+    pub(crate) fn reopen_identities(&self, id: CameraId) {
+        self.with(id, |jobs, _| jobs.schedule.reopen_identities());
     }
 
     /// The networks in use.
@@ -201,11 +302,7 @@ impl JobQueue {
 
     /// Ends all workers after their jobs.
     pub(crate) fn close(&self) {
-        let mut state = self.lock();
-        state.closed = true;
-        state.queue.clear();
-        state.current = None;
-        drop(state);
+        self.lock().closed = true;
         self.changed.notify_all();
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! Named std threads around a bounded buffer of frames. The grabber reads the source. The detection thread takes the newest frame
 //! that it has not seen. Recognition workers take jobs by priority. The controller owns the tracks and publishes a [`Scene`] for
-//! every frame. The loader thread loads networks while others run. The gallery worker raises alarms and adds visitors. The sighting
-//! recorder stores who was seen when. The state
-//! of the whole pipeline is published as one [`Snapshot`]. Nothing here knows HTTP or terminals.
+//! every frame. The loader thread loads networks while others run. The workers, the loader thread and the networks are in a
+//! [`WorkerPool`], which the pipelines of several cameras share. The gallery worker raises alarms and adds visitors. The sighting
+//! recorder stores who was seen when. The state of the whole pipeline is published as one [`Snapshot`]. Nothing here knows HTTP or
+//! terminals.
 
 mod alarm;
 mod buffer;
@@ -14,6 +15,9 @@ mod choice;
 mod clock;
 mod controller;
 mod detection;
+mod detector_pool;
+#[cfg(test)]
+mod detector_pool_tests;
 mod error;
 mod estimates;
 mod event;
@@ -23,6 +27,8 @@ mod grabber;
 mod handle;
 mod input_size;
 mod job_queue;
+#[cfg(test)]
+mod job_queue_tests;
 mod loader;
 mod message;
 mod model_loading;
@@ -30,6 +36,7 @@ mod model_set;
 mod model_switching;
 mod params;
 mod pipeline;
+mod pool;
 mod recognition;
 mod scene;
 mod schedule;
@@ -43,6 +50,7 @@ mod sync;
 mod thread;
 mod visitors;
 mod worker_pool;
+mod worker_threads;
 
 pub use alarm::{Alarm, AlarmParams, Cause};
 pub use buffer::Pacing;
@@ -62,3 +70,4 @@ pub use snapshot::{GalleryState, Snapshot, Snapshots, SourceState, TaskState, sh
 pub use statistics::{StageReport, StatisticsReport, TrackReport};
 pub use subscription::{Delivery, Received, Subscription};
 pub use visitors::{GrowthParams, VisitorParams};
+pub use worker_pool::WorkerPool;

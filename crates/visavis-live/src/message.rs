@@ -62,6 +62,8 @@ pub(crate) enum LoaderRequest {
     },
     /// Change the number of recognition workers.
     SetWorkers(usize),
+    /// Load as many instances of the detector as the cameras can use, or drop those that they cannot use.
+    LoadDetectors,
     Stop,
 }
 

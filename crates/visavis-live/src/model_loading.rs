@@ -6,12 +6,13 @@ use std::sync::atomic::AtomicU32;
 use visavis_infer::Task;
 
 use crate::choice::Choice;
+use crate::detector_pool::DetectorPool;
 use crate::error::LiveError;
 use crate::event::Event;
 use crate::loader::Loader;
 use crate::model_set::{DetectionModel, Instances, KeypointModel, ModelSet, RecognitionModel};
 
-/// Loads a detector. Adds an [`Event::Running`] to `events`.
+/// Loads a detector with `instances` instances, at least 1. Adds an [`Event::Running`] to `events`.
 ///
 /// # Errors
 /// [`LiveError::NoDetector`] for an empty name; else the errors of the loader.
@@ -19,15 +20,18 @@ pub(crate) fn load_detector(
     loader: &dyn Loader,
     name: &str,
     generation: u64,
+    instances: usize,
     events: &mut Vec<Event>,
 ) -> Result<DetectionModel, LiveError> {
     if name.is_empty() {
         return Err(LiveError::NoDetector);
     }
-    let detector = loader.detector(name)?;
-    let (model, placement) = (name.to_owned(), detector.placement());
+    let first = loader.detector(name)?;
+    let (model, placement) = (name.to_owned(), first.placement());
+    let detectors = DetectorPool::new(first, instances);
+    detectors.fill(|| loader.detector(name))?;
     events.push(Event::Running { task: Task::Detection, model: model.clone(), placement });
-    Ok(DetectionModel { generation, name: model, instances: Instances::new(vec![detector]) })
+    Ok(DetectionModel { generation, name: model, detectors })
 }
 
 /// Loads the recognition networks of `choice` with one instance for each of `workers`. Networks of `old` are used again. Adds an

@@ -3,9 +3,11 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
-use visavis_face::{Detect, Locate, Recognise};
+use visavis_face::{Locate, Recognise};
 use visavis_gallery::Gallery;
 use visavis_infer::Task;
+
+use crate::detector_pool::DetectorPool;
 
 /// Loaded instances of one network, one for each worker. Each worker takes one and keeps it.
 pub(crate) struct Instances<N: ?Sized>(Mutex<Vec<Box<N>>>);
@@ -77,5 +79,5 @@ impl ModelSet {
 pub(crate) struct DetectionModel {
     pub(crate) generation: u64,
     pub(crate) name: String,
-    pub(crate) instances: Instances<dyn Detect>,
+    pub(crate) detectors: DetectorPool,
 }

@@ -1,8 +1,8 @@
 //! The loader thread: loads networks while others run, and puts them to use between two frames.
 
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, Sender};
-use std::time::Duration;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
 
 use visavis_gallery::GalleryError;
 use visavis_infer::Task;
@@ -12,113 +12,123 @@ use crate::error::LiveError;
 use crate::event::Event;
 use crate::message::{LoaderRequest, Message};
 use crate::model_loading::{load_detector, load_models};
-use crate::shared::Shared;
+use crate::shared::CameraPool;
 use crate::thread::catch_panic;
-use crate::worker_pool::WorkerPool;
+use crate::worker_threads::WorkerThreads;
 
 /// How often the progress of a conversion is reported.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(3);
 
 /// Handles requests until it is told to stop; then waits for the workers to end.
-pub(crate) fn run(
-    shared: &Shared,
-    requests: &Receiver<LoaderRequest>,
-    messages: &Sender<Message>,
-    mut workers: WorkerPool,
-) {
+pub(crate) fn run(pool: &CameraPool, requests: &Receiver<LoaderRequest>, mut workers: WorkerThreads) {
     while let Ok(request) = requests.recv() {
-        let snapshot = shared.snapshots.newest();
-        let choice = &snapshot.params.choice;
+        let _busy = pool.begin_request();
         match request {
             LoaderRequest::Stop => return workers.join(),
             LoaderRequest::SetWorkers(count) => {
                 if let Err(error) = workers.resize(count) {
-                    shared.emit(Event::StageFailed { stage: "recognition".into(), reason: error.to_string() });
+                    pool.emit(&Event::StageFailed { stage: "recognition".into(), reason: error.to_string() });
                 }
-                let count = shared.jobs.workers();
-                shared.snapshots.update(|snapshot| std::mem::replace(&mut snapshot.params.workers, count) != count);
+                let count = pool.jobs.workers();
+                pool.update(|snapshot| std::mem::replace(&mut snapshot.params.workers, count) != count);
+                load_detectors(pool);
             }
-            LoaderRequest::Switch { task, model } => {
-                if let Some(model) = &model {
-                    shared.emit(Event::Loading { task, model: model.clone() });
-                }
-                let switched = match task {
-                    Task::Detection => switch_detector(shared, model.as_deref().unwrap_or_default()),
-                    _ => {
-                        let mut wanted = choice.clone();
-                        wanted.set(task, model.clone());
-                        switch_models(shared, &wanted, task == Task::Similarity)
-                    }
-                };
-                match switched {
-                    Ok(()) => {
-                        if task != Task::Detection {
-                            let _ = messages.send(Message::Switched(task));
-                        }
-                        shared.emit(Event::Switched { task, model });
-                    }
-                    Err(reason) => {
-                        let model = model.unwrap_or_else(|| "none".into());
-                        shared.emit(Event::SwitchFailed { task, model, reason });
-                    }
-                }
-            }
+            LoaderRequest::LoadDetectors => load_detectors(pool),
+            LoaderRequest::Switch { task, model } => switch(pool, task, model),
             LoaderRequest::Disable { model, failures } => {
+                let choice = pool.choice();
                 let mut wanted = choice.clone();
                 for task in RECOGNITION.into_iter().filter(|&task| choice.of(task) == Some(&model)) {
                     wanted.set(task, None);
                 }
-                if wanted != *choice && switch_models(shared, &wanted, false).is_ok() {
-                    shared.emit(Event::ModelDisabled { model, failures });
+                if wanted != choice && switch_models(pool, &wanted, false).is_ok() {
+                    pool.emit(&Event::ModelDisabled { model, failures });
                 }
             }
         }
     }
 }
 
+/// Loads a network and puts it to use for a task. `None`: the task is switched off.
+fn switch(pool: &CameraPool, task: Task, model: Option<String>) {
+    if let Some(model) = &model {
+        pool.emit(&Event::Loading { task, model: model.clone() });
+    }
+    let switched = match task {
+        Task::Detection => switch_detector(pool, model.as_deref().unwrap_or_default()),
+        _ => {
+            let mut wanted = pool.choice();
+            wanted.set(task, model.clone());
+            switch_models(pool, &wanted, task == Task::Similarity)
+        }
+    };
+    match switched {
+        Ok(()) => {
+            if task != Task::Detection {
+                pool.tell(|| Message::Switched(task));
+            }
+            pool.emit(&Event::Switched { task, model });
+        }
+        Err(reason) => {
+            let model = model.unwrap_or_else(|| "none".into());
+            pool.emit(&Event::SwitchFailed { task, model, reason });
+        }
+    }
+}
+
+/// Loads or drops instances of the detector, so that there are as many as the cameras can use.
+fn load_detectors(pool: &CameraPool) {
+    let detector = pool.detector();
+    detector.detectors.set_limit(pool.detector_limit());
+    let load = || pool.loader.detector(&detector.name);
+    if let Err(reason) = caught(|| detector.detectors.fill(load)) {
+        pool.emit(&Event::StageFailed { stage: format!("{} ({})", Task::Detection, detector.name), reason });
+    }
+}
+
 /// Loads a detector and puts it to use. On failure the old one stays in use.
-fn switch_detector(shared: &Shared, name: &str) -> Result<(), String> {
-    let (mut events, generation) = (Vec::new(), shared.detector().generation + 1);
-    let detector = caught(|| load_detector(shared.loader.as_ref(), name, generation, &mut events))?;
-    shared.replace_detector(detector);
-    events.into_iter().for_each(|event| shared.emit(event));
+fn switch_detector(pool: &CameraPool, name: &str) -> Result<(), String> {
+    let (mut events, generation) = (Vec::new(), pool.detector().generation + 1);
+    let instances = pool.detector_limit();
+    let detector = caught(|| load_detector(pool.loader.as_ref(), name, generation, instances, &mut events))?;
+    pool.replace_detector(detector);
+    events.iter().for_each(|event| pool.emit(event));
     Ok(())
 }
 
 /// Loads the networks of `choice` that are missing and puts them to use. On failure nothing changes. With `converts`, a gallery
 /// that belongs to another network is converted.
-fn switch_models(shared: &Shared, choice: &Choice, converts: bool) -> Result<(), String> {
+fn switch_models(pool: &CameraPool, choice: &Choice, converts: bool) -> Result<(), String> {
     let mut events = Vec::new();
-    let (old, workers) = (shared.jobs.models(), shared.jobs.workers());
-    let models = caught(|| match load_models(shared.loader.as_ref(), choice, workers, &old, &mut events) {
+    let (old, workers) = (pool.jobs.models(), pool.jobs.workers());
+    let models = caught(|| match load_models(pool.loader.as_ref(), choice, workers, &old, &mut events) {
         Err(LiveError::Gallery(GalleryError::OtherNetwork { .. })) if converts => {
-            shared.gallery_health.converting.store(true, Ordering::Release);
-            convert(shared, choice)?;
+            pool.converting.store(true, Ordering::Release);
+            convert(pool, choice)?;
             events.clear();
-            load_models(shared.loader.as_ref(), choice, workers, &old, &mut events)
+            load_models(pool.loader.as_ref(), choice, workers, &old, &mut events)
         }
         other => other,
     });
-    let replaced = models.map(|models| shared.replace_models(models));
-    shared.gallery_health.converting.store(false, Ordering::Release);
+    let replaced = models.map(|models| pool.replace_models(models));
+    pool.converting.store(false, Ordering::Release);
     replaced?;
-    events.into_iter().for_each(|event| shared.emit(event));
+    events.iter().for_each(|event| pool.emit(event));
     Ok(())
 }
 
-/// Converts the gallery to the similarity network of `choice`.
-fn convert(shared: &Shared, choice: &Choice) -> Result<(), LiveError> {
+/// Converts the gallery to the similarity network of `choice`. Stops when no camera runs any more.
+fn convert(pool: &CameraPool, choice: &Choice) -> Result<(), LiveError> {
     let model = choice.similarity.clone().unwrap_or_default();
-    let mut reported: Option<Duration> = None;
-    let converted = shared.loader.convert_gallery(choice, &mut |done, photos| {
-        let now = shared.clock.now();
-        if reported.is_none_or(|reported| now >= reported + PROGRESS_INTERVAL) {
-            reported = Some(now);
-            shared.emit(Event::Converting { model: model.clone(), done, photos });
+    let mut reported: Option<Instant> = None;
+    let converted = pool.loader.convert_gallery(choice, &mut |done, photos| {
+        if reported.is_none_or(|reported| reported.elapsed() >= PROGRESS_INTERVAL) {
+            reported = Some(Instant::now());
+            pool.emit(&Event::Converting { model: model.clone(), done, photos });
         }
-        !shared.clock.is_stopped()
+        pool.is_in_use()
     })?;
-    shared.emit(Event::Converted { model, converted });
+    pool.emit(&Event::Converted { model, converted });
     Ok(())
 }
 

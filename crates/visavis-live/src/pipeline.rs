@@ -17,45 +17,42 @@ use crate::event::Event;
 use crate::gallery_health::GalleryHealth;
 use crate::grabber::Grabber;
 use crate::handle::PipelineHandle;
-use crate::job_queue::JobQueue;
 use crate::loader::Loader;
 use crate::message::{GalleryRequest, LoaderRequest, Message, SourceEnd};
-use crate::model_loading::{load_detector, load_models};
-use crate::model_set::{DetectionModel, ModelSet};
 use crate::params::{Outcome, PipelineParams};
-use crate::shared::Shared;
+use crate::shared::{Camera, CameraJobs, Shared};
 use crate::snapshot::{Snapshot, SnapshotCell};
 use crate::statistics::{Statistics, StatisticsReport};
 use crate::subscription::{Channel, Delivery, Subscription};
 use crate::thread::{catch_panic, spawn};
 use crate::worker_pool::WorkerPool;
-use crate::{detection, gallery_worker, model_switching, sighting_recorder};
+use crate::{detection, gallery_worker, sighting_recorder};
 
 /// A pipeline whose networks are loaded and whose threads are not started. Subscriptions made here miss no frame.
 pub struct Prepared {
     params: PipelineParams,
-    loader: Arc<dyn Loader>,
-    models: ModelSet,
-    detector: DetectionModel,
-    /// Emitted when the pipeline starts.
-    events: Vec<Event>,
+    pool: Arc<WorkerPool>,
     clock: Arc<Clock>,
     statistics: Arc<Statistics>,
     channels: Vec<Arc<Channel>>,
 }
 
 impl Prepared {
-    /// Loads the networks of `params.choice`.
+    /// A pipeline with its own [`WorkerPool`]: loads the networks of `params.choice`.
     ///
     /// # Errors
-    /// [`LiveError`] for the first network that cannot be loaded.
+    /// Those of [`WorkerPool::new`].
     pub fn new(params: PipelineParams, loader: Arc<dyn Loader>) -> Result<Self, LiveError> {
-        let params = PipelineParams { workers: params.workers.max(1), ..params };
-        let mut events = Vec::new();
-        let detector = load_detector(loader.as_ref(), &params.choice.detector, 1, &mut events)?;
-        let models = load_models(loader.as_ref(), &params.choice, params.workers, &ModelSet::default(), &mut events)?;
+        let pool = WorkerPool::new(loader, &params.choice, params.workers)?;
+        Ok(Self::with_pool(params, Arc::new(pool)))
+    }
+
+    /// A pipeline with the workers and networks of `pool`, which replace those of `params`.
+    #[must_use]
+    pub fn with_pool(params: PipelineParams, pool: Arc<WorkerPool>) -> Self {
+        let params = PipelineParams { choice: pool.choice(), workers: pool.workers(), ..params };
         let (clock, statistics) = (Arc::new(Clock::start()), Arc::new(Statistics::new()));
-        Ok(Self { params, loader, models, detector, events, clock, statistics, channels: Vec::new() })
+        Self { params, pool, clock, statistics, channels: Vec::new() }
     }
 
     /// A stream of scenes.
@@ -71,9 +68,8 @@ impl Prepared {
     /// [`LiveError::Thread`] if the system does not start a thread; the threads started before are ended.
     pub fn start(self, source: Box<dyn Source>) -> Result<Pipeline, LiveError> {
         let (events_in, events) = mpsc::channel();
-        let (loader_requests, loader_requests_out) = mpsc::channel();
         let (messages, messages_out) = mpsc::channel();
-        let params = self.params;
+        let (params, pool) = (self.params, Arc::clone(self.pool.inner()));
         let has_gallery_worker = params.pacing == Pacing::Live && (params.alarm.is_some() || params.growth.is_some());
         let (gallery_requests, gallery_requests_out) =
             has_gallery_worker.then(|| mpsc::sync_channel(gallery_worker::QUEUE)).unzip();
@@ -81,30 +77,38 @@ impl Prepared {
             (params.pacing == Pacing::Live && params.sightings.is_some()).then(|| Arc::new(Channel::uncounted()));
         let mut channels = self.channels;
         channels.extend(recorded.clone());
-        let snapshot = Snapshot::new(params.clone(), source.playing(), self.models.gallery.clone());
+        let snapshot = Snapshot::new(params.clone(), source.playing(), pool.jobs.models().gallery.clone());
         let shared = Arc::new(Shared {
             clock: self.clock,
             statistics: self.statistics,
             buffer: FrameBuffer::new(params.buffer, params.pacing),
-            jobs: JobQueue::new(params.schedule.clone(), self.models, params.workers),
-            loader: self.loader,
+            jobs: CameraJobs { id: pool.jobs.register(params.schedule.clone()), pool },
             channels,
             snapshots: Arc::new(SnapshotCell::new(snapshot)),
-            detector: Mutex::new(Arc::new(self.detector)),
             gallery_health: GalleryHealth::default(),
             events: events_in,
-            loader_requests,
             gallery_requests,
             failures: AtomicU32::new(0),
             reading_since: Mutex::new(None),
             interrupter: source.interrupter(),
             params,
         });
-        self.events.into_iter().for_each(|event| shared.emit(event));
-        let mut pipeline =
-            Pipeline { shared, messages, events: Some(events), threads: Vec::new(), controller: None, grabber: None };
+        shared.jobs.pool.connect(Camera {
+            id: shared.jobs.id,
+            shared: Arc::clone(&shared),
+            messages: messages.clone(),
+        });
+        let mut pipeline = Pipeline {
+            shared,
+            messages,
+            events: Some(events),
+            threads: Vec::new(),
+            controller: None,
+            grabber: None,
+            _pool: self.pool,
+        };
         // On an error the pipeline is dropped, which ends the threads that were started.
-        pipeline.spawn_all(source, messages_out, loader_requests_out, gallery_requests_out)?;
+        pipeline.spawn_all(source, messages_out, gallery_requests_out)?;
         if let Some(channel) = recorded {
             pipeline.spawn_sighting_recorder(channel)?;
         }
@@ -121,6 +125,8 @@ pub struct Pipeline {
     controller: Option<JoinHandle<Outcome>>,
     /// The thread of the grabber, and a channel that is disconnected when the thread ends.
     grabber: Option<(JoinHandle<()>, Receiver<()>)>,
+    /// Declared last: its threads end after the pipeline, if no other pipeline uses it.
+    _pool: Arc<WorkerPool>,
 }
 
 /// How long the end of a pipeline waits for a read of the source. After that the thread of the grabber is left running.
@@ -131,7 +137,6 @@ impl Pipeline {
         &mut self,
         source: Box<dyn Source>,
         messages_out: Receiver<Message>,
-        loader_requests: Receiver<LoaderRequest>,
         gallery_requests: Option<Receiver<GalleryRequest>>,
     ) -> Result<(), LiveError> {
         let controller = Controller::new(&self.shared);
@@ -145,10 +150,6 @@ impl Pipeline {
                 Outcome { source_failure: Some(format!("the controller panicked: {reason}")), ..Outcome::default() }
             })
         })?);
-        let workers = WorkerPool::start(&self.shared, &self.messages)?;
-        let (shared, messages) = (Arc::clone(&self.shared), self.messages.clone());
-        let loader = move || model_switching::run(&shared, &loader_requests, &messages, workers);
-        self.threads.push(spawn("loader", loader)?);
         if let Some(requests) = gallery_requests {
             let shared = Arc::clone(&self.shared);
             self.threads.push(spawn("gallery", move || gallery_worker::run(&shared, &requests))?);
@@ -183,9 +184,10 @@ impl Pipeline {
         self.events.take()
     }
 
-    /// Requests another network for a task (`None`: the task is switched off). Returns at once; the result is an [`Event`].
+    /// Requests another network for a task (`None`: the task is switched off), for all pipelines of the [`WorkerPool`]. Returns at
+    /// once; the result is an [`Event`].
     pub fn switch(&self, task: Task, model: Option<String>) {
-        self.shared.request(LoaderRequest::Switch { task, model });
+        self.shared.jobs.pool.request(LoaderRequest::Switch { task, model });
     }
 
     /// Records that the last alarm named the wrong person. That face is not taken for this person again.
@@ -232,6 +234,7 @@ impl Pipeline {
     fn finish(&mut self) -> Outcome {
         let outcome = self.controller.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
         self.shared.shut_down();
+        self.shared.jobs.pool.remove(self.shared.jobs.id);
         for thread in self.threads.drain(..) {
             // Fails if the thread panicked, which it has reported as an event.
             let _ = thread.join();

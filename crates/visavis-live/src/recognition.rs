@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
 use std::time::Instant;
 
 use visavis_face::{FaceView, Findings, Locate, Recognise};
@@ -16,7 +15,7 @@ use crate::gallery_health::GalleryClient;
 use crate::job_queue::{Job, Next};
 use crate::message::{GalleryRequest, LoaderRequest, Message, Observation, RecognitionResult};
 use crate::model_set::ModelSet;
-use crate::shared::Shared;
+use crate::shared::{CameraPool, Shared};
 use crate::statistics::KEYPOINTS;
 use crate::thread::catch_panic;
 
@@ -29,49 +28,52 @@ struct WorkerModels {
 }
 
 /// Runs the worker with this number until the job queue is closed or needs fewer workers.
-pub(crate) fn run(shared: &Shared, number: usize, messages: &Sender<Message>) {
+pub(crate) fn run(pool: &CameraPool, number: usize) {
     let mut own = WorkerModels::default();
     loop {
-        let job = match shared.jobs.take(number, own.models.generation) {
+        let (id, camera, job) = match pool.jobs.take(number, own.models.generation) {
             Next::Closed => return,
             Next::Changed(models) => {
                 own.set_models(models);
                 continue;
             }
-            Next::Job(job) => job,
+            Next::Job(id, camera, job) => (id, camera, job),
         };
+        let shared = &camera.shared;
         let started = Instant::now();
         let result = catch_panic(|| own.run(shared, &job));
         let took = started.elapsed();
-        let model = job.model.name.clone();
+        let (model, tracks) = (Arc::clone(&job.model), job.tracks());
         let results = match result {
             Ok(Ok(results)) => {
-                shared.statistics.record(&model, shared.clock.now(), took);
-                job.model.succeeded();
+                shared.statistics.record(&model.name, shared.clock.now(), took);
+                model.succeeded();
                 Some(results)
             }
             Ok(Err(reason)) => {
-                shared.emit(Event::StageFailed { stage: model.clone(), reason });
+                shared.emit(Event::StageFailed { stage: model.name.clone(), reason });
                 None
             }
             Err(reason) => {
                 // The state of the networks may be inconsistent: all are loaded again.
                 own.recognisers.clear();
                 own.locator = None;
-                shared.emit(Event::StageRestarted { stage: model.clone(), reason });
+                shared.emit(Event::StageRestarted { stage: model.name.clone(), reason });
                 None
             }
         };
-        if results.is_none() {
-            shared.statistics.fail(&model);
-            if let Some(failures) = job.model.failed() {
-                shared.request(LoaderRequest::Disable { model, failures });
+        let succeeded = results.is_some();
+        if !succeeded {
+            shared.statistics.fail(&model.name);
+            if let Some(failures) = model.failed() {
+                pool.request(LoaderRequest::Disable { model: model.name.clone(), failures });
             }
         }
-        shared.jobs.finish(&job, results.is_some());
-        if messages.send(Message::Recognised { job, results }).is_err() {
-            return;
-        }
+        // Fails if the camera has ended.
+        let _ = camera.messages.send(Message::Recognised { job, results });
+        // Before the end of the job is recorded, because the end of a pipeline waits for that and then for its last owner.
+        drop(camera);
+        pool.jobs.finish(id, &model.name, &tracks, succeeded, took);
     }
 }
 
@@ -98,7 +100,7 @@ impl WorkerModels {
             None => {
                 let loaded = match job.model.instances.take() {
                     Some(instance) => instance,
-                    None => shared.loader.recogniser(&job.model.name).map_err(|error| error.to_string())?,
+                    None => shared.jobs.pool.loader.recogniser(&job.model.name).map_err(|error| error.to_string())?,
                 };
                 self.recognisers.entry(job.model.name.clone()).or_insert(loaded)
             }
@@ -126,8 +128,10 @@ impl WorkerModels {
                     let locator = match &mut self.locator {
                         Some(locator) => locator,
                         None => {
-                            let loaded =
-                                chosen.instances.take().map_or_else(|| shared.loader.locator(&chosen.name), Ok);
+                            let loaded = chosen
+                                .instances
+                                .take()
+                                .map_or_else(|| shared.jobs.pool.loader.locator(&chosen.name), Ok);
                             match loaded {
                                 Ok(loaded) => self.locator.insert(loaded),
                                 Err(error) => {

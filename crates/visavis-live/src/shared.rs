@@ -5,22 +5,84 @@ use std::sync::mpsc::{Sender, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use visavis_face::TrackId;
 use visavis_gallery::GalleryError;
 use visavis_image::Frame;
 use visavis_video::{Interrupter, Playing};
 
-use crate::buffer::FrameBuffer;
+use crate::buffer::{FrameBuffer, Pacing};
 use crate::clock::Clock;
 use crate::event::Event;
 use crate::gallery_health::{GalleryClient, GalleryHealth};
-use crate::job_queue::JobQueue;
-use crate::loader::Loader;
-use crate::message::{GalleryRequest, LoaderRequest};
-use crate::model_set::{DetectionModel, ModelSet};
+use crate::job_queue::{CameraId, Work};
+use crate::message::{GalleryRequest, Message};
+use crate::model_set::ModelSet;
 use crate::params::PipelineParams;
-use crate::snapshot::SnapshotCell;
+use crate::pool::{Pool, PoolClient};
+use crate::snapshot::{Snapshot, SnapshotCell};
 use crate::statistics::{Statistics, StatisticsReport};
 use crate::subscription::Channel;
+
+/// A camera as the workers and the loader see it.
+pub(crate) struct Camera {
+    pub(crate) id: CameraId,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) messages: Sender<Message>,
+}
+
+/// What the workers, the loader and the pipelines share.
+pub(crate) type CameraPool = Pool<Camera>;
+
+impl PoolClient for Camera {
+    fn id(&self) -> CameraId {
+        self.id
+    }
+
+    fn emit(&self, event: Event) {
+        self.shared.emit(event);
+    }
+
+    fn tell(&self, message: Message) {
+        // Fails if the controller has ended.
+        let _ = self.messages.send(message);
+    }
+
+    fn update(&self, change: &dyn Fn(&mut Snapshot) -> bool) {
+        self.shared.snapshots.update(change);
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.shared.clock.is_stopped()
+    }
+}
+
+/// The jobs of this pipeline's camera in the queue of the worker pool.
+pub(crate) struct CameraJobs {
+    pub(crate) pool: Arc<CameraPool>,
+    pub(crate) id: CameraId,
+}
+
+impl CameraJobs {
+    /// As [`crate::job_queue::JobQueue::add`].
+    pub(crate) fn add(&self, work: &Arc<Work>, pacing: Pacing, alive: &[TrackId]) -> usize {
+        self.pool.jobs.add(self.id, work, pacing, alive)
+    }
+
+    /// The networks in use.
+    pub(crate) fn models(&self) -> Arc<ModelSet> {
+        self.pool.jobs.models()
+    }
+
+    /// As [`crate::job_queue::JobQueue::reopen_identity`].
+    pub(crate) fn reopen_identity(&self, track: TrackId) {
+        self.pool.jobs.reopen_identity(self.id, track);
+    }
+
+    /// As [`crate::job_queue::JobQueue::reopen_identities`].
+    pub(crate) fn reopen_identities(&self) {
+        self.pool.jobs.reopen_identities(self.id);
+    }
+}
 
 /// The state that all threads of a pipeline share.
 pub(crate) struct Shared {
@@ -29,15 +91,12 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<Clock>,
     pub(crate) statistics: Arc<Statistics>,
     pub(crate) buffer: FrameBuffer<Frame>,
-    pub(crate) jobs: JobQueue,
-    pub(crate) loader: Arc<dyn Loader>,
+    pub(crate) jobs: CameraJobs,
     /// The subscriptions to scenes.
     pub(crate) channels: Vec<Arc<Channel>>,
     pub(crate) snapshots: Arc<SnapshotCell>,
-    pub(crate) detector: Mutex<Arc<DetectionModel>>,
     pub(crate) gallery_health: GalleryHealth,
     pub(crate) events: Sender<Event>,
-    pub(crate) loader_requests: Sender<LoaderRequest>,
     /// Requests to the gallery worker. `None`: there is no gallery worker.
     pub(crate) gallery_requests: Option<SyncSender<GalleryRequest>>,
     /// Number of failure events.
@@ -90,27 +149,12 @@ impl Shared {
         }
     }
 
-    /// The detector in use.
-    pub(crate) fn detector(&self) -> Arc<DetectionModel> {
-        Arc::clone(&self.detector.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Uses another detector from the next frame on.
-    pub(crate) fn replace_detector(&self, detector: DetectionModel) {
-        *self.detector.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(detector);
-    }
-
-    /// Uses other recognition networks from the next job on.
-    pub(crate) fn replace_models(&self, models: ModelSet) {
-        let gallery = models.gallery.clone();
-        self.jobs.replace(models);
-        if let Some(gallery) = gallery {
-            self.snapshots.update(|snapshot| snapshot.set_gallery(gallery));
-        }
-    }
-
     /// Records whether the gallery worked, and emits an event when it begins to fail or works again.
     pub(crate) fn gallery_used<T>(&self, client: GalleryClient, result: &Result<T, GalleryError>) {
+        let refused = matches!(result, Err(GalleryError::OtherNetwork { .. }));
+        if refused && self.jobs.pool.is_converting() {
+            return;
+        }
         self.gallery_health.record(client, result.as_ref().err(), |event| self.emit(event));
     }
 
@@ -126,11 +170,6 @@ impl Shared {
         if let Some(requests) = &self.gallery_requests {
             let _ = requests.send(request);
         }
-    }
-
-    /// Sends a request to the loader thread.
-    pub(crate) fn request(&self, request: LoaderRequest) {
-        let _ = self.loader_requests.send(request);
     }
 
     /// The measurements since the start.
@@ -150,8 +189,7 @@ impl Shared {
     pub(crate) fn shut_down(&self) {
         self.stop();
         self.buffer.abort();
-        self.jobs.close();
-        self.request(LoaderRequest::Stop);
+        self.jobs.pool.jobs.disconnect(self.jobs.id);
         // Waits if the queue is full; the worker empties it.
         self.send_to_gallery(GalleryRequest::Stop);
         for channel in &self.channels {

@@ -7,13 +7,14 @@
 //! H.264 is decoded as in an MP4; H.265, and H.264 that our decoder does not support, by an installed ffmpeg; MJPEG like
 //! photos. `retina` does not support TLS: `rtsps` addresses are read by ffmpeg.
 //!
-//! A hostile camera can make `retina` hold one coded picture of as many bytes as it can send until the connection is closed
-//! for showing no picture ([`crate::StreamParams::silent_after`]): the crate has no limit. Everything after it is bounded.
+//! `retina` has no limit for the size of a message or a coded picture, so [`received`] counts the bytes that came since the last
+//! complete picture, and the connection is closed when they are too many. Everything after it is bounded.
 
 mod age;
 mod client;
 mod decode;
 mod queue;
+mod received;
 
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};

@@ -35,9 +35,13 @@ pub fn load(path: &Path, max_pixels: u64) -> Result<Decoded, VideoError> {
 fn read(path: &Path) -> Result<Vec<u8>, VideoError> {
     let name = path.display().to_string();
     let file = fs::File::open(path).map_err(VideoError::reading(&name))?;
+    let length = file.metadata().map_err(VideoError::reading(&name))?.len();
     let mut bytes = Vec::new();
-    file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(VideoError::reading(&name))?;
-    if bytes.len() as u64 > MOST_BYTES {
+    if length <= MOST_BYTES {
+        // The file may grow while it is read.
+        file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(VideoError::reading(&name))?;
+    }
+    if length.max(bytes.len() as u64) > MOST_BYTES {
         let reason = format!("a photo file must not be larger than {} MB", MOST_BYTES >> 20);
         return Err(VideoError::Damaged { name, reason });
     }

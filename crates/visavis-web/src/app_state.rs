@@ -38,10 +38,19 @@ pub struct ServerConfig {
     pub record: BeginRecord,
 }
 
-pub(crate) struct AppState {
-    pub(crate) config: ServerConfig,
+/// What the pages of all cameras share.
+#[derive(Default)]
+pub(crate) struct ForAllCameras {
     pub(crate) enroller: CachedEnroller,
     pub(crate) analyzer: CachedAnalyzer,
+    /// Held while settings are changed, so that a change is based on the result of the one before. The settings of the detector
+    /// belong to all cameras.
+    settings: Mutex<()>,
+}
+
+pub(crate) struct AppState {
+    pub(crate) config: ServerConfig,
+    pub(crate) common: Arc<ForAllCameras>,
     pub(crate) undo: UndoLog,
     pub(crate) recorder: Recorder,
     /// The newest picture with its scene, encoded once for all clients.
@@ -53,8 +62,6 @@ pub(crate) struct AppState {
     pub(crate) notifications: broadcast::Sender<Arc<str>>,
     /// The source that was chosen last: the turn of the switch in which it plays, and its id in the API.
     pub(crate) chosen: Mutex<Option<(u64, String)>>,
-    /// Held while settings are changed, so that a change is based on the result of the one before.
-    settings: Mutex<()>,
     viewers: AtomicUsize,
     /// Whether the server is about to end. Sources of browsers are closed and not replaced then.
     pub(crate) ending: AtomicBool,
@@ -120,10 +127,9 @@ impl<'a> Notification<'a> {
 }
 
 impl AppState {
-    pub(crate) fn new(config: ServerConfig) -> Self {
+    pub(crate) fn new(config: ServerConfig, common: Arc<ForAllCameras>) -> Self {
         Self {
-            enroller: CachedEnroller::default(),
-            analyzer: CachedAnalyzer::default(),
+            common,
             undo: UndoLog::default(),
             recorder: Recorder::default(),
             frames: watch::Sender::new(None),
@@ -131,7 +137,6 @@ impl AppState {
             status_changed: watch::Sender::new(()),
             notifications: broadcast::Sender::new(64),
             chosen: Mutex::new(None),
-            settings: Mutex::new(()),
             viewers: AtomicUsize::new(0),
             ending: AtomicBool::new(false),
             config,
@@ -176,9 +181,9 @@ impl AppState {
         Viewer(Arc::clone(self))
     }
 
-    /// Waits until no other request changes settings.
+    /// Waits until no other request changes settings, of this or another camera.
     pub(crate) fn lock_settings(&self) -> MutexGuard<'_, ()> {
-        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+        self.common.settings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The gallery.

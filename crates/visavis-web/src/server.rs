@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use visavis_live::{Event, Subscription};
 
 use crate::access::Access;
-use crate::app_state::{AppState, ServerConfig};
+use crate::app_state::{AppState, ForAllCameras, ServerConfig};
 use crate::guard::Guard;
 use crate::tls::{Tls, TlsListener};
 use crate::undo_log::UNDO_TIME;
@@ -80,9 +80,12 @@ impl Listener {
         let failed = |error: io::Error| WebError::System(error.to_string());
         let runtime = Builder::new_multi_thread().worker_threads(THREADS).thread_name("page").enable_all().build();
         let runtime = runtime.map_err(failed)?;
+        let common = Arc::<ForAllCameras>::default();
         let (names, served): (Vec<String>, Vec<_>) = cameras
             .into_iter()
-            .map(|Camera { name, config, scenes }| (name, (Arc::new(AppState::new(config)), scenes)))
+            .map(|Camera { name, config, scenes }| {
+                (name, (Arc::new(AppState::new(config, Arc::clone(&common))), scenes))
+            })
             .unzip();
         let states: Vec<Arc<AppState>> = served.iter().map(|(state, _)| Arc::clone(state)).collect();
         let (stop, stopped) = oneshot::channel::<()>();

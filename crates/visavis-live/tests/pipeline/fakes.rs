@@ -178,6 +178,7 @@ struct Network {
 pub(crate) struct FakeLoader {
     networks: Mutex<HashMap<String, Network>>,
     faces: Mutex<HashMap<String, Vec<Rect>>>,
+    detector_loads: AtomicUsize,
     gallery: Option<Arc<Gallery>>,
     /// The galleries of some networks, used instead of `gallery`.
     galleries: HashMap<String, Arc<Gallery>>,
@@ -222,6 +223,10 @@ impl FakeLoader {
         self.networks.lock().unwrap()[name].calls.load(Ordering::SeqCst)
     }
 
+    pub(crate) fn detector_loads(&self) -> usize {
+        self.detector_loads.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn loads(&self, name: &str) -> usize {
         self.networks.lock().unwrap()[name].loads.load(Ordering::SeqCst)
     }
@@ -238,6 +243,7 @@ fn unknown(name: &str) -> LiveError {
 
 impl Loader for FakeLoader {
     fn detector(&self, model: &str) -> Result<Box<dyn Detect>, LiveError> {
+        self.detector_loads.fetch_add(1, Ordering::SeqCst);
         let faces = self.faces.lock().unwrap();
         faces.get(model).map(|faces| Box::new(FixedDetector(faces.clone())) as _).ok_or_else(|| unknown(model))
     }

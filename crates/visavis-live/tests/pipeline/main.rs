@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails, also in what tests share")]
 
+mod cameras;
 mod fakes;
 mod flaky;
 mod gallery_worker;

@@ -5,7 +5,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Number of lines of standard error that are kept; more are only counted.
 const MOST_LINES: usize = 20;
@@ -36,6 +36,13 @@ impl Killer {
     pub(crate) fn kill(&self) {
         // It may have ended already.
         let _ = lock(&self.0).kill();
+    }
+
+    /// Bytes of the program in memory; `None` if the system does not tell, or the program has ended.
+    pub(super) fn resident(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", lock(&self.0).id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        Some(line.trim_end_matches("kB").trim().parse::<u64>().ok()? << 10)
     }
 }
 
@@ -175,23 +182,27 @@ fn dies_with_us(command: &mut Command) {
 #[cfg(not(target_os = "linux"))]
 fn dies_with_us(_: &mut Command) {}
 
+/// How often the memory of a program is looked at.
+pub(super) const LOOKS_EVERY: Duration = Duration::from_millis(100);
+
 /// Runs a program to its end and returns at most `most` bytes of its output. It is killed after `patience`.
 pub(super) fn output(command: Command, most: u64, patience: Duration) -> io::Result<(Vec<u8>, ExitStatus, Messages)> {
     let (running, stdout) = Running::start(command)?;
-    finish(running, stdout, most, patience)
+    finish(running, stdout, most, patience, u64::MAX)
 }
 
-/// The same with `input`, a few bytes, on its standard input.
+/// The same with `input`, a few bytes, on its standard input. It is also killed if it has more than `most_memory` bytes in memory.
 pub(super) fn output_of_fed(
     command: Command,
     input: &[u8],
     most: u64,
     patience: Duration,
+    most_memory: u64,
 ) -> io::Result<(Vec<u8>, ExitStatus, Messages)> {
     let (running, mut stdin, stdout) = Running::start_fed(command)?;
     stdin.write_all(input)?;
     drop(stdin);
-    finish(running, stdout, most, patience)
+    finish(running, stdout, most, patience, most_memory)
 }
 
 fn finish(
@@ -199,29 +210,49 @@ fn finish(
     stdout: ChildStdout,
     most: u64,
     patience: Duration,
+    most_memory: u64,
 ) -> io::Result<(Vec<u8>, ExitStatus, Messages)> {
     let killer = running.killer();
     let (done, finished) = mpsc::channel::<()>();
+    let until = Instant::now() + patience;
     let watch = thread::Builder::new().name("ffmpeg-watch".into()).spawn(move || {
-        let late = finished.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Timeout);
-        if late {
+        loop {
+            let left = until.saturating_duration_since(Instant::now()).min(LOOKS_EVERY);
+            if finished.recv_timeout(left) != Err(mpsc::RecvTimeoutError::Timeout) {
+                return None;
+            }
+            let reason = if Instant::now() >= until {
+                format!("it did not end within {} s", patience.as_secs())
+            } else if killer.resident().is_some_and(|bytes| bytes > most_memory) {
+                needs_too_much(most_memory)
+            } else {
+                continue;
+            };
             killer.kill();
+            return Some(reason);
         }
-        late
     })?;
     let mut bytes = Vec::new();
     let read = stdout.take(most + 1).read_to_end(&mut bytes);
     drop(done);
-    let late = watch.join().unwrap_or(false);
+    let killed = watch.join().unwrap_or(None);
     read?;
     if bytes.len() as u64 > most {
         return Err(io::Error::other(format!("it wrote more than {most} bytes")));
     }
-    if late {
-        return Err(io::Error::other(format!("it did not end within {} s", patience.as_secs())));
+    if let Some(reason) = killed {
+        return Err(io::Error::other(reason));
     }
     let (status, messages) = running.wait()?;
     Ok((bytes, status, messages))
+}
+
+/// The message about a stream for which a program needs more memory than it may have.
+pub(super) fn needs_too_much(most: u64) -> String {
+    format!(
+        "ffmpeg needs more than {} MiB of memory for it: that is no stream of pictures, or a broken one",
+        most >> 20
+    )
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -232,6 +263,13 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
         command
+    }
+
+    #[test]
+    fn a_program_that_needs_too_much_memory_is_ended() {
+        let script = "cat > /dev/null; x=$(head -c 200000000 /dev/zero | tr '\\0' x); sleep 600";
+        let done = output_of_fed(shell(script), b"nothing", 100, Duration::from_secs(60), 64 << 20);
+        assert!(done.unwrap_err().to_string().contains("64 MiB of memory"));
     }
 
     #[test]

@@ -35,6 +35,7 @@ impl Elementary {
         command.args(["-nostdin", "-hide_banner", "-loglevel", "repeat+error", "-protocol_whitelist", "pipe"]);
         // ffmpeg does not wait to analyse the stream: the first pictures contain all that is needed.
         command.args(["-flags", "low_delay", "-thread_type", "slice", "-fflags", "nobuffer"]);
+        command.arg("-max_pixels").arg(max_pixels.to_string());
         command.args(["-probesize", "32", "-analyzeduration", "0", "-f", "matroska", "-i", "pipe:0"]);
         command.args(tools.every_frame()).args(["-enc_time_base", "-1"]);
         command.arg("-vf").arg(super::stream::filters(interlaced));

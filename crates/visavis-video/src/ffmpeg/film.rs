@@ -28,6 +28,7 @@ pub(crate) struct FfmpegSource {
     path: PathBuf,
     probed: Probed,
     hardware: bool,
+    max_pixels: u64,
     decoding: Option<Decoding>,
     waiting: Arc<Mutex<Waiting>>,
     frames: u64,
@@ -70,9 +71,9 @@ impl FfmpegSource {
             frames: probed.frames,
             pace: Pace::Timeline,
         };
-        let (path, hardware) = (path.to_owned(), options.hardware_decoding);
+        let (path, hardware, max_pixels) = (path.to_owned(), options.hardware_decoding, options.max_pixels);
         let waiting = Arc::default();
-        Ok(Self { info, tools, path, probed, hardware, decoding: None, waiting, frames: 0, ended: false })
+        Ok(Self { info, tools, path, probed, hardware, max_pixels, decoding: None, waiting, frames: 0, ended: false })
     }
 
     fn start(&self) -> Result<Decoding, VideoError> {
@@ -81,6 +82,8 @@ impl FfmpegSource {
         if self.hardware {
             command.args(["-hwaccel", "auto"]);
         }
+        // The size may change within a film.
+        command.arg("-max_pixels").arg(self.max_pixels.to_string());
         command.arg("-i").arg(input(&self.path));
         command.arg("-map").arg(format!("0:{}", self.probed.index));
         command.args(self.tools.every_frame()).args(["-enc_time_base", "-1"]);

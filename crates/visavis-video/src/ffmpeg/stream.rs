@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::Ffmpeg;
-use super::child::{self, Killer, Running};
+use super::child::{self, Killer, LOOKS_EVERY, Running};
 use super::film::write_frames;
 use super::frames::Frames;
 use super::probe;
@@ -24,6 +24,10 @@ const PROTOCOLS: &str =
     "pipe,http,https,httpproxy,tls,tcp,udp,rtp,srtp,crypto,data,hls,rtmp,rtmps,rtmpt,srt,rtsp,rtsps";
 /// Time limit for describing a stream.
 const OPENING: Duration = Duration::from_secs(20);
+/// Memory that ffmpeg may have, in bytes: this, and more for each pixel of a picture. It decodes several pictures at a time, each on
+/// one thread.
+const MEMORY: u64 = 512 << 20;
+const MEMORY_PER_PIXEL: u64 = 96;
 
 /// Opens a stream. Waits until its contents are known.
 ///
@@ -44,6 +48,7 @@ pub(crate) fn open(address: &Address, options: &OpenOptions) -> Result<Box<dyn S
         hardware: options.hardware_decoding,
         interlaced: false,
         max_pixels: options.max_pixels,
+        most_memory: MEMORY,
         name,
         silent_after: options.stream.silent_after,
     };
@@ -53,7 +58,8 @@ pub(crate) fn open(address: &Address, options: &OpenOptions) -> Result<Box<dyn S
         return Err(VideoError::TooLarge { name: fetch.name, width, height, most: options.max_pixels });
     }
     log::info!("{}: {width}x{height}, {}, fetched by {}", fetch.name, probed.codec, tools.version);
-    let fetch = Fetch { interlaced: probed.interlaced, ..fetch };
+    let most_memory = MEMORY + MEMORY_PER_PIXEL * u64::from(width) * u64::from(height);
+    let fetch = Fetch { interlaced: probed.interlaced, most_memory, ..fetch };
     let (name, newest) = (fetch.name.clone(), Arc::new(Newest::default()));
     let threads = Threads::start(fetch, Arc::clone(&newest)).map_err(|error| VideoError::Stream {
         name: name.clone(),
@@ -106,6 +112,8 @@ struct Fetch {
     hardware: bool,
     interlaced: bool,
     max_pixels: u64,
+    /// Bytes of memory that ffmpeg may have.
+    most_memory: u64,
     name: String,
     silent_after: Duration,
 }
@@ -125,6 +133,7 @@ impl Fetch {
     fn input(&self, command: &mut Command) {
         command.args(["-protocol_whitelist", PROTOCOLS]);
         command.args(["-fflags", "nobuffer", "-probesize", "500000", "-analyzeduration", "1000000"]);
+        command.arg("-max_pixels").arg(self.max_pixels.to_string());
         command.args(["-f", "concat", "-safe", "0", "-i", "pipe:0"]);
     }
 
@@ -132,7 +141,7 @@ impl Fetch {
         let mut command = Command::new(&self.tools.ffprobe);
         command.args(["-v", "error", "-of", "json", "-show_streams"]);
         self.input(&mut command);
-        let told = child::output_of_fed(command, self.entry.as_bytes(), probe::MOST_JSON, OPENING);
+        let told = child::output_of_fed(command, self.entry.as_bytes(), probe::MOST_JSON, OPENING, self.most_memory);
         let (json, _, messages) = told.map_err(|error| self.failed(&error.to_string()))?;
         probe::first_picture(&json).ok_or_else(|| match messages.lines.last() {
             Some(line) => self.failed(line.strip_prefix("pipe:0: ").unwrap_or(line)),
@@ -162,13 +171,22 @@ impl Fetch {
     }
 }
 
+/// Why a program was killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Killed {
+    /// Nothing was received for too long.
+    Silent,
+    /// It had too much in memory.
+    Memory,
+}
+
 #[derive(Default)]
 struct State {
     killer: Option<Killer>,
     /// Since when nothing was received.
     since: Option<Instant>,
-    /// Whether the program was killed because nothing was received for too long.
-    killed: bool,
+    /// Why the program was killed.
+    killed: Option<Killed>,
     stopped: bool,
 }
 
@@ -200,8 +218,8 @@ impl Threads {
     fn start(fetch: Fetch, newest: Arc<Newest>) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let mut threads = Self { shared: Arc::clone(&shared), running: Vec::new() };
-        let (watched, silent_after) = (Arc::clone(&shared), fetch.silent_after);
-        let watch = move || watch(&watched, silent_after);
+        let (watched, silent_after, most_memory) = (Arc::clone(&shared), fetch.silent_after, fetch.most_memory);
+        let watch = move || watch(&watched, silent_after, most_memory);
         threads.running.push(thread::Builder::new().name("stream-watch".into()).spawn(watch)?);
         let read = move || read_again_and_again(&fetch, &shared, &newest);
         threads.running.push(thread::Builder::new().name("stream".into()).spawn(read)?);
@@ -224,22 +242,28 @@ impl Drop for Threads {
     }
 }
 
-/// Kills a program that delivers nothing for too long.
-fn watch(shared: &Shared, silent_after: Duration) {
+/// Kills a program that delivers nothing for too long, or has too much in memory.
+fn watch(shared: &Shared, silent_after: Duration, most_memory: u64) {
     let mut state = shared.lock();
     while !state.stopped {
         let left = match state.since {
             None => silent_after,
             Some(since) => silent_after.saturating_sub(since.elapsed()),
         };
-        if left.is_zero() {
-            (state.since, state.killed) = (None, true);
-            if let Some(killer) = &state.killer {
+        let resident = state.killer.as_ref().and_then(Killer::resident);
+        let kill = match resident {
+            _ if left.is_zero() => Some(Killed::Silent),
+            Some(bytes) if bytes > most_memory => Some(Killed::Memory),
+            _ => None,
+        };
+        if let Some(reason) = kill {
+            (state.since, state.killed) = (None, Some(reason));
+            if let Some(killer) = state.killer.take() {
                 killer.kill();
             }
             continue;
         }
-        let waited = shared.changed.wait_timeout(state, left);
+        let waited = shared.changed.wait_timeout(state, left.min(LOOKS_EVERY));
         state = waited.unwrap_or_else(|poisoned| poisoned.into_inner()).0;
     }
 }
@@ -271,7 +295,7 @@ fn read(fetch: &Fetch, shared: &Shared, newest: &Newest, pause: &mut Pause, told
     };
     {
         let mut state = shared.lock();
-        (state.killer, state.since, state.killed) = (Some(program.killer()), Some(Instant::now()), false);
+        (state.killer, state.since, state.killed) = (Some(program.killer()), Some(Instant::now()), None);
         if state.stopped {
             program.killer().kill();
         }
@@ -295,9 +319,13 @@ fn read(fetch: &Fetch, shared: &Shared, newest: &Newest, pause: &mut Pause, told
         (state.killer, state.since) = (None, None);
         state.killed
     };
-    if killed {
-        let seconds = fetch.silent_after.as_secs_f64();
-        return fetch.failed(&format!("no picture came for {seconds} s; the stream is opened again"));
+    match killed {
+        Some(Killed::Silent) => {
+            let seconds = fetch.silent_after.as_secs_f64();
+            return fetch.failed(&format!("no picture came for {seconds} s; the stream is opened again"));
+        }
+        Some(Killed::Memory) => return fetch.failed(&child::needs_too_much(fetch.most_memory)),
+        None => {}
     }
     let said = program.wait().ok().and_then(|(_, messages)| messages.lines.into_iter().next_back());
     let reason = said.or(broken).unwrap_or_else(|| "the stream ended".to_owned());

@@ -17,6 +17,7 @@ use tokio::time;
 
 use super::age::Age;
 use super::queue::{Queue, Unit};
+use super::received::Received;
 use super::{Child, Codec, Described, kill};
 use crate::h264;
 use crate::network::{Address, Newest, Pause};
@@ -47,6 +48,42 @@ struct Playing {
     way: &'static str,
 }
 
+/// What is kept from one connection to the next.
+struct History {
+    /// Number of connections.
+    sessions: u64,
+    /// Gets the result of the first one.
+    first: Option<Sender<Result<Described, VideoError>>>,
+    pause: Pause,
+    /// The failures that were reported since the last picture.
+    told: Vec<String>,
+}
+
+/// Why a connection has ended.
+struct Broken {
+    error: VideoError,
+    /// Whether the camera sent more than is kept in memory. It is not asked to end the session, since reading its answer would
+    /// receive still more.
+    flooded: bool,
+}
+
+impl From<VideoError> for Broken {
+    fn from(error: VideoError) -> Self {
+        Self { error, flooded: false }
+    }
+}
+
+/// How a sequence of connections ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The source is dropped, or the first connection failed. Sessions are ended as the protocol asks.
+    Stopped,
+    /// The first connection failed because the camera sent too much. It is closed at once.
+    Abandoned,
+    /// The camera sent too much. All connections are closed at once, before the next one is opened.
+    Flooded,
+}
+
 /// Why there is no connection.
 enum Failure {
     /// Reported unchanged.
@@ -57,50 +94,66 @@ enum Failure {
 
 impl Client {
     /// Runs until `stopped`. `first` gets the result of the first attempt; if it failed, this returns.
-    pub(super) fn run(self, stopped: oneshot::Receiver<()>, first: Sender<Result<Described, VideoError>>) {
-        let runtime = match Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => runtime,
-            Err(error) => {
-                // The other end waits for this.
-                let _ = first
-                    .send(Err(self.failed(format!("the runtime of the connection could not be started: {error}"))));
+    pub(super) fn run(self, mut stopped: oneshot::Receiver<()>, first: Sender<Result<Described, VideoError>>) {
+        let mut history = History { sessions: 0, first: Some(first), pause: Pause::default(), told: Vec::new() };
+        loop {
+            let runtime = match Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => {
+                    let error = self.failed(format!("the runtime of the connection could not be started: {error}"));
+                    match history.first.take() {
+                        // The other end waits for this.
+                        Some(first) => drop(first.send(Err(error))),
+                        None => self.newest.fail(error),
+                    }
+                    return;
+                }
+            };
+            let group = Arc::new(SessionGroup::default());
+            let end = runtime.block_on(async {
+                let end = tokio::select! {
+                    // Nothing is ever sent: the channel is closed when the source is dropped.
+                    _ = &mut stopped => End::Stopped,
+                    end = self.connect_again_and_again(&group, &mut history) => end,
+                };
+                if end == End::Stopped {
+                    // Sessions are ended by a separate task.
+                    let _ = time::timeout(CLOSING, group.await_teardown()).await;
+                }
+                end
+            });
+            // Closes all connections. A DNS lookup may hang.
+            runtime.shutdown_background();
+            if end != End::Flooded {
                 return;
             }
-        };
-        let group = Arc::new(SessionGroup::default());
-        runtime.block_on(async {
-            tokio::select! {
-                // Nothing is ever sent: the channel is closed when the source is dropped.
-                _ = stopped => {}
-                () = self.connect_again_and_again(&group, first) => {}
-            }
-            // Sessions are ended by a separate task.
-            let _ = time::timeout(CLOSING, group.await_teardown()).await;
-        });
-        // A DNS lookup may hang.
-        runtime.shutdown_background();
+        }
     }
 
-    async fn connect_again_and_again(&self, group: &Arc<SessionGroup>, first: Sender<Result<Described, VideoError>>) {
-        let (mut first, mut pause) = (Some(first), Pause::default());
-        let mut told: Vec<String> = Vec::new();
-        for session in 1.. {
-            let Err(error) = self.session(session, group, &mut first, &mut pause, &mut told).await;
-            if let Some(first) = first.take() {
+    async fn connect_again_and_again(&self, group: &Arc<SessionGroup>, history: &mut History) -> End {
+        loop {
+            if history.sessions > 0 {
+                time::sleep(history.pause.next()).await;
+            }
+            history.sessions += 1;
+            let Err(Broken { error, flooded }) = self.session(group, history).await;
+            if let Some(first) = history.first.take() {
                 // The other end waits for this.
                 let _ = first.send(Err(error));
-                return;
+                return if flooded { End::Abandoned } else { End::Stopped };
             }
             let reason = error.to_string();
-            if told.len() < MOST_TOLD && !told.contains(&reason) {
-                told.push(reason);
+            if history.told.len() < MOST_TOLD && !history.told.contains(&reason) {
+                history.told.push(reason);
                 self.newest.fail(error);
             } else {
                 log::debug!("{reason}");
             }
             // A decoder that hangs does not block the next connection.
             kill(&self.child);
-            time::sleep(pause.next()).await;
+            if flooded {
+                return End::Flooded;
+            }
         }
     }
 
@@ -109,19 +162,12 @@ impl Client {
     }
 
     /// One connection, from opening it until it fails.
-    async fn session(
-        &self,
-        number: u64,
-        group: &Arc<SessionGroup>,
-        first: &mut Option<Sender<Result<Described, VideoError>>>,
-        pause: &mut Pause,
-        told: &mut Vec<String>,
-    ) -> Result<Infallible, VideoError> {
-        let opening = time::timeout(OPENING, self.open(group)).await;
-        let Playing { mut stream, codec, way } = opening.unwrap_or_else(|_| {
-            Err(self.failed(format!("no answer within {} s: check the address", OPENING.as_secs())))
-        })?;
-        if let Some(first) = first.take() {
+    async fn session(&self, group: &Arc<SessionGroup>, history: &mut History) -> Result<Infallible, Broken> {
+        let Playing { mut stream, codec, way } = tokio::select! {
+            playing = self.open(group) => playing?,
+            error = self.too_slow_or_too_much() => return Err(error),
+        };
+        if let Some(first) = history.first.take() {
             // The other end waits for this.
             let _ = first.send(Ok(describe(&stream)));
         } else {
@@ -129,20 +175,27 @@ impl Client {
         }
         let started = Instant::now();
         let (mut last, mut age, mut errors) = (started, Age::default(), 0);
+        let mut received = Received::pictures(way == "TCP");
         let mut broken = None;
         loop {
-            let silent_at = (last + self.params.silent_after).into();
-            let item = match time::timeout_at(silent_at, stream.next()).await {
+            let silent_at = last + self.params.silent_after;
+            let item = time::timeout_at(silent_at.min(received.next_look()).into(), stream.next()).await;
+            if let Some(bytes) = received.too_much() {
+                return Err(self.flood(bytes, "without a complete picture"));
+            }
+            let item = match item {
                 Ok(item) => item,
-                Err(_) => return Err(self.silent(way, last == started)),
+                Err(_) if Instant::now() >= silent_at => return Err(self.silent(way, last == started).into()),
+                Err(_) => continue,
             };
             match item {
                 Some(Ok(CodecItem::VideoFrame(frame))) => {
                     (last, errors) = (Instant::now(), 0);
+                    received.complete();
                     // It plays, so further failures are reported again.
-                    pause.reset();
-                    told.clear();
-                    let mut unit = unit(number, codec, frame, &mut age, started, last);
+                    history.pause.reset();
+                    history.told.clear();
+                    let mut unit = unit(history.sessions, codec, frame, &mut age, started, last);
                     if codec == Codec::H265 && !unit.key && is_open_key_frame(&unit.data) {
                         begin_with_parameters(&mut unit, &stream);
                     }
@@ -150,9 +203,10 @@ impl Client {
                     let shown = self.newest.last().map_or(started, |shown| shown.max(started));
                     if last.duration_since(shown) > self.params.silent_after {
                         let seconds = self.params.silent_after.as_secs();
-                        return Err(self.failed(format!(
+                        let reason = format!(
                             "of what came for {seconds} s no picture could be shown; the connection is opened again"
-                        )));
+                        );
+                        return Err(self.failed(reason).into());
                     }
                 }
                 // Sound, metadata, and reports of the sender.
@@ -161,13 +215,33 @@ impl Client {
                     errors += 1;
                     log::debug!("{}: {error}", self.address.name);
                     if errors >= MOST_ERRORS {
-                        return Err(self.lost(Some(error)));
+                        return Err(self.lost(Some(error)).into());
                     }
                     broken = Some(error);
                 }
-                None => return Err(self.lost(broken)),
+                None => return Err(self.lost(broken).into()),
             }
         }
+    }
+
+    /// Waits until opening a connection takes too long or receives too much.
+    async fn too_slow_or_too_much(&self) -> Broken {
+        let (late, mut received) = (Instant::now() + OPENING, Received::opening());
+        while Instant::now() < late {
+            time::sleep_until(received.next_look().min(late).into()).await;
+            if let Some(bytes) = received.too_much() {
+                return self.flood(bytes, "before the first picture");
+            }
+        }
+        self.failed(format!("no answer within {} s: check the address", OPENING.as_secs())).into()
+    }
+
+    fn flood(&self, bytes: u64, what: &str) -> Broken {
+        let reason = format!(
+            "the camera sent {} MiB {what}; that is no camera, or a broken one: check the address",
+            bytes >> 20
+        );
+        Broken { error: self.failed(reason), flooded: true }
     }
 
     fn lost(&self, error: Option<retina::Error>) -> VideoError {

@@ -115,14 +115,18 @@ impl Decoding {
         match unit.codec {
             Codec::Jpeg => Ok(Self::Jpeg { cut: true }),
             Codec::H265 => Ok(Self::Ffmpeg(Box::new(Piped::start(unit, output, false)?))),
-            Codec::H264 => match header(unit).and_then(|header| Some((header, header.obstacle()?))) {
-                None => Ok(Self::H264(Box::new(OwnH264::start(output)?))),
-                Some((header, obstacle)) if crate::Ffmpeg::installed().is_none() => {
+            Codec::H264 => {
+                let Some((header, obstacle)) = header(unit).and_then(|header| Some((header, header.obstacle()?)))
+                else {
+                    return Ok(Self::H264(Box::new(OwnH264::start(output)?)));
+                };
+                too_large((header.width, header.height), output.max_pixels, &output.name)?;
+                if crate::Ffmpeg::installed().is_none() {
                     log::debug!("{header:?}");
-                    Err(VideoError::StreamNeedsFfmpeg { name: output.name.clone(), format: obstacle })
+                    return Err(VideoError::StreamNeedsFfmpeg { name: output.name.clone(), format: obstacle });
                 }
-                Some((header, _)) => Ok(Self::Ffmpeg(Box::new(Piped::start(unit, output, header.interlaced)?))),
-            },
+                Ok(Self::Ffmpeg(Box::new(Piped::start(unit, output, header.interlaced)?)))
+            }
         }
     }
 
@@ -182,13 +186,12 @@ impl OwnH264 {
     }
 
     fn decode(&mut self, unit: &Unit, output: &Output, overtaken: bool) -> Result<(), VideoError> {
-        if unit.key {
-            for set in h264::annex_b_units(&unit.data).filter(|unit| h264::unit_type(unit) == h264::SPS) {
-                let Some(header) = SequenceHeader::parse(set) else { continue };
-                check(&header, output.max_pixels, &output.name)?;
-                self.colours = header.colours;
-                self.aspect = turn::aspect(header.pixel_aspect.0, header.pixel_aspect.1);
-            }
+        // Also if this is no key frame: the decoder would use the size of a header in any picture.
+        for set in h264::annex_b_units(&unit.data).filter(|unit| h264::unit_type(unit) == h264::SPS) {
+            let Some(header) = SequenceHeader::parse(set) else { continue };
+            check(&header, output.max_pixels, &output.name)?;
+            self.colours = header.colours;
+            self.aspect = turn::aspect(header.pixel_aspect.0, header.pixel_aspect.1);
         }
         self.reordered |= unit.media_ms < self.last_ms;
         self.last_ms = unit.media_ms;

@@ -73,7 +73,7 @@ export class SettingsPane {
         this.#range("Comparisons that decide together", { value: now.resemblance_looks, least: 1, most: 60, step: 1, show: String, change: (resemblance_looks) => ({ resemblance_looks }) })),
       h("div", { class: "group" }, h("h3", {}, "Recognition"),
         this.#range("Workers", { value: now.workers, least: 1, most: 8, step: 1, show: String, change: (workers) => ({ workers }) }),
-        h("p", { class: "quiet" }, "The number of CPU cores minus one is usually best.")),
+        h("p", { class: "quiet" }, "With one camera, the number of CPU cores minus one is usually best; with several, the number of CPU cores. All cameras share the workers, the networks and the settings of face detection.")),
       ...(now.gallery ? this.#gallery(now.gallery) : []));
   }
 

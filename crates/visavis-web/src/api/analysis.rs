@@ -56,7 +56,7 @@ pub(crate) async fn analyze(
         .run_blocking(move |state| {
             let network = query.embeddings.then(|| comparing(state)).transpose()?;
             let choice = Choice { similarity: network.clone(), ..choice(state) };
-            let analyzed = state.analyzer.analyze(&state.config.loader, &choice, &photo)?;
+            let analyzed = state.common.analyzer.analyze(&state.config.loader, &choice, &photo)?;
             let Analyzed { width, height, scene, embeddings } = analyzed;
             let faces = scene.faces.iter().zip(embeddings);
             let faces = faces.map(|(face, embedding)| PhotoFace::new(face, scene.frame.shrunk, embedding)).collect();
@@ -152,7 +152,7 @@ pub(crate) async fn compare(
             let choice = Choice { similarity: Some(network.clone()), ..choice(state) };
             let mut largest = Vec::with_capacity(2);
             for (photo, name) in photos.iter().zip(["a", "b"]) {
-                let analyzed = state.analyzer.analyze(&state.config.loader, &choice, photo)?;
+                let analyzed = state.common.analyzer.analyze(&state.config.loader, &choice, photo)?;
                 let faces = analyzed.scene.faces.iter().zip(analyzed.embeddings);
                 let face = faces.max_by(|(one, _), (other, _)| one.rect.area().total_cmp(&other.rect.area()));
                 let Some((face, Some(vector))) = face else {

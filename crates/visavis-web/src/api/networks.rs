@@ -95,7 +95,7 @@ pub(crate) struct SwitchRequest {
 
 /// Switch a task to another network
 ///
-/// Answers at once. The result is reported by `status` and by messages.
+/// Applies to all cameras. Answers at once. The result is reported by `status` and by messages.
 #[utoipa::path(put, path = "/api/v1/tasks/{task}", tag = "steering", request_body = SwitchRequest,
     params(("task" = String, Path, description = "detection, keypoints, smile, expression, age, gender, head_pose or similarity")),
     responses((status = 202), (status = 400, body = Problem), (status = 404, body = Problem), (status = 413, body = Problem),

@@ -167,7 +167,7 @@ pub(crate) async fn enrol_face(
         .run_blocking(move |state| {
             let (gallery, networks) = (state.gallery()?, state.networks()?);
             let source = format!("frame {}", scene.frame.seq);
-            let found = state.enroller.face(&state.config.loader, &networks, &scene.frame.picture, &rect)?;
+            let found = state.common.enroller.face(&state.config.loader, &networks, &scene.frame.picture, &rect)?;
             add(state, &gallery, &wanted.name, found, source, None)
         })
         .await

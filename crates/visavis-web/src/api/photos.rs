@@ -44,7 +44,7 @@ pub(crate) async fn enrol(
     state
         .run_blocking(move |state| {
             let (gallery, networks) = (state.gallery()?, state.networks()?);
-            let found = state.enroller.photo(&state.config.loader, &networks, &photo)?;
+            let found = state.common.enroller.photo(&state.config.loader, &networks, &photo)?;
             let flaws = found.quality.flaws(&QualityParams::default());
             if !query.accept_poor && !flaws.is_empty() {
                 return Err(Problem::poor(&flaws));
@@ -68,7 +68,7 @@ pub(crate) async fn search(
     state
         .run_blocking(move |state| {
             let (gallery, networks) = (state.gallery()?, state.networks()?);
-            let face = state.enroller.photo(&state.config.loader, &networks, &photo)?;
+            let face = state.common.enroller.photo(&state.config.loader, &networks, &photo)?;
             let found = gallery.search(&face.vector, 5)?;
             Ok(Json(found.into_iter().map(ResemblanceView::from).collect()))
         })

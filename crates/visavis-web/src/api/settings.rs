@@ -20,12 +20,12 @@ use crate::problem::Problem;
 pub(crate) struct Settings {
     /// Whether the picture is mirrored.
     mirror: bool,
-    /// Lowest score of a face, 0 to 1; null: the default of the detector.
+    /// Lowest score of a face, 0 to 1; null: the default of the detector. The same for all cameras.
     score: Option<f32>,
-    /// Smallest width of a face in pixels.
+    /// Smallest width of a face in pixels. The same for all cameras.
     smallest_face: f32,
     /// Width and height of the detector's input; null: chosen by the size of the source and the time that detection takes. The
-    /// size in use is `input` of the task `detection` in the status.
+    /// size in use is `input` of the task `detection` in the status. The same for all cameras.
     detector_size: Option<[u32; 2]>,
     /// Weight of a new result in the average age, 0 to 1. The first results have equal weights.
     age_weight: f32,
@@ -35,7 +35,7 @@ pub(crate) struct Settings {
     smile_weight: f32,
     /// Number of last comparisons that decide together which person a face resembles.
     resemblance_looks: usize,
-    /// Number of recognition workers.
+    /// Number of recognition workers, which all cameras share.
     workers: usize,
     /// Alarms and growth of the gallery; null without a gallery.
     gallery: Option<GallerySettings>,
@@ -233,6 +233,8 @@ pub(crate) async fn get(State(state): State<Arc<AppState>>) -> Json<Settings> {
 }
 
 /// Change some of the settings
+///
+/// The settings of face detection and the number of workers are changed for all cameras.
 #[utoipa::path(patch, path = "/api/v1/settings", tag = "steering", request_body = SettingsChange,
     responses((status = 200, body = Settings), (status = 400, body = Problem), (status = 413, body = Problem),
         (status = 409, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem)))]

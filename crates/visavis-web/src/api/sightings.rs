@@ -209,7 +209,7 @@ pub(crate) async fn search(
     state
         .run_blocking(move |state| {
             let (gallery, networks) = (state.gallery()?, state.networks()?);
-            let face = state.enroller.photo(&state.config.loader, &networks, &photo)?;
+            let face = state.common.enroller.photo(&state.config.loader, &networks, &photo)?;
             alike(&gallery, &face.vector)
         })
         .await

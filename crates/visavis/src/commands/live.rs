@@ -102,7 +102,10 @@ pub(crate) struct Args {
 /// How a live run behaves.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub(crate) struct RunningArgs {
-    /// Number of recognition workers [default: CPU cores minus one]
+    /// Number of recognition workers, which all cameras share [default: CPU cores minus one; with several cameras: CPU cores]
+    ///
+    /// Each worker keeps every network in memory once. With several cameras, this is also the largest number of pictures in which
+    /// faces are detected at the same time.
     #[arg(long, value_name = "N", help_heading = "Performance")]
     pub(crate) workers: Option<usize>,
     /// Play a film again and again
@@ -116,6 +119,15 @@ pub(crate) struct RunningArgs {
     /// Stop after this many seconds [default: run until the source ends]
     #[arg(long, value_name = "SECONDS", help_heading = "Source", hide_short_help = true)]
     pub(crate) seconds: Option<f64>,
+}
+
+impl RunningArgs {
+    /// The number of recognition workers for this number of cameras. With one camera, a core is left for detection; several cameras
+    /// share the workers and seldom need detection and recognition at the same moments.
+    pub(crate) fn workers(&self, cameras: usize) -> usize {
+        let default = || if cameras > 1 { cores() } else { cores().saturating_sub(1) };
+        self.workers.unwrap_or_else(default).max(1)
+    }
 }
 
 /// Where the results go besides the status line.
@@ -219,7 +231,7 @@ fn finish_live(outcome: &Outcome, pace: Pace) -> Result<()> {
 pub(crate) fn live_params(choice: &Choice, source: &dyn Source, running: &RunningArgs) -> PipelineParams {
     PipelineParams {
         pacing: Pacing::Live,
-        workers: running.workers.unwrap_or_else(|| cores().saturating_sub(1)).max(1),
+        workers: running.workers(1),
         repeat: running.repeat,
         mirror: running.mirror.unwrap_or_else(|| source.info().is_mirrored_by_default()),
         choice: choice.clone(),

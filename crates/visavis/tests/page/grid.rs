@@ -25,6 +25,15 @@ fn several_cameras_are_shown_on_one_page() {
     let names = "(async (number) => (await (await fetch(`cameras/${number}/api/v1/status`)).json()).source.name)";
     let named = page.eval(&format!("(async () => [await {names}(1), await {names}(2)])()"));
     assert!(named[0].as_str().unwrap().contains("door") && named[1].as_str().unwrap().contains("yard"), "{named}");
+    // Networks, workers and the settings of face detection are the same for all cameras.
+    let change = "{ method: 'PATCH', headers: { 'Content-Type': 'application/json' }, \
+        body: JSON.stringify({ smallest_face: 33, workers: 3 }) }";
+    page.wait(&format!("(await fetch('cameras/1/api/v1/settings', {change})).ok"));
+    let changed = "(now => now.smallest_face === 33 && now.workers === 3)";
+    page.wait(&format!("{changed}(await (await fetch('cameras/2/api/v1/settings')).json())"));
+    let switch = "{ method: 'PUT', headers: { 'Content-Type': 'application/json' }, body: '{\"network\":null}' }";
+    page.wait(&format!("(await fetch('cameras/1/api/v1/tasks/age', {switch})).ok"));
+    page.wait("(await (await fetch('cameras/2/api/v1/status')).json()).tasks.age.network === null");
     // A click opens the page of a camera.
     page.click(".tile", "yard");
     page.wait("location.pathname === '/cameras/2/'");

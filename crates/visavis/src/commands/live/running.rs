@@ -14,6 +14,7 @@ use visavis_gallery::{Gallery, Resemblance};
 use visavis_infer::Task;
 use visavis_live::{
     Choice, Delivery, Event, Loader, Outcome, Pipeline, Prepared, RegistryLoader, Scene, SceneFace, Subscription,
+    WorkerPool,
 };
 use visavis_video::{standby, switched};
 use visavis_web::Server;
@@ -56,7 +57,9 @@ pub(super) fn watch(session: Session, cameras: Vec<Camera>, args: &Args) -> Resu
     let gallery = session.gallery()?;
     let Session { loader, choice } = session;
     let loader = Arc::new(loader);
-    let shared = Shared { args, count: cameras.len(), choice, loader: Arc::clone(&loader), gallery };
+    let workers = args.running.workers(cameras.len());
+    let pool = Arc::new(WorkerPool::new(Arc::clone(&loader) as Arc<dyn Loader>, &choice, workers)?);
+    let shared = Shared { args, choice, pool, gallery };
     let (mut views, mut pipelines) = (Vec::new(), Vec::new());
     for camera in cameras {
         let (view, pipeline) = shared.start(camera, page.as_mut())?;
@@ -115,10 +118,8 @@ pub(super) fn watch(session: Session, cameras: Vec<Camera>, args: &Args) -> Resu
 /// What all cameras of a run share.
 struct Shared<'a> {
     args: &'a Args,
-    /// Number of cameras.
-    count: usize,
     choice: Choice,
-    loader: Arc<RegistryLoader>,
+    pool: Arc<WorkerPool>,
     gallery: Option<Arc<Gallery>>,
 }
 
@@ -136,9 +137,6 @@ impl Shared<'_> {
             None => bail!("there is no source"),
         };
         let mut params = live_params(&self.choice, first.as_ref(), &args.running);
-        if args.running.workers.is_none() {
-            params.workers = (params.workers / self.count).max(1);
-        }
         if args.networks.gallery.is_some() {
             (params.alarm, params.growth) = (Some(args.alarms.alarm()), args.growth.growth());
             params.sightings = args.sightings.sightings(label.clone());
@@ -153,7 +151,7 @@ impl Shared<'_> {
             }
             false => (first, None),
         };
-        let mut prepared = Prepared::new(params, Arc::clone(&self.loader) as Arc<dyn Loader>)?;
+        let mut prepared = Prepared::with_pool(params, Arc::clone(&self.pool));
         if let (Some(page), Some(switch)) = (page, switch) {
             page.add(&name, switch, waiting, &mut prepared, gallery.clone(), frame_rate);
         }
@@ -180,7 +178,10 @@ fn report(
     for event in events {
         journal.lock().unwrap_or_else(PoisonError::into_inner).write(&event, label);
         // A change that another program made is only of interest to the page.
-        if !matches!(event, Event::GalleryChanged) {
+        // An event about the networks, which belong to all cameras, comes from each camera.
+        let is_repeated = camera > 0 && event.concerns_all_cameras();
+        if !matches!(event, Event::GalleryChanged) && !is_repeated {
+            let label = label.filter(|_| !event.concerns_all_cameras());
             complain(&label.map_or_else(|| event.to_string(), |label| format!("{label}: {event}")));
         }
         if let Some(page) = page {
@@ -307,13 +308,13 @@ fn steer(pipelines: &[Pipeline], line: &str, loader: &RegistryLoader) -> bool {
                 complain(&format!("{}: {}", entry.manifest.name, tasks.join(", ")));
             }
         }
-        ["switch", task, network] => match task.parse::<Task>() {
-            Ok(task) => {
-                for pipeline in pipelines {
-                    pipeline.switch(task, Some(network.to_owned()).filter(|name| name != "none"));
-                }
+        // Applies to all pipelines, since they share their networks.
+        ["switch", task, network] => match (task.parse::<Task>(), pipelines.first()) {
+            (Ok(task), Some(pipeline)) => {
+                pipeline.switch(task, Some(network.to_owned()).filter(|name| name != "none"));
             }
-            Err(error) => complain(&error.to_string()),
+            (Ok(_), None) => {}
+            (Err(error), _) => complain(&error.to_string()),
         },
         _ => complain("unknown command: type `switch TASK NETWORK`, `networks`, `not` or `quit`"),
     }
