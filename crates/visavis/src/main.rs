@@ -2,9 +2,12 @@
 
 mod alarms;
 mod annotate;
+mod audit_log;
+mod authorities;
 mod commands;
 mod event_outputs;
 mod film;
+mod mqtt;
 mod outputs;
 mod page;
 mod record;
@@ -14,6 +17,7 @@ mod verdict;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use visavis_cli::terminal::LogFormat;
 
 /// Finds every face of a camera or film and reports its age, gender, smile and most similar person
 ///
@@ -59,7 +63,12 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    visavis_cli::run::run(cli.verbose, || match cli.command {
+    let format = match &cli.command {
+        Command::Live(args) => args.log.log_format,
+        Command::Serve(args) => args.log.log_format,
+        _ => LogFormat::Text,
+    };
+    visavis_cli::run::run(cli.verbose, format, || match cli.command {
         Command::Live(args) => commands::live::run(&args),
         Command::Serve(args) => commands::serve::run(*args),
         Command::Analyze(args) => commands::analyze::run(&args),
