@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use visavis_infer::{Device, EngineChoice, EngineOptions};
+use visavis_infer::{Device, EngineChoice, EngineOptions, Precision};
 use visavis_video::{CameraCredentials, OpenOptions, RawFormat, StreamParams, Transport};
 
 use crate::credentials::CredentialsFile;
@@ -56,6 +56,19 @@ pub struct EngineArgs {
     /// Path of the ONNX Runtime library or its folder [default: see `visavis runtime status`]
     #[arg(long, value_name = "PATH", help_heading = "Performance", hide_short_help = true)]
     pub onnxruntime: Option<PathBuf>,
+    /// Numbers that networks calculate with: auto or single
+    ///
+    /// `auto`: 8-bit numbers in ONNX Runtime on the CPU for networks that have such a version, which take about half the time; else
+    /// 32-bit floats. `single`: 32-bit floats always.
+    #[arg(
+        long,
+        default_value_t,
+        value_name = "PRECISION",
+        value_parser = Precision::from_str,
+        help_heading = "Performance",
+        hide_short_help = true
+    )]
+    pub precision: Precision,
     /// Number of threads that each network uses
     #[arg(long, default_value_t = 1, value_name = "N", help_heading = "Performance", hide_short_help = true)]
     pub threads: usize,
@@ -75,7 +88,13 @@ impl EngineArgs {
     }
 
     fn on(&self, device: Device) -> EngineOptions {
-        EngineOptions { engine: self.engine, device, threads: self.threads, library: self.onnxruntime.clone() }
+        EngineOptions {
+            engine: self.engine,
+            device,
+            precision: self.precision,
+            threads: self.threads,
+            library: self.onnxruntime.clone(),
+        }
     }
 }
 

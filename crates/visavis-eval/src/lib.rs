@@ -4,7 +4,7 @@
 //! [`fault_sheet`] shows missed faces and false positives; [`padded`] runs detectors at equal picture sizes. [`protocol`] runs
 //! networks on the faces of a pack, [`keypoints`], [`attributes`] and [`similarity`] compute errors and accuracies, each with an
 //! interval by [`bootstrap`], also by [`groups`] of faces. [`speed`] times networks, [`tables`] prints the figures beside the
-//! paper's, [`plots`] draws them.
+//! paper's, [`plots`] draws them, [`trust`] has the rates of an operator's report.
 
 pub mod attributes;
 pub mod bootstrap;
@@ -21,3 +21,4 @@ mod random;
 pub mod similarity;
 pub mod speed;
 pub mod tables;
+pub mod trust;

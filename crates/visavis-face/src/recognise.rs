@@ -299,6 +299,7 @@ mod tests {
             tasks: heads.iter().map(|head| head.task).collect(),
             file: "fake.onnx".into(),
             sha256: "0".repeat(64),
+            quantised: None,
             licence: "CC0-1.0".into(),
             source: "test".into(),
             training_data: None,

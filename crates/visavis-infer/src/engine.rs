@@ -92,6 +92,40 @@ impl TryFrom<String> for Device {
     }
 }
 
+/// Which version of a network runs, if its manifest has one with 8-bit numbers ([`crate::manifest::Quantised`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// The 8-bit version if ONNX Runtime runs it on the CPU, else the one with floats.
+    #[default]
+    Auto,
+    /// The version with 32-bit floats.
+    Single,
+}
+
+impl FromStr for Precision {
+    type Err = InferError;
+
+    fn from_str(text: &str) -> Result<Self, InferError> {
+        match text.to_ascii_lowercase().as_str() {
+            "auto" => Ok(Self::Auto),
+            "single" => Ok(Self::Single),
+            _ => {
+                Err(InferError::Option { option: "precision", reason: format!("`{text}` is not one of auto, single") })
+            }
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Single => "single",
+        })
+    }
+}
+
 /// How networks run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -100,6 +134,8 @@ pub struct EngineOptions {
     pub engine: EngineChoice,
     /// The device.
     pub device: Device,
+    /// The version of networks that have an 8-bit version.
+    pub precision: Precision,
     /// Threads per run, at least 1. Default 1: several workers use the cores better than several threads in one small
     /// network.
     pub threads: usize,
@@ -109,7 +145,7 @@ pub struct EngineOptions {
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { engine: EngineChoice::Auto, device: Device::Cpu, threads: 1, library: None }
+        Self { engine: EngineChoice::Auto, device: Device::Cpu, precision: Precision::Auto, threads: 1, library: None }
     }
 }
 

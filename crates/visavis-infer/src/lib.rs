@@ -29,7 +29,7 @@ pub mod registry;
 pub mod runtime;
 
 pub use device::{Device, EngineKind};
-pub use engine::{EngineChoice, EngineOptions};
+pub use engine::{EngineChoice, EngineOptions, Precision};
 pub use error::InferError;
 pub use manifest::{Manifest, Task, fingerprint};
 pub use model::{Model, Placement, Tensor};

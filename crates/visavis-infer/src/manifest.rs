@@ -122,6 +122,9 @@ pub struct Manifest {
     pub file: String,
     /// SHA-256 of the weights, 64 hexadecimal digits.
     pub sha256: String,
+    /// The same network with 8-bit weights and activations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantised: Option<Quantised>,
     /// SPDX expression.
     pub licence: String,
     /// Where the network comes from.
@@ -199,6 +202,20 @@ impl Manifest {
     pub fn head(&self, task: Task) -> Option<&Head> {
         self.heads.iter().find(|head| head.task == task)
     }
+}
+
+/// A version of a network with 8-bit weights and activations. ONNX Runtime runs it on the CPU instead of the version with floats,
+/// since it is faster; see [`crate::Precision`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quantised {
+    /// ONNX file: a file name in the manifest's folder.
+    pub file: String,
+    /// SHA-256 of the file, 64 hexadecimal digits.
+    pub sha256: String,
+    /// What it loses and how much faster it is.
+    #[serde(default, rename = "figure")]
+    pub figures: Vec<Figure>,
 }
 
 /// The input tensor.

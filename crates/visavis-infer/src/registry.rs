@@ -63,17 +63,21 @@ pub struct Entry {
     pub manifest: Manifest,
     /// Its weights.
     pub weights: WeightsLocation,
+    /// The weights of its 8-bit version.
+    pub quantised: Option<WeightsLocation>,
     /// Where it was found.
     pub found_in: ModelSource,
 }
 
 impl Entry {
-    /// Reads the weights and compares their SHA-256 with that of the manifest.
+    /// Reads the weights of all versions and compares their SHA-256 with those of the manifest.
     ///
     /// # Errors
-    /// [`InferError::Hash`] if they differ; [`InferError::File`] if the file cannot be read.
+    /// [`InferError::Hash`] if they differ; [`InferError::File`] if a file cannot be read.
     pub fn verify(&self) -> Result<(), InferError> {
-        self.read().map(|_| ())
+        self.read()?;
+        self.read_quantised()?;
+        Ok(())
     }
 
     /// Reads and checks the weights once, and returns exactly the bytes that were hashed.
@@ -81,27 +85,43 @@ impl Entry {
     /// # Errors
     /// As [`Entry::verify`].
     pub fn read(&self) -> Result<Cow<'static, [u8]>, InferError> {
-        let bytes: Cow<'static, [u8]> = match &self.weights {
+        self.read_checked(&self.weights, &self.manifest.sha256)
+    }
+
+    /// The same for the 8-bit version; `None` if there is none.
+    fn read_quantised(&self) -> Result<Option<Cow<'static, [u8]>>, InferError> {
+        let (Some(weights), Some(quantised)) = (&self.quantised, &self.manifest.quantised) else { return Ok(None) };
+        self.read_checked(weights, &quantised.sha256).map(Some)
+    }
+
+    fn read_checked(&self, weights: &WeightsLocation, sha256: &str) -> Result<Cow<'static, [u8]>, InferError> {
+        let bytes: Cow<'static, [u8]> = match weights {
             WeightsLocation::Embedded(bytes) => Cow::Borrowed(bytes),
             WeightsLocation::File(path) => Cow::Owned(fs::read(path).map_err(|error| InferError::file(path, error))?),
         };
         let found = hex(&Sha256::digest(&bytes));
-        if found.eq_ignore_ascii_case(&self.manifest.sha256) {
+        if found.eq_ignore_ascii_case(sha256) {
             return Ok(bytes);
         }
         Err(InferError::Hash {
             model: self.manifest.name.clone(),
-            location: self.weights.to_string(),
-            expected: self.manifest.sha256.to_ascii_lowercase(),
+            location: weights.to_string(),
+            expected: sha256.to_ascii_lowercase(),
             found,
         })
     }
 
-    /// Checks the weights and loads the network.
+    /// Checks the weights and loads the network: its 8-bit version if there is one and the options and the engine allow it.
     ///
     /// # Errors
     /// The errors of [`Entry::verify`] and [`Runtime::load`].
     pub fn load(&self, runtime: &Runtime, options: &EngineOptions) -> Result<Box<dyn Model>, InferError> {
+        if self.quantised.is_some()
+            && runtime.runs_quantised(options)?
+            && let Some(weights) = self.read_quantised()?
+        {
+            return runtime.load_version(&self.manifest, &weights, options, true);
+        }
         runtime.load(&self.manifest, &self.read()?, options)
     }
 }

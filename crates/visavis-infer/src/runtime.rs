@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::engine::onnxruntime::OrtModel;
 use crate::engine::tract::TractModel;
 use crate::manifest::FileKind;
-use crate::{Device, EngineChoice, EngineKind, EngineOptions, InferError, Manifest, Model};
+use crate::{Device, EngineChoice, EngineKind, EngineOptions, InferError, Manifest, Model, Precision};
 
 /// The environment variable that names an ONNX Runtime: a library, or the folder that contains it.
 pub const VARIABLE: &str = "VISAVIS_ONNXRUNTIME";
@@ -132,11 +132,33 @@ impl Runtime {
         weights: &[u8],
         options: &EngineOptions,
     ) -> Result<Box<dyn Model>, InferError> {
+        self.load_version(manifest, weights, options, false)
+    }
+
+    /// Whether an 8-bit version of a network runs with these options.
+    ///
+    /// # Errors
+    /// The errors of [`Runtime::choose`].
+    pub(crate) fn runs_quantised(&self, options: &EngineOptions) -> Result<bool, InferError> {
+        let suits = options.precision == Precision::Auto && options.device == Device::Cpu;
+        Ok(self.choose(options)? == EngineKind::OnnxRuntime && suits)
+    }
+
+    /// As [`Runtime::load`]; `quantised` says that `weights` is the 8-bit version.
+    pub(crate) fn load_version(
+        &self,
+        manifest: &Manifest,
+        weights: &[u8],
+        options: &EngineOptions,
+        quantised: bool,
+    ) -> Result<Box<dyn Model>, InferError> {
         if manifest.file_kind() == FileKind::Forest {
             return Err(InferError::NotANetwork { model: manifest.name.clone() });
         }
         let model: Box<dyn Model> = match (self.choose(options)?, &self.report.library) {
-            (EngineKind::OnnxRuntime, Some(library)) => Box::new(OrtModel::load(manifest, weights, library, options)?),
+            (EngineKind::OnnxRuntime, Some(library)) => {
+                Box::new(OrtModel::load(manifest, weights, library, options, quantised)?)
+            }
             _ => Box::new(TractModel::load(manifest, weights)?),
         };
         log::debug!("{}: {}", manifest.name, model.placement());

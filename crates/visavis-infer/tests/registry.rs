@@ -1,6 +1,6 @@
 //! The sources of networks, and what may be in them.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking, and says why it skips")]
 
 mod support;
 
@@ -9,8 +9,8 @@ use std::path::Path;
 
 use support::{detector_manifest, face_manifest, forest_manifest, onnx, sha256};
 use visavis_infer::{
-    EmbeddedModel, EngineChoice, EngineOptions, InferError, ModelSource, Problem, Registry, Runtime, Task, Tensor,
-    WeightsLocation, fingerprint, runtime::Search,
+    EmbeddedModel, EngineChoice, EngineOptions, InferError, Manifest, ModelSource, Precision, Problem, Registry,
+    Runtime, Task, Tensor, WeightsLocation, fingerprint, runtime::Search,
 };
 
 fn put(folder: &Path, name: &str, weights: &[u8]) {
@@ -20,7 +20,7 @@ fn put(folder: &Path, name: &str, weights: &[u8]) {
 
 /// An embedded network is static.
 fn embedded(name: &str, weights: Vec<u8>) -> EmbeddedModel {
-    EmbeddedModel { manifest: face_manifest(name, &weights).leak(), weights: weights.leak() }
+    EmbeddedModel { manifest: face_manifest(name, &weights).leak(), weights: weights.leak(), quantised: None }
 }
 
 fn tract() -> (Runtime, EngineOptions) {
@@ -182,6 +182,65 @@ fn known_networks_need_no_manifest() {
     assert_eq!(registry.known_without_weights().count(), 7);
     let error = registry.get("mtcnn_onet").unwrap_err().to_string();
     assert!(error.contains("mtcnn_onet.onnx") && error.contains("--models"), "{error}");
+}
+
+/// Puts a network with an 8-bit version into a folder. The two have different weights, so that a run shows which one it was.
+fn put_quantised(folder: &Path, single: &[u8], quantised: &[u8]) {
+    let version = format!("[quantised]\nfile = \"face.int8.onnx\"\nsha256 = \"{}\"\n\n[input]", sha256(quantised));
+    fs::write(folder.join("face.toml"), face_manifest("face", single).replace("[input]", &version)).unwrap();
+    fs::write(folder.join("face.onnx"), single).unwrap();
+    fs::write(folder.join("face.int8.onnx"), quantised).unwrap();
+}
+
+#[test]
+fn an_8_bit_version_belongs_to_its_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let (single, quantised) = (onnx::face_network(1), onnx::face_network(2));
+    put_quantised(folder.path(), &single, &quantised);
+    let registry = Registry::join(&[], None, &[folder.path().to_owned()]).unwrap();
+    assert!(registry.problems().is_empty(), "{:?}", registry.problems());
+    assert_eq!(registry.entries().count(), 1);
+    let entry = registry.get("face").unwrap();
+    assert_eq!(entry.quantised, Some(WeightsLocation::File(folder.path().join("face.int8.onnx"))));
+    entry.verify().unwrap();
+    // Embeddings of both versions may be compared.
+    let plain = Manifest::parse(&face_manifest("face", &single), "face.toml").unwrap();
+    assert_eq!(fingerprint(&entry.manifest), fingerprint(&plain));
+
+    fs::write(folder.path().join("face.int8.onnx"), b"damaged").unwrap();
+    let error = entry.verify().unwrap_err().to_string();
+    assert!(error.contains("face.int8.onnx"), "{error}");
+    fs::remove_file(folder.path().join("face.int8.onnx")).unwrap();
+    let registry = Registry::join(&[], None, &[folder.path().to_owned()]).unwrap();
+    let error = registry.get("face").unwrap_err().to_string();
+    assert!(error.contains("quantised.file") && error.contains("face.int8.onnx"), "{error}");
+}
+
+#[test]
+fn only_onnx_runtime_runs_8_bit_versions() {
+    let folder = tempfile::tempdir().unwrap();
+    let (single, quantised) = (onnx::face_network(1), onnx::face_network(2));
+    put_quantised(folder.path(), &single, &quantised);
+    let registry = Registry::join(&[], None, &[folder.path().to_owned()]).unwrap();
+    let entry = registry.get("face").unwrap();
+    let picture = Tensor { shape: vec![1, 3, 12, 16], data: support::noise(3 * 12 * 16, 5, -1.0, 1.0) };
+    let expected = |runtime: &Runtime, options: &EngineOptions, bytes: &[u8]| {
+        runtime.load(&entry.manifest, bytes, options).unwrap().run(&picture).unwrap()
+    };
+    let found = |runtime: &Runtime, options: &EngineOptions| {
+        let mut model = entry.load(runtime, options).unwrap();
+        (model.run(&picture).unwrap(), model.placement().engine.contains("8-bit"))
+    };
+    let (runtime, options) = tract();
+    assert_eq!(found(&runtime, &options), (expected(&runtime, &options, &single), false));
+    let runtime = Runtime::discover(None);
+    let auto = EngineOptions { engine: EngineChoice::OnnxRuntime, ..EngineOptions::default() };
+    if runtime.choose(&auto).is_err() {
+        return println!("skipped for ONNX Runtime: none was found; VISAVIS_ONNXRUNTIME can name one");
+    }
+    let exact = EngineOptions { precision: Precision::Single, ..auto.clone() };
+    assert_eq!(found(&runtime, &auto), (expected(&runtime, &auto, &quantised), true));
+    assert_eq!(found(&runtime, &exact), (expected(&runtime, &exact, &single), false));
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod similarity;
 mod speed;
 mod tables;
 mod text_table;
+mod trust;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -40,6 +41,7 @@ enum Command {
     Attributes(attributes::Args),
     Similarity(similarity::Args),
     Speed(speed::Args),
+    Trust(trust::Args),
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -50,5 +52,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Command::Attributes(args) => attributes::run(args),
         Command::Similarity(args) => similarity::run(args),
         Command::Speed(args) => speed::run(args),
+        Command::Trust(args) => trust::run(args),
     }
 }

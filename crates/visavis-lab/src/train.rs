@@ -1,9 +1,10 @@
-//! `visavis-lab train`: train networks and forests, and export them.
+//! `visavis-lab train`: train networks and forests, export and quantise them.
 
 mod export;
 mod forest;
 mod network;
 mod preview;
+mod quantise;
 mod untrained;
 
 use anyhow::Result;
@@ -21,6 +22,7 @@ enum Command {
     Forest(forest::Args),
     Network(network::Args),
     Preview(preview::Args),
+    Quantise(quantise::Args),
     Export(export::Args),
     Untrained(untrained::Args),
 }
@@ -30,6 +32,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Command::Forest(args) => forest::run(args),
         Command::Network(args) => network::run(args),
         Command::Preview(args) => preview::run(args),
+        Command::Quantise(args) => quantise::run(args),
         Command::Export(args) => export::run(args),
         Command::Untrained(args) => untrained::run(args),
     }

@@ -16,6 +16,7 @@ pub mod network;
 mod numbers;
 pub mod ops;
 mod optimiser;
+pub mod quantise;
 pub mod recipe;
 mod report;
 mod run_folder;

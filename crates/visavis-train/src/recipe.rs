@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 pub use params::{AgeTarget, AugmentParams, IdentityParams, LossParams, Margin, SceneParams};
 use serde::{Deserialize, Serialize};
-use visavis_infer::manifest::{Colour, Crop, Fit};
+use visavis_image::face_template;
+use visavis_infer::manifest::{Anchor, Colour, Crop, Fit};
 
 use crate::TrainError;
 use crate::detector::{FasterRcnnPlan, SsdPlan, YunetPlan, faster_rcnn, ssd, yunet};
@@ -73,6 +74,9 @@ pub enum NetworkRecipe {
         /// Dropout rate.
         #[serde(default)]
         dropout: f64,
+        /// Side of the crop as a multiple of the usual one. A wider crop shows hair and chin, but the face smaller.
+        #[serde(default = "unit", skip_serializing_if = "is_unit")]
+        expand: f32,
     },
     /// O-Net: five keypoints in a face's box.
     Onet,
@@ -146,13 +150,16 @@ impl NetworkRecipe {
                 }
                 faster_rcnn(&FasterRcnnPlan { backbone: backbone.parse()?, proposals: *proposals }, seed)
             }
-            Self::Face { backbone, side, tasks, embedding, dropout } => {
+            Self::Face { backbone, side, tasks, embedding, dropout, expand } => {
                 let backbone: Backbone = backbone.parse()?;
                 if tasks.is_empty() || (1..tasks.len()).any(|at| tasks[..at].contains(&tasks[at])) {
                     return Err(TrainError::Recipe { reason: "`tasks` names each task once, and at least one".into() });
                 }
                 if !(32..=1024).contains(side) {
                     return Err(TrainError::Recipe { reason: format!("`side` is {side}: 32 to 1024 pixels") });
+                }
+                if !(0.5..=3.0).contains(expand) {
+                    return Err(TrainError::Recipe { reason: format!("`expand` is {expand}: 0.5 to 3") });
                 }
                 let plan = HeadPlan { tasks: tasks.clone(), embedding: *embedding, dropout: *dropout };
                 Ok(face_network(backbone, *side, &plan, seed))
@@ -182,7 +189,10 @@ impl NetworkRecipe {
     #[must_use]
     pub fn crop(&self) -> Option<Crop> {
         match self {
-            Self::Face { backbone, .. } => Some(backbone.parse::<Backbone>().map_or(Crop::Aligned, Backbone::crop)),
+            Self::Face { backbone, expand, .. } => {
+                let usual = backbone.parse::<Backbone>().map_or(Crop::Aligned, Backbone::crop);
+                Some(if is_unit(expand) { usual } else { wider(&usual, *expand) })
+            }
             Self::Onet => Some(Crop::Box { fit: Fit::Square, expand: 1.0 }),
             Self::Ssd { .. } | Self::FasterRcnn { .. } | Self::Yunet { .. } => None,
         }
@@ -202,6 +212,25 @@ impl NetworkRecipe {
     }
 }
 
+/// The crop by keypoints whose side is `expand` times that of another one, with the same centre.
+fn wider(crop: &Crop, expand: f32) -> Crop {
+    let template = face_template(TEMPLATE_SIDE).to_array();
+    let points = match crop {
+        Crop::Points { points } => points.clone(),
+        _ => (0..5)
+            .map(|point| Anchor {
+                landmarks: std::array::from_fn(|at| f32::from(u8::from(at == point))),
+                at: [template[point].x, template[point].y].map(|at| at / TEMPLATE_SIDE as f32),
+            })
+            .collect(),
+    };
+    let place = |at: f32| 0.5 + (at - 0.5) / expand;
+    Crop::Points { points: points.into_iter().map(|point| Anchor { at: point.at.map(place), ..point }).collect() }
+}
+
+/// Side of the template in pixels; any would do, since only shares of it are used.
+const TEMPLATE_SIDE: u32 = 112;
+
 /// A network whose outputs are imitated.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -220,6 +249,10 @@ pub struct TeacherRecipe {
 
 fn unit() -> f32 {
     1.0
+}
+
+fn is_unit(value: &f32) -> bool {
+    (value - 1.0).abs() < f32::EPSILON
 }
 
 fn yes() -> bool {
@@ -505,6 +538,35 @@ mod tests {
         let path = folder.join("a.toml");
         std::fs::write(&path, text).unwrap();
         Recipe::read(&path)
+    }
+
+    #[test]
+    fn a_wider_crop_has_the_same_centre() {
+        let network = |backbone: &str, expand: f32| NetworkRecipe::Face {
+            backbone: backbone.into(),
+            side: 112,
+            tasks: vec![FaceTask::Age],
+            embedding: 128,
+            dropout: 0.0,
+            expand,
+        };
+        assert_eq!(network("mobilenetv1", 1.0).crop(), Some(Crop::Aligned));
+        for backbone in ["mobilenetv1", "mobilefacenet_se"] {
+            let (Some(Crop::Points { points: usual }), Some(Crop::Points { points: wide })) =
+                (network(backbone, 1.0 + 1e-3).crop(), network(backbone, 2.0).crop())
+            else {
+                panic!("{backbone} is not cropped by points");
+            };
+            assert_eq!(usual.len(), 5);
+            for (usual, wide) in usual.iter().zip(&wide) {
+                assert_eq!(usual.landmarks, wide.landmarks);
+                for (usual, wide) in usual.at.iter().zip(wide.at) {
+                    assert!(((usual - 0.5) / 2.0 - (wide - 0.5)).abs() < 1e-3, "{backbone}: {usual} became {wide}");
+                }
+            }
+        }
+        let error = network("mobilenetv1", 9.0).build(1).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains("`expand` is 9"), "{error}");
     }
 
     #[test]

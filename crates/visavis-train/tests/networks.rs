@@ -62,6 +62,7 @@ fn manifest(network: &Network) -> Manifest {
         tasks: heads.iter().map(|head| head.task).collect(),
         file: "tested.onnx".into(),
         sha256: "0".repeat(64),
+        quantised: None,
         licence: "MIT".into(),
         source: "a test".into(),
         training_data: None,

@@ -128,6 +128,7 @@ fn face_recipe(folder: &TempDir, epochs: usize) -> Recipe {
         tasks: vec![FaceTask::Age, FaceTask::Gender, FaceTask::Smile],
         embedding: 8,
         dropout: 0.1,
+        expand: 1.0,
     };
     recipe(network, source(folder), epochs, 4e-3)
 }
@@ -194,6 +195,7 @@ fn an_embedding_learns_to_tell_people_apart() {
         tasks: vec![FaceTask::Similarity],
         embedding: 8,
         dropout: 0.0,
+        expand: 1.0,
     };
     for margin in [Margin::None, Margin::Cosine { by: 0.1 }, Margin::Angle { by: 0.1 }] {
         let augment =

@@ -1,10 +1,11 @@
-//! Plots: cumulative error curves, precision over recall, confusion matrices, age maps, training curves; as SVG and as PNG.
+//! Plots: distributions of distances, cumulative error curves, precision over recall, confusion matrices, age maps, training curves; as SVG and as PNG.
 
 mod ages;
 mod confusion;
 mod cumulative;
 mod curves;
 mod precision;
+mod scores;
 mod style;
 
 pub use ages::AgeMap;
@@ -12,6 +13,7 @@ pub use confusion::ConfusionMatrix;
 pub use cumulative::{CumulativeErrors, ErrorCurve};
 pub use curves::{TrainingCurves, curves};
 pub use precision::{DetectorCurve, PrecisionRecall};
+pub use scores::{ErrorTradeOff, ScoreDistributions};
 
 use plotters::prelude::*;
 use visavis_image::{Picture, codec};

@@ -32,6 +32,7 @@ impl OrtModel {
         weights: &[u8],
         library: &Library,
         options: &EngineOptions,
+        quantised: bool,
     ) -> Result<Self, InferError> {
         if !library.providers.iter().any(|name| name == options.device.provider()) {
             return Err(InferError::Device {
@@ -58,7 +59,7 @@ impl OrtModel {
         Ok(Self {
             manifest: manifest.clone(),
             placement: Placement {
-                engine: format!("ONNX Runtime {}", library.version),
+                engine: format!("ONNX Runtime {}{}", library.version, if quantised { ", 8-bit" } else { "" }),
                 device: options.device.label(),
                 threads: options.threads,
             },

@@ -33,9 +33,12 @@ impl Manifest {
                 return complain(field, "is empty");
             }
         }
-        check_file(&self.file)?;
-        if self.sha256.len() != 64 || !self.sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return complain("sha256", format!("`{}` is not 64 hexadecimal digits", self.sha256));
+        check_weights("", &self.file, &self.sha256)?;
+        if let Some(version) = &self.quantised {
+            check_weights("quantised.", &version.file, &version.sha256)?;
+            if FileKind::of(&version.file) != Some(FileKind::Onnx) {
+                return complain("quantised.file", format!("`{}` is no ONNX file", version.file));
+            }
         }
         if self.file_kind() == FileKind::Forest {
             return self.check_forest();
@@ -60,6 +63,7 @@ impl Manifest {
             );
         }
         let said = [
+            ("quantised", self.quantised.is_some()),
             ("input", !self.input.is_empty()),
             ("crop", self.crop.is_some()),
             ("detector", self.detector.is_some()),
@@ -200,13 +204,17 @@ fn check_angles(field: &str, head: &Head, signs: [f32; 3]) -> Result<(), Complai
     Ok(())
 }
 
-/// A bare file name: a manifest must not reach outside its folder.
-fn check_file(file: &str) -> Result<(), Complaint> {
+/// A bare file name, since a manifest must not reach outside its folder, and a hash. `table` is the prefix of their fields.
+fn check_weights(table: &str, file: &str, sha256: &str) -> Result<(), Complaint> {
+    let field = format!("{table}file");
     if file.contains(['/', '\\', ':', '\0']) || file.starts_with('.') || file.trim() != file {
-        return complain("file", format!("`{file}` must be a plain file name in the manifest's folder"));
+        return complain(field, format!("`{file}` must be a plain file name in the manifest's folder"));
     }
     if FileKind::of(file).is_none() {
-        return complain("file", format!("`{file}` must end in .onnx (a network) or .forest (a regression forest)"));
+        return complain(field, format!("`{file}` must end in .onnx (a network) or .forest (a regression forest)"));
+    }
+    if sha256.len() != 64 || !sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return complain(format!("{table}sha256"), format!("`{sha256}` is not 64 hexadecimal digits"));
     }
     Ok(())
 }

@@ -10,14 +10,23 @@ pub struct EmbeddedModel {
     pub manifest: &'static str,
     /// Its weights: an ONNX file or a forest.
     pub weights: &'static [u8],
+    /// The weights of its 8-bit version, if its manifest has one.
+    pub quantised: Option<&'static [u8]>,
 }
 
-/// A network in the folder `models`: the manifest's name and the file of the weights.
+/// A network in the folder `models`: the manifest's name, the file of the weights and that of the 8-bit version.
 macro_rules! model {
     ($name:literal, $file:literal) => {
         EmbeddedModel {
             manifest: include_str!(concat!("../../../../models/", $name, ".toml")),
             weights: include_bytes!(concat!("../../../../models/", $file)),
+            quantised: None,
+        }
+    };
+    ($name:literal, $file:literal, $quantised:literal) => {
+        EmbeddedModel {
+            quantised: Some(include_bytes!(concat!("../../../../models/", $quantised))),
+            ..model!($name, $file)
         }
     };
 }
@@ -48,6 +57,7 @@ impl EmbeddedModel {
                 slot: Slot::Good(Box::new(Entry {
                     manifest,
                     weights: WeightsLocation::Embedded(self.weights),
+                    quantised: self.quantised.map(WeightsLocation::Embedded),
                     found_in: ModelSource::Embedded,
                 })),
             },

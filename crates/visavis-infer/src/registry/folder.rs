@@ -26,10 +26,12 @@ pub(super) fn scan(folder: &Path, source: &ModelSource, known: &[Manifest]) -> R
         // A broken manifest still claims the weights that have its own name.
         spoken_of.extend([FileKind::Onnx, FileKind::Forest].map(|kind| path.with_extension(kind.extension())));
         let find = from_manifest(path, source, known);
-        if let Slot::Good(entry) = &find.slot
-            && let WeightsLocation::File(weights) = &entry.weights
-        {
-            spoken_of.push(weights.clone());
+        if let Slot::Good(entry) = &find.slot {
+            for weights in [Some(&entry.weights), entry.quantised.as_ref()].into_iter().flatten() {
+                if let WeightsLocation::File(weights) = weights {
+                    spoken_of.push(weights.clone());
+                }
+            }
         }
         finds.push(find);
     }
@@ -76,15 +78,20 @@ fn from_manifest(path: &Path, source: &ModelSource, known: &[Manifest]) -> Find 
     };
     let checked = Manifest::parse(&text, &origin).and_then(|mut manifest| {
         adopt_likeness(&mut manifest, known);
-        let weights = path.with_file_name(&manifest.file);
-        if !weights.is_file() {
-            return Err(InferError::ManifestField {
+        let find = |file: &str, field: &str| {
+            let weights = path.with_file_name(file);
+            if weights.is_file() {
+                return Ok(WeightsLocation::File(weights));
+            }
+            Err(InferError::ManifestField {
                 origin: origin.clone(),
-                field: "file".into(),
+                field: field.into(),
                 reason: format!("there is no {}", weights.display()),
-            });
-        }
-        Ok(Entry { manifest, weights: WeightsLocation::File(weights), found_in: source.clone() })
+            })
+        };
+        let weights = find(&manifest.file, "file")?;
+        let quantised = manifest.quantised.as_ref().map(|version| find(&version.file, "quantised.file")).transpose()?;
+        Ok(Entry { manifest, weights, quantised, found_in: source.clone() })
     });
     match checked {
         Ok(entry) => Find { name: entry.manifest.name.clone(), origin, slot: Slot::Good(Box::new(entry)) },
@@ -102,6 +109,7 @@ fn from_weights(path: &Path, source: &ModelSource, known: &[Manifest]) -> Find {
             slot: Slot::Good(Box::new(Entry {
                 manifest: manifest.clone(),
                 weights: WeightsLocation::File(path.to_owned()),
+                quantised: None,
                 found_in: source.clone(),
             })),
         },

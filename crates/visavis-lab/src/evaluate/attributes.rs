@@ -68,11 +68,11 @@ struct Row {
 }
 
 #[derive(Serialize)]
-struct GroupRow {
-    by: &'static str,
-    group: String,
+pub(super) struct GroupRow {
+    pub(super) by: &'static str,
+    pub(super) group: String,
     #[serde(flatten)]
-    report: AttributeReport,
+    pub(super) report: AttributeReport,
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
@@ -134,7 +134,7 @@ impl<'a> Answers<'a> {
         Self { cases, faces }
     }
 
-    fn groups(&self) -> Vec<GroupRow> {
+    pub(super) fn groups(&self) -> Vec<GroupRow> {
         let by = |grouping: Grouping| {
             let groups = grouping.split(self.faces.iter().map(|face| (&*face.file, &face.labels)));
             groups.into_iter().map(move |(group, places)| {

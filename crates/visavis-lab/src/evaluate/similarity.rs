@@ -230,7 +230,7 @@ pub(super) fn identifications(
     names.iter().enumerate().map(of).collect()
 }
 
-fn metric(manifest: &Manifest) -> Result<Metric> {
+pub(super) fn metric(manifest: &Manifest) -> Result<Metric> {
     match manifest.head(Task::Similarity).map(|head| &head.decode) {
         Some(HeadDecode::Embedding { metric, .. }) => Ok(*metric),
         _ => bail!("{} makes no embedding", manifest.name),
@@ -238,7 +238,7 @@ fn metric(manifest: &Manifest) -> Result<Metric> {
 }
 
 /// The faces that have both an identity and an embedding, with their source.
-fn embedded<'a>(
+pub(super) fn embedded<'a>(
     pack: &'a Pack,
     answers: &'a ViewAnswers<AttributeAnswer>,
     network: usize,

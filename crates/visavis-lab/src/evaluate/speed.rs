@@ -9,7 +9,7 @@ use clap::Parser;
 use visavis_eval::speed::{NetworkSpeed, SpeedParams, locator, network};
 use visavis_face::Locate;
 use visavis_infer::manifest::FileKind;
-use visavis_infer::{Device, EngineChoice, EngineOptions, Registry, Runtime};
+use visavis_infer::{Device, EngineChoice, EngineOptions, Precision, Registry, Runtime};
 use visavis_live::{Loader, RegistryLoader};
 
 use super::machine;
@@ -49,6 +49,10 @@ pub(super) struct TimingArgs {
     /// Threads per run, one or several numbers
     #[arg(long, value_delimiter = ',', default_value = "1", value_name = "N,…")]
     threads: Vec<usize>,
+    /// Numbers to calculate with, one or both of: auto (8-bit numbers in ONNX Runtime, for networks that have such a version),
+    /// single (32-bit floats)
+    #[arg(long, value_delimiter = ',', default_value = "auto", value_name = "PRECISION,…", value_parser = Precision::from_str)]
+    precision: Vec<Precision>,
     /// The library of ONNX Runtime, or its folder
     #[arg(long, value_name = "PATH")]
     pub(super) onnxruntime: Option<PathBuf>,
@@ -73,8 +77,13 @@ impl TimingArgs {
         let engines = if asked { &self.engine[..] } else { &[EngineChoice::Tract, EngineChoice::OnnxRuntime] };
         let mut all = Vec::new();
         for &engine in engines {
-            for &threads in &self.threads {
-                let options = EngineOptions { engine, device: self.device, threads, library: self.onnxruntime.clone() };
+            let combinations = self
+                .threads
+                .iter()
+                .flat_map(|&threads| self.precision.iter().map(move |&precision| (threads, precision)));
+            for (threads, precision) in combinations {
+                let library = self.onnxruntime.clone();
+                let options = EngineOptions { engine, device: self.device, precision, threads, library };
                 // tract always runs on one thread: it is timed once.
                 let again =
                     engine == EngineChoice::Tract && all.iter().any(|other: &EngineOptions| other.engine == engine);

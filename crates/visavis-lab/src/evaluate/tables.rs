@@ -103,6 +103,7 @@ impl Args {
             engine: visavis_infer::EngineChoice::Auto,
             detection_device: visavis_infer::Device::Cpu,
             recognition_device: visavis_infer::Device::Cpu,
+            precision: visavis_infer::Precision::Auto,
             onnxruntime: self.timing.onnxruntime.clone(),
             threads: 1,
         }

@@ -24,7 +24,7 @@ const OPERATORS: i64 = 13;
 const FORMAT: i64 = 8;
 
 /// Smaller tensors stay 32-bit, since 16 bits would save little.
-const HALVED_FROM: usize = 256;
+pub(crate) const HALVED_FROM: usize = 256;
 
 /// How weights are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -17,6 +17,7 @@ use visavis_infer::{Manifest, Runtime, Task};
 
 pub use card::ModelCard;
 pub use check::{Check, MOST_DIFFERENCE, check};
+pub(crate) use graph::{HALVED_FROM, int};
 pub use graph::{INPUT, Precision, onnx};
 pub use untrained::{write_untrained, write_untrained_detectors, write_untrained_embedding};
 
@@ -197,6 +198,7 @@ fn basis(recipe: &Recipe, network: &Network, bytes: &[u8]) -> Manifest {
         tasks: Vec::new(),
         file: format!("{}.onnx", recipe.name),
         sha256: sha256(bytes),
+        quantised: None,
         licence: "MIT OR Apache-2.0".into(),
         source: if recipe.stages.is_empty() { "published weights, exported by visavis" } else { "trained by visavis" }
             .into(),

@@ -39,6 +39,7 @@ fn write_face(
         tasks: tasks.to_vec(),
         embedding: 128,
         dropout: 0.0,
+        expand: 1.0,
     };
     write(name, &backbone.to_string(), network, folder)
 }

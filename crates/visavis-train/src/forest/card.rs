@@ -57,6 +57,7 @@ fn manifest(bytes: &[u8], card: &ForestCard) -> Manifest {
         tasks: vec![Task::Keypoints],
         file: format!("{}.{}", card.name, FileKind::Forest.extension()),
         sha256: sha256(bytes),
+        quantised: None,
         licence: "MIT OR Apache-2.0".into(),
         source: "visavis-lab train forest".into(),
         training_data: Some(card.data.clone()),

@@ -164,7 +164,11 @@ fn show(manifest: &Manifest) -> Result<()> {
         say(&format!("input          {}x{}", manifest.input.size[0], manifest.input.size[1]))?;
     }
     say(&format!("weights        {} (SHA-256 {})", manifest.file, manifest.sha256))?;
-    for figure in &manifest.figures {
+    if let Some(version) = &manifest.quantised {
+        say(&format!("8-bit version  {} (SHA-256 {}), for ONNX Runtime on the CPU", version.file, version.sha256))?;
+    }
+    let versions = [Some(&manifest.figures), manifest.quantised.as_ref().map(|version| &version.figures)];
+    for figure in versions.into_iter().flatten().flatten() {
         say(&format!("figure         {}: {} ({})", figure.what, figure.value, figure.by))?;
     }
     Ok(())
