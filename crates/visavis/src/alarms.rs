@@ -83,9 +83,9 @@ pub(crate) struct GrowthArgs {
 /// Flags about sightings.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub(crate) struct SightingArgs {
-    /// Record who was seen when: the best picture of each visit, with age, gender and name
+    /// Record who was seen when, with the best picture of each visit
     ///
-    /// Creates the gallery if it does not exist. The sightings are stored in the gallery. `visavis gallery sightings` and the page
+    /// Also records age, gender and name. Creates the gallery if it does not exist. The sightings are stored in the gallery. `visavis gallery sightings` and the page
     /// list them and find those of a face on a photo. Without this flag nothing is recorded.
     #[arg(long, help_heading = "Gallery")]
     pub(crate) remember: bool,

@@ -41,9 +41,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// Flags about MQTT.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub(crate) struct MqttArgs {
-    /// Publish state, people in view and events to this MQTT broker: mqtt://USER@HOST/PREFIX
+    /// Publish state and events to this MQTT broker: mqtt://USER@HOST/PREFIX
     ///
-    /// `mqtts://` encrypts the connection. PREFIX begins all topics [default: visavis]; each program needs its own. Home Assistant
+    /// Also publishes which people of the gallery are in view. `mqtts://` encrypts the connection. PREFIX begins all topics [default: visavis]; each program needs its own. Home Assistant
     /// finds the cameras and the people of the gallery by itself. Names of people are published, pictures only with
     /// --mqtt-snapshots. The password is taken from the address, from --mqtt-password-file or from the environment variable
     /// VISAVIS_MQTT_PASSWORD. Other users of this machine can see a password in the address. Example: mqtt://ada@broker.local/visavis
