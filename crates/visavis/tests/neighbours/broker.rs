@@ -122,8 +122,8 @@ impl Observer {
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                let all: Vec<String> = seen.iter().map(describe).collect();
-                panic!("{what} did not come: {}", all.join("\n"));
+                let last: Vec<String> = seen.iter().rev().take(40).map(describe).collect();
+                panic!("{what} did not come; the last messages: {}", last.join("\n"));
             }
             seen = self.seen.1.wait_timeout(seen, left).unwrap().0;
         }

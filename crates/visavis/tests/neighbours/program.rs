@@ -120,5 +120,8 @@ pub(crate) fn ask(method: &str, link: &str, token: Option<&str>, body: Option<&V
         None => agent.run(request.body(()).unwrap()),
     };
     let answer = answer.unwrap();
-    (answer.status().as_u16(), answer.into_body().read_to_string().unwrap())
+    let status = answer.status().as_u16();
+    // An exported file is not text.
+    let body = answer.into_body().read_to_vec().unwrap();
+    (status, String::from_utf8_lossy(&body).into_owned())
 }
