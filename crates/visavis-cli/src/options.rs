@@ -24,7 +24,7 @@ pub struct EngineArgs {
     /// VISAVIS_MODELS names one folder.
     #[arg(long = "models", value_name = "DIR", env = "VISAVIS_MODELS", hide_env = true, help_heading = "Networks")]
     pub models: Vec<PathBuf>,
-    /// Engine for the networks: auto, tract or onnxruntime
+    /// Engine of the networks: auto, tract, onnxruntime
     ///
     /// `auto` is ONNX Runtime if it is installed, else tract, which is part of the program.
     #[arg(long, default_value = "auto", value_parser = EngineChoice::from_str, help_heading = "Performance")]

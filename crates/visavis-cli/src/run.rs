@@ -1,30 +1,51 @@
 //! What surrounds a command: log, errors, exit code.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use serde_json::Map;
 use visavis_gallery::GalleryError;
 use visavis_live::LiveError;
 
-use crate::options::complain;
+use crate::terminal::{self, LogFormat, complain, json_line};
 
 /// Log level by the number of `-v` flags: warnings, information, everything.
 const LEVELS: [&str; 3] = ["warn", "info", "debug"];
 
 /// Starts the log, runs `command` and turns what it returns into an exit code. `verbose` counts the `-v` flags.
-pub fn run(verbose: u8, command: impl FnOnce() -> Result<()>) -> ExitCode {
+pub fn run(verbose: u8, format: LogFormat, command: impl FnOnce() -> Result<()>) -> ExitCode {
     let level = LEVELS[usize::from(verbose).min(LEVELS.len() - 1)];
     // The engines' own log lines help only their developers.
     // retina's debug lines may carry the names and passwords of cameras.
-    let filter =
-        format!("{level},tract_onnx=error,tract_core=error,tract_hir=error,tract_linalg=error,ort=error,retina=error");
-    env_logger::Builder::new().parse_filters(&filter).parse_env("VISAVIS_LOG").init();
+    let filter = format!(
+        "{level},tract_onnx=error,tract_core=error,tract_hir=error,tract_linalg=error,ort=error,retina=error,rumqttc=error"
+    );
+    let mut log = env_logger::Builder::new();
+    log.parse_filters(&filter).parse_env("VISAVIS_LOG");
+    terminal::set_format(format);
+    if format == LogFormat::Json {
+        // Events are reported with their fields by the command.
+        log.filter_module("visavis_live::shared", log::LevelFilter::Off);
+        log.format(|to, record| {
+            let line = json_line(record.level(), record.target(), &record.args().to_string(), Map::new());
+            to.write_all(line.as_bytes())
+        });
+        std::panic::set_hook(Box::new(|panic| {
+            terminal::report(log::Level::Error, &panic.to_string(), Map::new());
+        }));
+    }
+    log.init();
     match command() {
         Ok(()) => ExitCode::SUCCESS,
         // The reader of the output has ended (`visavis … | head`): this is no error.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&format!("error: {error:#}"));
+            if terminal::is_json() {
+                terminal::report(log::Level::Error, &format!("{error:#}"), Map::new());
+            } else {
+                complain(&format!("error: {error:#}"));
+            }
             if let Some(advice) = error.chain().find_map(advice) {
                 complain(&advice);
             }

@@ -213,6 +213,16 @@ impl Gallery {
         Ok(self.news.swap(false, Ordering::AcqRel) || changed)
     }
 
+    /// The number of the last change that searches include; `None` before the first search. It grows with every change of a person
+    /// or a photo. Reads nothing from the store.
+    pub fn changes(&self) -> Option<i64> {
+        match self.now() {
+            Searched::Unread => None,
+            Searched::Memory(state) => Some(state.changes),
+            Searched::Database { changes, .. } => Some(changes),
+        }
+    }
+
     /// All people, by name.
     ///
     /// # Errors
@@ -228,7 +238,8 @@ impl Gallery {
     pub fn people_like(&self, wanted: &Wanted) -> Result<(usize, Vec<PersonSummary>), GalleryError> {
         let part = wanted.name.trim().to_lowercase();
         self.store.reading("listing people", |tx| {
-            let all = tx.query("SELECT id, name FROM person WHERE watched OR NOT $1", &[wanted.watched.into()])?;
+            let sql = "SELECT id, name FROM person WHERE (watched OR NOT $1) AND NOT (met AND $2)";
+            let all = tx.query(sql, &[wanted.watched.into(), wanted.named.into()])?;
             let mut named = Vec::new();
             for row in all {
                 let name: String = row.get(1)?;

@@ -93,6 +93,8 @@ pub struct Wanted {
     pub name: String,
     /// Only people on the watch list.
     pub watched: bool,
+    /// Only people with a name, not visitors, who were added automatically.
+    pub named: bool,
     /// Number of people to skip.
     pub offset: usize,
     /// Maximum number of people to list.

@@ -344,6 +344,16 @@ impl Gallery {
         })
     }
 
+    /// Whether a sighting exists.
+    ///
+    /// # Errors
+    /// The failures of the store.
+    pub fn has_sighting(&self, id: SightingId) -> Result<bool, GalleryError> {
+        self.store.reading("looking for a sighting", |tx| {
+            Ok(!tx.query("SELECT id FROM sighting WHERE id = $1", &[id.0.into()])?.is_empty())
+        })
+    }
+
     /// The best picture of a sighting, a JPEG; `None` if it has none or does not exist any more.
     ///
     /// # Errors

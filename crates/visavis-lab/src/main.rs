@@ -13,6 +13,7 @@ mod train;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use visavis_cli::terminal::LogFormat;
 
 /// The laboratory of visavis: data, training, evaluation, tables
 ///
@@ -47,7 +48,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    visavis_cli::run::run(cli.verbose, || match cli.command {
+    visavis_cli::run::run(cli.verbose, LogFormat::Text, || match cli.command {
         Command::Data(args) => data::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),

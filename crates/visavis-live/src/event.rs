@@ -163,6 +163,37 @@ impl Event {
         )
     }
 
+    /// The kind of event, such as `source_stalled`, for logs.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Running { .. } => "running",
+            Self::DetectorInput { .. } => "detector_input",
+            Self::Loading { .. } => "loading",
+            Self::Switched { .. } => "switched",
+            Self::SwitchFailed { .. } => "switch_failed",
+            Self::Converting { .. } => "converting",
+            Self::Converted { .. } => "converted",
+            Self::StageFailed { .. } => "stage_failed",
+            Self::StageRestarted { .. } => "stage_restarted",
+            Self::ModelDisabled { .. } => "model_disabled",
+            Self::GalleryFailed { .. } => "gallery_failed",
+            Self::GalleryRestored => "gallery_restored",
+            Self::GalleryChanged => "gallery_changed",
+            Self::Alarm(_) => "alarm",
+            Self::AlarmDenied { .. } => "alarm_denied",
+            Self::PersonAdded { .. } => "person_added",
+            Self::PeopleMerged { .. } => "people_merged",
+            Self::VisitorsRemoved { .. } => "visitors_removed",
+            Self::Sighting(_) => "sighting",
+            Self::FrameSkipped { .. } => "frame_skipped",
+            Self::SourceStalled { .. } => "source_stalled",
+            Self::SourceResumed { .. } => "source_resumed",
+            Self::SourceEnded => "source_ended",
+            Self::SourceFailed { .. } => "source_failed",
+        }
+    }
+
     /// Whether the event reports a failure.
     #[must_use]
     pub fn is_failure(&self) -> bool {

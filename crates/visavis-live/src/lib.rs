@@ -67,7 +67,7 @@ pub use scene::{Scene, SceneFace};
 pub use schedule::ScheduleParams;
 pub use sighting::{Sighting, SightingKind, SightingParams};
 pub use snapshot::{GalleryState, Snapshot, Snapshots, SourceState, TaskState, short_name};
-pub use statistics::{StageReport, StatisticsReport, TrackReport};
+pub use statistics::{DURATION_BOUNDS, DurationCounts, StageReport, StatisticsReport, TrackReport};
 pub use subscription::{Delivery, Received, Subscription};
 pub use visitors::{GrowthParams, VisitorParams};
 pub use worker_pool::WorkerPool;

@@ -116,6 +116,9 @@ impl Shared {
         } else {
             log::info!("{event}");
         }
+        if matches!(event, Event::Alarm(_)) {
+            self.statistics.alarm();
+        }
         self.snapshots.update(|snapshot| snapshot.apply(&event));
         // Fails if the receiver was dropped, which is allowed.
         let _ = self.events.send(event);

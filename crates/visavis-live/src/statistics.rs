@@ -51,6 +51,17 @@ impl Meter {
         if self.histogram.is_empty() { 0.0 } else { self.histogram.value_at_quantile(quantile) as f64 / 1000.0 }
     }
 
+    /// How many durations are at most each bound of [`DURATION_BOUNDS`].
+    fn durations(&self) -> DurationCounts {
+        let mut within = [0; DURATION_BOUNDS.len()];
+        for value in self.histogram.iter_recorded() {
+            let seconds = value.value_iterated_to() as f64 / 1e6;
+            let counts = within.iter_mut().zip(DURATION_BOUNDS).filter(|(_, bound)| seconds <= *bound);
+            counts.for_each(|(count, _)| *count += value.count_since_last_iteration());
+        }
+        DurationCounts { count: self.histogram.len(), seconds: self.total.as_secs_f64(), within }
+    }
+
     fn report(&self, now: Duration) -> StageReport {
         let seconds = now.as_secs_f64().max(1e-9);
         let recent = self.recent.iter().filter(|at| now.saturating_sub(**at) <= RECENT).count();
@@ -62,6 +73,7 @@ impl Meter {
             p50_ms: self.percentile_ms(0.5),
             p95_ms: self.percentile_ms(0.95),
             busy: self.total.as_secs_f64() / seconds,
+            durations: self.durations(),
         }
     }
 }
@@ -80,6 +92,7 @@ struct Inner {
     tracks: BTreeMap<TrackId, TrackCount>,
     captured: u64,
     undelivered: u64,
+    alarms: u64,
     detector_input: Option<[u32; 2]>,
 }
 
@@ -95,6 +108,7 @@ impl Statistics {
             tracks: BTreeMap::new(),
             captured: 0,
             undelivered: 0,
+            alarms: 0,
             detector_input: None,
         }))
     }
@@ -129,6 +143,11 @@ impl Statistics {
     /// Records that a scene was dropped before it was received.
     pub(crate) fn undelivered(&self) {
         self.with(|inner| inner.undelivered += 1);
+    }
+
+    /// Records that an alarm was raised.
+    pub(crate) fn alarm(&self) {
+        self.with(|inner| inner.alarms += 1);
     }
 
     /// Records that a scene was shown at `now`, `latency` after its capture.
@@ -170,6 +189,8 @@ impl Statistics {
                 recent_shown_fps: shown.recent_per_second,
                 latency_p50_ms: shown.p50_ms,
                 latency_p95_ms: shown.p95_ms,
+                latency: shown.durations,
+                alarms: inner.alarms,
                 dropped_frames: inner.undelivered,
                 undetected_frames,
                 buffered_frames,
@@ -206,6 +227,12 @@ pub struct StatisticsReport {
     pub latency_p50_ms: f64,
     /// 95th percentile of the latency, in milliseconds.
     pub latency_p95_ms: f64,
+    /// The latencies from capture to display.
+    #[serde(skip)]
+    pub latency: DurationCounts,
+    /// Number of alarms.
+    #[serde(skip)]
+    pub alarms: u64,
     /// Number of frames that were replaced by newer ones before they were shown.
     pub dropped_frames: u64,
     /// Number of frames that detection did not process.
@@ -237,6 +264,23 @@ pub struct StageReport {
     pub p95_ms: f64,
     /// Average number of busy threads: 0.5 is one thread that is busy half of the time.
     pub busy: f64,
+    /// The durations.
+    #[serde(skip)]
+    pub durations: DurationCounts,
+}
+
+/// The bounds of [`DurationCounts::within`], in seconds.
+pub const DURATION_BOUNDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
+
+/// Durations since the start, counted, with a precision of 1 %.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct DurationCounts {
+    /// Number of durations.
+    pub count: u64,
+    /// Their sum in seconds.
+    pub seconds: f64,
+    /// Number of durations that are at most each bound of [`DURATION_BOUNDS`].
+    pub within: [u64; DURATION_BOUNDS.len()],
 }
 
 /// Measurements of one tracked face.
@@ -268,6 +312,10 @@ mod tests {
         assert!((stage.recent_per_second - 25.0).abs() <= 0.5);
         assert!((stage.p50_ms - 50.0).abs() < 1.0 && (stage.p95_ms - 95.0).abs() < 1.5, "{stage:?}");
         assert!((stage.busy - 5.05 / 4.0).abs() < 1e-6);
+        let durations = stage.durations;
+        assert!((durations.seconds - 5.05).abs() < 1e-9, "{durations:?}");
+        // Up to 1 ms, 2.5 ms, 5 ms, 10 ms, …
+        assert_eq!((durations.count, durations.within), (100, [1, 2, 5, 10, 25, 50, 100, 100, 100, 100, 100, 100]));
     }
 
     #[test]

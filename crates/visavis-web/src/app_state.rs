@@ -5,12 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Bytes;
 use serde::Serialize;
+use serde_json::Value;
 use tokio::sync::{broadcast, watch};
 use tokio::task;
 use visavis_gallery::{AlarmId, Gallery};
 use visavis_live::{Alarm, Cause, Event, PipelineHandle, RegistryLoader, Scene, Sighting};
 use visavis_video::{OpenOptions, SourceSwitch};
 
+use crate::audit::{Audit, AuditRecord, Client};
 use crate::enrol::{CachedEnroller, Networks};
 use crate::photo_analyzer::CachedAnalyzer;
 use crate::problem::Problem;
@@ -28,6 +30,8 @@ pub struct ServerConfig {
     pub switch: SourceSwitch,
     /// Whether the first source is a placeholder until a source is chosen on the page.
     pub waiting: bool,
+    /// Whether the server is ready without a source, since it serves photos.
+    pub sourceless: bool,
     /// Sources that can be chosen besides the first one and the cameras, as [`visavis_video::open`] takes them.
     pub offers: Vec<String>,
     /// How sources are opened.
@@ -36,6 +40,10 @@ pub struct ServerConfig {
     pub comparing: Option<String>,
     /// Starts a recording of scenes with everything drawn in.
     pub record: BeginRecord,
+    /// Records who changed what; `None`: nothing is recorded.
+    pub audit: Option<Audit>,
+    /// The name of the camera, for these records.
+    pub name: String,
 }
 
 /// What the pages of all cameras share.
@@ -162,6 +170,15 @@ impl AppState {
             | Event::AlarmDenied { .. } => self.notify(&Notification::GalleryChanged),
             _ => self.notify(&Notification::Event { text: event.to_string(), failure: event.is_failure() }),
         }
+    }
+
+    /// Records a change. `details` must be an object.
+    pub(crate) fn audit(&self, client: &Client, action: &'static str, mut details: Value) {
+        let Some(audit) = &self.config.audit else { return };
+        if let Some(details) = details.as_object_mut() {
+            details.insert("camera".into(), self.config.name.as_str().into());
+        }
+        audit(&AuditRecord { who: client.to_json(), action, details });
     }
 
     /// The present status.

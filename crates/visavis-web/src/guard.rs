@@ -12,6 +12,7 @@ use subtle::ConstantTimeEq;
 
 use crate::WebError;
 use crate::access::Access;
+use crate::audit::Authentication;
 use crate::problem::Problem;
 
 /// Path of the API's viewer.
@@ -107,8 +108,8 @@ impl Guard {
         self.token.is_none() || bearer.chain(cookies).any(|offered| self.is_token(offered))
     }
 
-    /// Why a request is refused; `None` if it is served.
-    fn refusal(&self, request: &Request) -> Option<Problem> {
+    /// Why a request is refused; `None` if it is served. `open`: whether it is served without a token.
+    fn refusal(&self, request: &Request, open: bool) -> Option<Problem> {
         let headers = request.headers();
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
         let host = host.or_else(|| request.uri().authority().map(Authority::as_str)).unwrap_or_default();
@@ -121,7 +122,7 @@ impl Guard {
             let detail = "visavis answers only to its own page; behind a proxy, give the host name with --allow-host";
             return Some(Problem::new(StatusCode::FORBIDDEN, detail));
         }
-        if !self.has_token(headers) {
+        if !open && !self.has_token(headers) {
             let detail = "open the link that visavis printed when it started, or send its token as a bearer token";
             return Some(Problem::new(StatusCode::UNAUTHORIZED, detail));
         }
@@ -158,9 +159,10 @@ fn random_token() -> Result<String, WebError> {
 }
 
 /// Serves or refuses a request, and adds the security headers.
-pub(crate) async fn check(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+pub(crate) async fn check(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
+    request.extensions_mut().insert(Authentication(if guard.token.is_some() { "token" } else { "none" }));
     let path = request.uri().path().to_owned();
-    let refusal = guard.refusal(&request);
+    let refusal = guard.refusal(&request, false);
     // The token is removed from the link also if the browser has the cookie already.
     let redirect = match &refusal {
         None => guard.redirect_with_cookie(&request),
@@ -172,9 +174,25 @@ pub(crate) async fn check(State(guard): State<Arc<Guard>>, request: Request, nex
         (None, Some(refusal)) => refusal.into_response(),
         (None, None) => next.run(request).await,
     };
-    let headers = response.headers_mut();
     // The viewer of the API needs inline styles.
     let policy = if path.starts_with(VIEWER) { &guard.viewer_policy } else { &guard.page_policy };
+    secure(&mut response, policy);
+    response
+}
+
+/// As [`check`], for requests that need no token.
+pub(crate) async fn check_host(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+    let mut response = match guard.refusal(&request, true) {
+        Some(refusal) => refusal.into_response(),
+        None => next.run(request).await,
+    };
+    secure(&mut response, &guard.page_policy);
+    response
+}
+
+/// Adds the security headers.
+fn secure(response: &mut Response, policy: &HeaderValue) {
+    let headers = response.headers_mut();
     headers.insert(header::CONTENT_SECURITY_POLICY, policy.clone());
     let mut set = |name, value| {
         headers.insert(name, HeaderValue::from_static(value));
@@ -185,7 +203,6 @@ pub(crate) async fn check(State(guard): State<Arc<Guard>>, request: Request, nex
     set(header::HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
     set(header::HeaderName::from_static("permissions-policy"), "camera=(self), microphone=(), geolocation=()");
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    response
 }
 
 /// Content security policy of the page; `frame-ancestors` is added.

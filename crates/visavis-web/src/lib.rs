@@ -7,9 +7,12 @@
 mod access;
 mod api;
 mod app_state;
+mod audit;
 mod encode;
 mod enrol;
 mod guard;
+mod metrics;
+mod output_counts;
 mod page;
 mod photo_analyzer;
 mod problem;
@@ -22,6 +25,8 @@ mod undo_log;
 
 pub use access::{Access, base_path, frame_origin, host_name};
 pub use app_state::ServerConfig;
+pub use audit::{Audit, AuditRecord};
+pub use output_counts::OutputCounts;
 pub use record::{BeginRecord, Record};
 pub use server::{Camera, Listener, Server, openapi_json, own_names};
 pub use tls::Tls;

@@ -13,7 +13,9 @@ use visavis_live::{Event, Subscription};
 
 use crate::access::Access;
 use crate::app_state::{AppState, ForAllCameras, ServerConfig};
+use crate::audit::PeerAddress;
 use crate::guard::Guard;
+use crate::output_counts::OutputCounts;
 use crate::tls::{Tls, TlsListener};
 use crate::undo_log::UNDO_TIME;
 use crate::{WebError, api, encode};
@@ -74,9 +76,11 @@ impl Listener {
     /// Serves running pipelines. One is served under the base path; of several, the camera with index i is served under
     /// `cameras/i+1/`, and the base path shows the pictures of all.
     ///
+    /// `outputs` are shown by the metrics.
+    ///
     /// # Errors
     /// [`WebError::System`] if the system starts no threads.
-    pub fn serve(self, cameras: Vec<Camera>) -> Result<Server, WebError> {
+    pub fn serve(self, cameras: Vec<Camera>, outputs: Vec<Arc<OutputCounts>>) -> Result<Server, WebError> {
         let failed = |error: io::Error| WebError::System(error.to_string());
         let runtime = Builder::new_multi_thread().worker_threads(THREADS).thread_name("page").enable_all().build();
         let runtime = runtime.map_err(failed)?;
@@ -89,7 +93,8 @@ impl Listener {
             .unzip();
         let states: Vec<Arc<AppState>> = served.iter().map(|(state, _)| Arc::clone(state)).collect();
         let (stop, stopped) = oneshot::channel::<()>();
-        let app = api::app(names.into_iter().zip(states.clone()).collect(), &Arc::new(self.guard), &self.base_path);
+        let named = names.into_iter().zip(states.clone()).collect();
+        let app = api::app(named, outputs, &Arc::new(self.guard), &self.base_path);
         let (listener, tls) = (self.listener, self.tls);
         let listener = runtime.block_on(async { tokio::net::TcpListener::from_std(listener) }).map_err(failed)?;
         let listener = match tls {
@@ -98,6 +103,7 @@ impl Listener {
             }
             None => Either::Plain(listener),
         };
+        let app = app.into_make_service_with_connect_info::<PeerAddress>();
         runtime.spawn(async move {
             let ended = async {
                 let _ = stopped.await;

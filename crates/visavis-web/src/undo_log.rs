@@ -22,6 +22,15 @@ pub(crate) enum UndoableAction {
 }
 
 impl UndoableAction {
+    /// The name of the action in the audit log.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Removed(_) => "person_removed",
+            Self::Merged(_) => "people_merged",
+            Self::PhotoRemoved(_) => "photo_removed",
+        }
+    }
+
     /// Undoes the action. Returns the person that was restored, or that has the photo again; `None` if the person does not exist
     /// any more.
     pub(crate) fn undo(&self, gallery: &Gallery) -> Result<Option<PersonId>, GalleryError> {

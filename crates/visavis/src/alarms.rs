@@ -1,15 +1,17 @@
 //! Flags about alarms, visitors and sightings, and where alarms and sightings are written.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::json;
+use serde_json::{Value, json};
 use visavis_cli::options::complain;
 use visavis_gallery::SightingId;
 use visavis_live::{Alarm, AlarmParams, Event, GrowthParams, Sighting, SightingParams, rfc3339};
+use visavis_web::OutputCounts;
 
 use crate::event_outputs::{EventOutputs, Receiver};
 
@@ -81,9 +83,9 @@ pub(crate) struct GrowthArgs {
 /// Flags about sightings.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub(crate) struct SightingArgs {
-    /// Record who was seen when: the best picture of each visit, with age, gender and name
+    /// Record who was seen when, with the best picture of each visit
     ///
-    /// Creates the gallery if it does not exist. The sightings are stored in the gallery. `visavis gallery sightings` and the page
+    /// Also records age, gender and name. Creates the gallery if it does not exist. The sightings are stored in the gallery. `visavis gallery sightings` and the page
     /// list them and find those of a face on a photo. Without this flag nothing is recorded.
     #[arg(long, help_heading = "Gallery")]
     pub(crate) remember: bool,
@@ -199,6 +201,11 @@ impl Journal {
         })
     }
 
+    /// What each output has delivered and dropped.
+    pub(crate) fn counts(&self) -> Vec<Arc<OutputCounts>> {
+        self.alarms.counts().chain(self.sightings.counts()).collect()
+    }
+
     /// Writes an event if it is an alarm or about a sighting. `camera` is the name of the camera if there are several.
     pub(crate) fn write(&mut self, event: &Event, camera: Option<&str>) {
         match event {
@@ -206,14 +213,19 @@ impl Journal {
                 Ok(json) => self.alarms.send(&json),
                 Err(error) => complain(&format!("alarm {} cannot be written: {error}", alarm.number)),
             },
-            Event::Sighting(sighting) => self.sightings.send(&sighting_json(sighting)),
+            Event::Sighting(sighting) => self.sightings.send(&sighting_fields(sighting).to_string()),
             _ => {}
         }
     }
 }
 
+/// The fields of an alarm without its picture.
+pub(crate) fn alarm_fields(alarm: &Alarm) -> serde_json::Result<Value> {
+    serde_json::to_value(alarm)
+}
+
 fn alarm_json(alarm: &Alarm, camera: Option<&str>) -> Result<String> {
-    let mut value = serde_json::to_value(alarm)?;
+    let mut value = alarm_fields(alarm)?;
     if let Some(fields) = value.as_object_mut() {
         fields.extend(alarm.crop.as_ref().map(|crop| ("crop".into(), STANDARD.encode(crop).into())));
         fields.extend(camera.map(|camera| ("camera".into(), camera.into())));
@@ -226,7 +238,8 @@ pub(crate) fn time_of(seconds: i64) -> String {
     rfc3339(UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
 }
 
-fn sighting_json(sighting: &Sighting) -> String {
+/// The fields of an event of a sighting.
+pub(crate) fn sighting_fields(sighting: &Sighting) -> Value {
     let Sighting { kind, id: SightingId(id), camera, person, identified, age, female, smiling, .. } = sighting;
     let rounded = |value: Option<f32>, factor: f64| value.map(|value| (f64::from(value) * factor).round() / factor);
     let mut value = json!({
@@ -245,5 +258,5 @@ fn sighting_json(sighting: &Sighting) -> String {
     if let Some(fields) = value.as_object_mut() {
         fields.retain(|_, value| !value.is_null());
     }
-    value.to_string()
+    value
 }

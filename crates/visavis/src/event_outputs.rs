@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use visavis_cli::options::complain;
+use visavis_web::OutputCounts;
 use web_hook::WebHook;
 
 /// Capacity of the queue of a hook. Events beyond it are dropped and reported.
@@ -41,13 +42,14 @@ pub(crate) enum Receiver {
 pub(crate) struct EventOutputs {
     /// Names an event in messages.
     what: &'static str,
-    log: Option<(PathBuf, File)>,
+    log: Option<(PathBuf, File, Arc<OutputCounts>)>,
     hooks: Vec<Hook>,
 }
 
 /// A thread that delivers events to a receiver.
 struct Hook {
     name: &'static str,
+    counts: Arc<OutputCounts>,
     queue: Option<SyncSender<Arc<str>>>,
     /// Dropped when the run is over. The thread then retries no more.
     going_on: Option<Sender<()>>,
@@ -59,32 +61,49 @@ struct Hook {
 impl EventOutputs {
     /// Opens the file and starts the threads of the receivers. `what` names an event in messages.
     pub(crate) fn open(what: &'static str, log: Option<&Path>, receivers: Vec<Receiver>) -> Result<Self> {
-        let log = log.map(|path| Ok::<_, anyhow::Error>((path.to_owned(), append(path, what)?)));
+        let counts = |output: &str| Arc::new(OutputCounts::new(format!("{what}_{output}")));
+        let log = log.map(|path| Ok::<_, anyhow::Error>((path.to_owned(), append(path, what)?, counts("log"))));
         let start = |receiver| match receiver {
             Receiver::WebHook { url, secret, authorities } => {
-                let webhook = WebHook::new(&url, secret, authorities.as_deref())?;
-                Hook::start("web hook", move |events, over| webhook.run(&events, &over))
+                let counts = counts("webhook");
+                let webhook = WebHook::new(&url, secret, authorities.as_deref(), Arc::clone(&counts))?;
+                Hook::start("web hook", counts, move |events, over| webhook.run(&events, &over))
             }
             Receiver::Command(command) => {
-                Hook::start("alarm command", move |events, over| run_command(&command, &events, &over))
+                let counts = counts("command");
+                let counting = Arc::clone(&counts);
+                Hook::start("alarm command", counts, move |events, over| {
+                    run_command(&command, &events, &over, &counting);
+                })
             }
         };
         let hooks = receivers.into_iter().map(start).collect::<Result<_>>()?;
         Ok(Self { what, log: log.transpose()?, hooks })
     }
 
+    /// What each output has delivered and dropped.
+    pub(crate) fn counts(&self) -> impl Iterator<Item = Arc<OutputCounts>> {
+        let log = self.log.iter().map(|(_, _, counts)| counts);
+        log.chain(self.hooks.iter().map(|hook| &hook.counts)).map(Arc::clone)
+    }
+
     /// Sends an event to all outputs. A failure of one output is reported and does not affect the others.
     pub(crate) fn send(&mut self, json: &str) {
         let what = self.what;
-        if let Some((path, file)) = &mut self.log {
+        if let Some((path, file, counts)) = &mut self.log {
             let written = file.write_all(format!("{json}\n").as_bytes()).and_then(|()| file.sync_data());
+            if written.is_ok() {
+                counts.delivered(1);
+            }
             if let Err(error) = written {
+                counts.dropped(1);
                 complain(&format!("{}: the {what} could not be written: {error}: {json}", path.display()));
             }
         }
         let json: Arc<str> = json.into();
         for hook in &self.hooks {
             if hook.queue.as_ref().is_none_or(|queue| queue.try_send(Arc::clone(&json)).is_err()) {
+                hook.counts.dropped(1);
                 complain(&format!("the {} is too slow: an event was dropped: {json}", hook.name));
             }
         }
@@ -94,6 +113,7 @@ impl EventOutputs {
 impl Hook {
     fn start(
         name: &'static str,
+        counts: Arc<OutputCounts>,
         run: impl FnOnce(mpsc::Receiver<Arc<str>>, mpsc::Receiver<()>) + Send + 'static,
     ) -> Result<Self> {
         let (queue, events) = sync_channel(QUEUE);
@@ -104,7 +124,7 @@ impl Hook {
             drop(end);
         });
         let thread = thread.with_context(|| format!("the thread of the {name} could not be started"))?;
-        Ok(Self { name, queue: Some(queue), going_on: Some(going_on), thread: Some(thread), ended })
+        Ok(Self { name, counts, queue: Some(queue), going_on: Some(going_on), thread: Some(thread), ended })
     }
 }
 
@@ -128,12 +148,16 @@ fn append(path: &Path, what: &str) -> Result<File> {
 /// How long a command may run.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 
-fn run_command(command: &str, events: &mpsc::Receiver<Arc<str>>, over: &mpsc::Receiver<()>) {
+fn run_command(command: &str, events: &mpsc::Receiver<Arc<str>>, over: &mpsc::Receiver<()>, counts: &OutputCounts) {
     for event in events {
-        if let Err(error) = run_once(command, &event, COMMAND_TIMEOUT) {
-            complain(&format!("the alarm command failed: {error:#}"));
-            if is_over(over) {
-                return report_dropped(events);
+        match run_once(command, &event, COMMAND_TIMEOUT) {
+            Ok(()) => counts.delivered(1),
+            Err(error) => {
+                counts.dropped(1);
+                complain(&format!("the alarm command failed: {error:#}"));
+                if is_over(over) {
+                    return counts.dropped(report_dropped(events));
+                }
             }
         }
     }
@@ -143,12 +167,13 @@ fn is_over(over: &mpsc::Receiver<()>) -> bool {
     over.try_recv() == Err(TryRecvError::Disconnected)
 }
 
-/// Reports how many queued events are dropped.
-fn report_dropped(events: &mpsc::Receiver<Arc<str>>) {
+/// Reports and returns how many queued events are dropped.
+fn report_dropped(events: &mpsc::Receiver<Arc<str>>) -> u64 {
     let left = events.try_iter().count();
     if left > 0 {
         complain(&format!("the run is over: {left} more events were dropped"));
     }
+    left as u64
 }
 
 /// Runs `command` in a shell with an event on its standard input. Stops it and fails after `timeout`.

@@ -2,10 +2,13 @@
 
 mod alarms;
 mod annotate;
+mod audit_log;
+mod authorities;
 mod commands;
 mod config_file;
 mod event_outputs;
 mod film;
+mod mqtt;
 mod outputs;
 mod page;
 mod record;
@@ -16,6 +19,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use visavis_cli::options::complain;
+use visavis_cli::terminal::LogFormat;
 
 /// Finds every face of a camera or film and reports its age, gender, smile and most similar person
 ///
@@ -88,7 +92,12 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    visavis_cli::run::run(cli.verbose, || match cli.command {
+    let format = match &cli.command {
+        Command::Live(args) => args.log.log_format,
+        Command::Serve(args) => args.log.log_format,
+        _ => LogFormat::Text,
+    };
+    visavis_cli::run::run(cli.verbose, format, || match cli.command {
         Command::Live(args) => commands::live::run(&args),
         Command::Serve(args) => commands::serve::run(*args),
         Command::Analyze(args) => commands::analyze::run(&args),

@@ -10,7 +10,8 @@ use visavis_infer::Task;
 use visavis_live::{Delivery, Pipeline, Prepared, RegistryLoader, Subscription};
 use visavis_video::{OpenOptions, SourceSwitch};
 use visavis_web::{
-    Access, BeginRecord, Camera, Listener, Server, ServerConfig, Tls, base_path, frame_origin, host_name, own_names,
+    Access, Audit, BeginRecord, Camera, Listener, OutputCounts, Server, ServerConfig, Tls, base_path, frame_origin,
+    host_name, own_names,
 };
 
 use crate::film::Film;
@@ -110,6 +111,9 @@ pub(crate) struct Page {
     listener: Listener,
     offers: Vec<String>,
     reading: OpenOptions,
+    /// Whether no source is expected.
+    sourceless: bool,
+    audit: Option<Audit>,
     cameras: Vec<PageCamera>,
 }
 
@@ -124,10 +128,10 @@ struct PageCamera {
 }
 
 impl Page {
-    /// Binds the port.
-    pub(crate) fn open(args: &PageArgs, reading: OpenOptions) -> Result<Self> {
+    /// Binds the port. `sourceless`: whether the page is ready without a source.
+    pub(crate) fn open(args: &PageArgs, reading: OpenOptions, sourceless: bool, audit: Option<Audit>) -> Result<Self> {
         let listener = Listener::bind(args.listen, args.access()?)?;
-        Ok(Self { listener, offers: args.offer.clone(), reading, cameras: Vec::new() })
+        Ok(Self { listener, offers: args.offer.clone(), reading, sourceless, audit, cameras: Vec::new() })
     }
 
     /// Adds a camera: subscribes to the scenes that the page shows.
@@ -145,9 +149,15 @@ impl Page {
         self.cameras.push(PageCamera { name: name.to_owned(), switch, waiting, scenes, record });
     }
 
-    /// Serves the page of the running pipelines, which are in the order of the cameras, and prints its address.
-    pub(crate) fn serve(self, pipelines: &[Pipeline], loader: &Arc<RegistryLoader>) -> Result<Server> {
-        let Self { listener, offers, reading, cameras } = self;
+    /// Serves the page of the running pipelines, which are in the order of the cameras, and prints its address. `outputs` are shown
+    /// by the metrics.
+    pub(crate) fn serve(
+        self,
+        pipelines: &[Pipeline],
+        loader: &Arc<RegistryLoader>,
+        outputs: Vec<Arc<OutputCounts>>,
+    ) -> Result<Server> {
+        let Self { listener, offers, reading, sourceless, audit, cameras } = self;
         let link = listener.link();
         let engine = loader.runtime.choose(&loader.recognition).ok();
         let comparing = engine.and_then(|engine| default_network(&loader.registry, Task::Similarity, engine));
@@ -159,14 +169,17 @@ impl Page {
                 loader: Arc::clone(loader),
                 switch,
                 waiting,
+                sourceless,
                 offers: offers.clone(),
                 opening: reading.clone(),
                 comparing: comparing.clone(),
                 record,
+                audit: audit.clone(),
+                name: name.clone(),
             };
             Camera { name, config, scenes }
         });
-        let server = listener.serve(cameras.collect())?;
+        let server = listener.serve(cameras.collect(), outputs)?;
         complain(&format!("the page: {link}"));
         Ok(server)
     }

@@ -216,7 +216,8 @@ fn listed(make: Make<'_>) {
     }
     gallery.watch(id(&gallery, "Ada"), true).unwrap();
     let list = |name: &str, watched, offset, limit| {
-        let (total, people) = gallery.people_like(&Wanted { name: name.into(), watched, offset, limit }).unwrap();
+        let wanted = Wanted { name: name.into(), watched, named: false, offset, limit };
+        let (total, people) = gallery.people_like(&wanted).unwrap();
         (total, people.into_iter().map(|person| person.name).collect::<Vec<_>>())
     };
     let all: Vec<String> = gallery.people().unwrap().into_iter().map(|person| person.name).collect();
@@ -234,6 +235,19 @@ fn listed(make: Make<'_>) {
         assert_eq!(list(name, false, 0, 9), (found.len(), found.iter().map(ToString::to_string).collect()), "{name}");
     }
     assert_eq!(list("a", true, 0, 9), (1, vec!["Ada".to_owned()]));
+    // A visitor is left out until renamed. Both are changes.
+    gallery.search(&photo(1.0, 2.0).vector, 1).unwrap();
+    let before = gallery.changes();
+    let visitor = gallery.meet(&photo(3.0, 3.0), 1).unwrap();
+    let met = gallery.changes();
+    assert!(met > before, "{met:?} {before:?}");
+    let named = || {
+        let wanted = Wanted { name: String::new(), watched: false, named: true, offset: 0, limit: 9 };
+        gallery.people_like(&wanted).unwrap().1.into_iter().any(|person| person.id == visitor)
+    };
+    assert!(!named());
+    gallery.rename(visitor, "Zoe").unwrap();
+    assert!(named() && gallery.changes() > met);
 }
 
 fn portraits(make: Make<'_>) {

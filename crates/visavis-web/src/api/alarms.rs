@@ -6,11 +6,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 use visavis_gallery::{self as gallery, AlarmEntry, AlarmId};
 
 use super::{ApiResult, Json, Path, Query, jpeg};
 use crate::app_state::{AppState, Notification};
+use crate::audit::Client;
 use crate::problem::Problem;
 
 /// The answer to an alarm.
@@ -103,6 +105,7 @@ pub(crate) struct AnswerRequest {
         (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem)))]
 pub(crate) async fn answer(
     State(state): State<Arc<AppState>>,
+    client: Client,
     Path(id): Path<i64>,
     Json(wanted): Json<AnswerRequest>,
 ) -> ApiResult<StatusCode> {
@@ -120,6 +123,11 @@ pub(crate) async fn answer(
             if !state.gallery()?.answer_alarm(AlarmId(id), answer)? {
                 return Err(Problem::not_found("there is no alarm with this number"));
             }
+            let action = match answer {
+                gallery::Answer::Denied => "alarm_denied",
+                _ => "alarm_acknowledged",
+            };
+            state.audit(&client, action, json!({ "alarm": id }));
             state.notify(&Notification::GalleryChanged);
             Ok(StatusCode::NO_CONTENT)
         })

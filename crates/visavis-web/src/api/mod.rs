@@ -6,6 +6,7 @@ mod browser_camera;
 mod check;
 mod faces;
 mod live;
+mod monitoring;
 mod networks;
 mod people;
 mod photos;
@@ -31,6 +32,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::app_state::AppState;
 use crate::guard::{self, Guard, VIEWER};
+use crate::output_counts::OutputCounts;
 use crate::page;
 use crate::problem::Problem;
 
@@ -156,14 +158,21 @@ fn completed(mut document: Document) -> Document {
 }
 
 /// Everything that is served, under `base_path` and at the root, since some proxies remove the base path and others do not.
-pub(crate) fn app(mut cameras: Vec<(String, Arc<AppState>)>, guard: &Arc<Guard>, base_path: &str) -> Router {
+pub(crate) fn app(
+    mut cameras: Vec<(String, Arc<AppState>)>,
+    outputs: Vec<Arc<OutputCounts>>,
+    guard: &Arc<Guard>,
+    base_path: &str,
+) -> Router {
+    let monitoring = monitoring::router(cameras.clone(), outputs, guard);
     let app = match cameras.pop() {
         Some((_, only)) if cameras.is_empty() => camera_app(only, Arc::clone(guard)),
         last => {
             cameras.extend(last);
             grid_app(cameras, guard)
         }
-    };
+    }
+    .merge(monitoring);
     if base_path.is_empty() {
         return app;
     }

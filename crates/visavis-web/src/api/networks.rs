@@ -6,12 +6,14 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 use visavis_infer::manifest::Figure;
 use visavis_infer::{Entry, Task, WeightsLocation};
 
 use super::{ApiResult, Json, Path};
 use crate::app_state::AppState;
+use crate::audit::Client;
 use crate::problem::Problem;
 
 /// A network that can be loaded.
@@ -102,6 +104,7 @@ pub(crate) struct SwitchRequest {
         (status = 415, body = Problem), (status = 422, body = Problem)))]
 pub(crate) async fn switch(
     State(state): State<Arc<AppState>>,
+    client: Client,
     Path(task): Path<String>,
     Json(wanted): Json<SwitchRequest>,
 ) -> ApiResult<StatusCode> {
@@ -118,6 +121,12 @@ pub(crate) async fn switch(
             }
         }
     }
+    let details = json!({ "task": task.to_string(), "network": wanted.network });
     state.config.pipeline.switch(task, wanted.network);
+    let record = move |state: &AppState| {
+        state.audit(&client, "network_switched", details);
+        Ok(())
+    };
+    state.run_blocking(record).await?;
     Ok(StatusCode::ACCEPTED)
 }

@@ -6,12 +6,14 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 use visavis_face::QualityParams;
 use visavis_gallery::{Gallery, Match, PersonId, PersonSummary, PhotoId, Removed, Wanted};
 
 use super::{ApiResult, Json, Path, Query, faces, jpeg};
 use crate::app_state::{AppState, Notification};
+use crate::audit::Client;
 use crate::enrol::new_photo;
 use crate::problem::Problem;
 use crate::scene::ResemblanceView;
@@ -90,7 +92,7 @@ pub(crate) async fn list(
     state
         .run_blocking(move |state| {
             let PeopleQuery { name, watched, offset, limit } = query;
-            let wanted = Wanted { name, watched, offset, limit: limit.min(200) };
+            let wanted = Wanted { name, watched, named: false, offset, limit: limit.min(200) };
             let (total, people) = state.gallery()?.people_like(&wanted)?;
             Ok(Json(PeoplePage { total, people: people.into_iter().map(PersonView::from).collect() }))
         })
@@ -135,6 +137,7 @@ pub(crate) struct Enrolled {
 /// Adds the face that was found to the gallery. `encoded`: the photo, if it is one.
 pub(super) fn add(
     state: &AppState,
+    client: &Client,
     gallery: &Gallery,
     name: &str,
     found: visavis_face::Enrolled,
@@ -148,6 +151,7 @@ pub(super) fn add(
     let added = gallery.add(name, &[new_photo(found, source, encoded)])?;
     state.notify(&Notification::GalleryChanged);
     let (person, photos) = (added.person.0, added.photos);
+    state.audit(client, "photo_added", json!({ "person": person, "name": name.trim(), "photos": photos }));
     Ok((StatusCode::CREATED, Json(Enrolled { person, photos, faces, bounds, sharpness, warnings })))
 }
 
@@ -158,6 +162,7 @@ pub(super) fn add(
         (status = 422, body = Problem)))]
 pub(crate) async fn enrol_face(
     State(state): State<Arc<AppState>>,
+    client: Client,
     Json(wanted): Json<FaceEnrolment>,
 ) -> ApiResult<(StatusCode, Json<Enrolled>)> {
     let scene = faces::newest(&state).await?;
@@ -168,7 +173,7 @@ pub(crate) async fn enrol_face(
             let (gallery, networks) = (state.gallery()?, state.networks()?);
             let source = format!("frame {}", scene.frame.seq);
             let found = state.common.enroller.face(&state.config.loader, &networks, &scene.frame.picture, &rect)?;
-            add(state, &gallery, &wanted.name, found, source, None)
+            add(state, &client, &gallery, &wanted.name, found, source, None)
         })
         .await
 }
@@ -192,6 +197,7 @@ pub(crate) struct PersonChange {
         (status = 422, body = Problem)))]
 pub(crate) async fn change(
     State(state): State<Arc<AppState>>,
+    client: Client,
     Path(id): Path<i64>,
     Json(change): Json<PersonChange>,
 ) -> ApiResult<Json<PersonView>> {
@@ -199,14 +205,24 @@ pub(crate) async fn change(
         .run_blocking(move |state| {
             let gallery = state.gallery()?;
             let gallery = gallery.as_ref();
+            let before = person(gallery, id)?.name;
             if let Some(name) = &change.name {
                 gallery.rename(PersonId(id), name)?;
+                state.audit(
+                    &client,
+                    "person_renamed",
+                    json!({ "person": id, "name": before, "new_name": name.trim() }),
+                );
             }
             if let Some(watched) = change.watched {
                 gallery.watch(PersonId(id), watched)?;
+                let action = if watched { "person_watched" } else { "person_unwatched" };
+                state.audit(&client, action, json!({ "person": id, "name": before }));
             }
             if let Some(ignored) = change.ignored {
                 gallery.ignore(PersonId(id), ignored)?;
+                let action = if ignored { "person_ignored" } else { "person_unignored" };
+                state.audit(&client, action, json!({ "person": id, "name": before }));
             }
             state.notify(&Notification::GalleryChanged);
             Ok(Json(person(gallery, id)?.into()))
@@ -240,6 +256,7 @@ pub(crate) struct Merged {
         (status = 415, body = Problem), (status = 422, body = Problem)))]
 pub(crate) async fn merge(
     State(state): State<Arc<AppState>>,
+    client: Client,
     Path(id): Path<i64>,
     Json(wanted): Json<MergeRequest>,
 ) -> ApiResult<Json<Merged>> {
@@ -247,8 +264,11 @@ pub(crate) async fn merge(
         .run_blocking(move |state| {
             let gallery = state.gallery()?;
             let gallery = gallery.as_ref();
-            let (from, into) = (person(gallery, id)?.id, person(gallery, wanted.into)?.id);
+            let (other, remaining) = (person(gallery, id)?, person(gallery, wanted.into)?);
+            let (from, into) = (other.id, remaining.id);
             let undo = gallery.merge(from, into)?.map(|merge| state.undo.add(UndoableAction::Merged(merge)));
+            let details = json!({ "person": from.0, "name": other.name, "into": into.0, "into_name": remaining.name });
+            state.audit(&client, "people_merged", details);
             state.notify(&Notification::GalleryChanged);
             Ok(Json(Merged { person: person(gallery, into.0)?.into(), undo, undo_seconds: UNDO_TIME.as_secs() }))
         })
@@ -273,12 +293,17 @@ pub(crate) struct Removal {
 /// The removal is permanent when it is answered. For a minute it can be undone, since this program keeps the person in memory.
 #[utoipa::path(delete, path = "/api/v1/people/{id}", tag = "gallery", params(("id" = i64, Path)),
     responses((status = 200, body = Removal), (status = 404, body = Problem), (status = 409, body = Problem)))]
-pub(crate) async fn remove(State(state): State<Arc<AppState>>, Path(id): Path<i64>) -> ApiResult<Json<Removal>> {
+pub(crate) async fn remove(
+    State(state): State<Arc<AppState>>,
+    client: Client,
+    Path(id): Path<i64>,
+) -> ApiResult<Json<Removal>> {
     state
         .run_blocking(move |state| {
             let gallery = state.gallery()?;
             let Removed { record, erased } = gallery.remove_person(PersonId(id))?;
             let photos = record.photos.len();
+            state.audit(&client, "person_removed", json!({ "person": id, "name": record.name, "photos": photos }));
             let undo = Some(state.undo.add(UndoableAction::Removed(record)));
             state.notify(&Notification::GalleryChanged);
             Ok(Json(Removal { photos, erased, undo, undo_seconds: UNDO_TIME.as_secs() }))
@@ -303,6 +328,7 @@ pub(crate) struct UndoRequest {
         (status = 422, body = Problem)))]
 pub(crate) async fn undo(
     State(state): State<Arc<AppState>>,
+    client: Client,
     Json(wanted): Json<UndoRequest>,
 ) -> ApiResult<Json<PersonView>> {
     state
@@ -313,8 +339,11 @@ pub(crate) async fn undo(
             })?;
             let gone = || Problem::not_found("the person of this action does not exist any more");
             let back = action.undo(gallery.as_ref())?.ok_or_else(gone)?;
+            let person = person(gallery.as_ref(), back.0)?;
+            let details = json!({ "undone": action.name(), "person": back.0, "name": person.name });
+            state.audit(&client, "action_undone", details);
             state.notify(&Notification::GalleryChanged);
-            Ok(Json(person(gallery.as_ref(), back.0)?.into()))
+            Ok(Json(person.into()))
         })
         .await
 }
@@ -386,12 +415,17 @@ pub(crate) async fn photo(State(state): State<Arc<AppState>>, Path(id): Path<i64
 /// Remove a photo; the last one of a person goes with the person only
 #[utoipa::path(delete, path = "/api/v1/photos/{id}", tag = "gallery", params(("id" = i64, Path)),
     responses((status = 200, body = Removal), (status = 404, body = Problem), (status = 409, body = Problem)))]
-pub(crate) async fn remove_photo(State(state): State<Arc<AppState>>, Path(id): Path<i64>) -> ApiResult<Json<Removal>> {
+pub(crate) async fn remove_photo(
+    State(state): State<Arc<AppState>>,
+    client: Client,
+    Path(id): Path<i64>,
+) -> ApiResult<Json<Removal>> {
     state
         .run_blocking(move |state| {
             let removed = state.gallery()?.remove_photo(PhotoId(id))?;
             let removed = removed.ok_or_else(|| Problem::not_found("there is no such photo"))?;
             let erased = removed.erased;
+            state.audit(&client, "photo_removed", json!({ "photo": id, "person": removed.person.0 }));
             let undo = Some(state.undo.add(UndoableAction::PhotoRemoved(removed)));
             state.notify(&Notification::GalleryChanged);
             Ok(Json(Removal { photos: 1, erased, undo, undo_seconds: UNDO_TIME.as_secs() }))

@@ -11,6 +11,7 @@ use visavis_face::QualityParams;
 use super::people::{self, Enrolled};
 use super::{ApiResult, Json, Query, Upload};
 use crate::app_state::AppState;
+use crate::audit::Client;
 use crate::problem::Problem;
 use crate::scene::ResemblanceView;
 
@@ -38,6 +39,7 @@ pub(crate) struct PhotoQuery {
         (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem)))]
 pub(crate) async fn enrol(
     State(state): State<Arc<AppState>>,
+    client: Client,
     Query(query): Query<PhotoQuery>,
     Upload(photo): Upload,
 ) -> ApiResult<(StatusCode, Json<Enrolled>)> {
@@ -49,7 +51,7 @@ pub(crate) async fn enrol(
             if !query.accept_poor && !flaws.is_empty() {
                 return Err(Problem::poor(&flaws));
             }
-            people::add(state, &gallery, &query.name, found, query.file, Some(&photo))
+            people::add(state, &client, &gallery, &query.name, found, query.file, Some(&photo))
         })
         .await
 }

@@ -7,9 +7,11 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use serde_json::json;
 
 use super::ApiResult;
 use crate::app_state::AppState;
+use crate::audit::Client;
 use crate::problem::Problem;
 use crate::record::length;
 
@@ -17,8 +19,13 @@ use crate::record::length;
 ///
 /// The last film is removed. A recording takes no more pictures after half an hour.
 #[utoipa::path(post, path = "/api/v1/recording", tag = "live", responses((status = 204), (status = 409, body = Problem)))]
-pub(crate) async fn start(State(state): State<Arc<AppState>>) -> ApiResult<StatusCode> {
-    state.run_blocking(|state| state.recorder.start(&state.config.record, &state.scene)).await?;
+pub(crate) async fn start(State(state): State<Arc<AppState>>, client: Client) -> ApiResult<StatusCode> {
+    let start = move |state: &AppState| {
+        state.recorder.start(&state.config.record, &state.scene)?;
+        state.audit(&client, "recording_started", json!({}));
+        Ok(())
+    };
+    state.run_blocking(start).await?;
     state.status_changed.send_replace(());
     Ok(StatusCode::NO_CONTENT)
 }
@@ -36,8 +43,13 @@ pub(crate) async fn stop(State(state): State<Arc<AppState>>) -> ApiResult<Status
 #[utoipa::path(get, path = "/api/v1/recording", tag = "live",
     responses((status = 200, content_type = "video/mp4", body = Vec<u8>), (status = 404, body = Problem),
         (status = 409, body = Problem)))]
-pub(crate) async fn film(State(state): State<Arc<AppState>>) -> ApiResult<Response> {
-    let file = state.run_blocking(|state| state.recorder.film()).await?;
+pub(crate) async fn film(State(state): State<Arc<AppState>>, client: Client) -> ApiResult<Response> {
+    let film = move |state: &AppState| {
+        let film = state.recorder.film()?;
+        state.audit(&client, "recording_exported", json!({}));
+        Ok(film)
+    };
+    let file = state.run_blocking(film).await?;
     let length = length(&file).map_err(Problem::internal)?;
     // Read in pieces as the client receives them, on a thread that may wait for the disk.
     let pieces = futures_util::stream::unfold(file, |mut file| async {

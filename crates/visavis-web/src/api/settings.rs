@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use visavis_face::EstimatesParams;
 use visavis_face::detect::DetectorParams;
@@ -13,6 +14,7 @@ use visavis_live::{AlarmParams, GrowthParams, Loader, PipelineParams};
 
 use super::{ApiResult, Json};
 use crate::app_state::AppState;
+use crate::audit::Client;
 use crate::problem::Problem;
 
 /// The settings that can be changed while the pipeline runs.
@@ -226,6 +228,16 @@ impl SettingsChange {
     }
 }
 
+/// The new values of the settings that differ.
+fn changed(before: &Settings, after: &Settings) -> Value {
+    let object = |settings: &Settings| match serde_json::to_value(settings) {
+        Ok(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    };
+    let before = object(before);
+    object(after).into_iter().filter(|(name, value)| before.get(name) != Some(value)).collect()
+}
+
 /// The settings: thresholds, averages, mirror, workers, alarms, growth
 #[utoipa::path(get, path = "/api/v1/settings", tag = "steering", responses((status = 200, body = Settings)))]
 pub(crate) async fn get(State(state): State<Arc<AppState>>) -> Json<Settings> {
@@ -240,6 +252,7 @@ pub(crate) async fn get(State(state): State<Arc<AppState>>) -> Json<Settings> {
         (status = 409, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem)))]
 pub(crate) async fn change(
     State(state): State<Arc<AppState>>,
+    client: Client,
     Json(change): Json<SettingsChange>,
 ) -> ApiResult<Json<Settings>> {
     if let Some(fault) = change.fault() {
@@ -248,6 +261,7 @@ pub(crate) async fn change(
     state
         .run_blocking(move |state| {
             let _one_at_a_time = state.lock_settings();
+            let before = settings(state);
             let pipeline = &state.config.pipeline;
             let snapshot = pipeline.snapshot();
             let params = &snapshot.params;
@@ -280,7 +294,9 @@ pub(crate) async fn change(
             if let Some(mirror) = change.mirror {
                 state.config.switch.set_mirror(Some(mirror));
             }
-            Ok(Json(settings(state)))
+            let after = settings(state);
+            state.audit(&client, "settings_changed", json!({ "settings": changed(&before, &after) }));
+            Ok(Json(after))
         })
         .await
 }

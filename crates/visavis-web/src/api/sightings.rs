@@ -8,11 +8,14 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 use visavis_gallery::{Gallery, PersonId, SightingEntry, SightingFilter, SightingId, SightingMatch};
 
+use super::people::person;
 use super::{ApiResult, Json, Path, Query, Upload, faces, jpeg};
 use crate::app_state::{AppState, Notification};
+use crate::audit::Client;
 use crate::problem::Problem;
 
 /// Number of sightings that are returned for a face.
@@ -174,12 +177,17 @@ pub(crate) async fn groups(
 /// Delete a sighting
 #[utoipa::path(delete, path = "/api/v1/sightings/{id}", tag = "sightings", params(("id" = i64, Path)),
     responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
-pub(crate) async fn remove(State(state): State<Arc<AppState>>, Path(id): Path<i64>) -> ApiResult<StatusCode> {
+pub(crate) async fn remove(
+    State(state): State<Arc<AppState>>,
+    client: Client,
+    Path(id): Path<i64>,
+) -> ApiResult<StatusCode> {
     state
         .run_blocking(move |state| {
             if !state.gallery()?.remove_sighting(SightingId(id))? {
                 return Err(no_such_sighting());
             }
+            state.audit(&client, "sighting_removed", json!({ "sighting": id }));
             state.notify(&Notification::SightingsChanged);
             Ok(StatusCode::NO_CONTENT)
         })
@@ -282,6 +290,7 @@ pub(crate) struct Named {
         (status = 422, body = Problem)))]
 pub(crate) async fn name(
     State(state): State<Arc<AppState>>,
+    client: Client,
     Json(wanted): Json<NamingRequest>,
 ) -> ApiResult<Json<Named>> {
     if wanted.sightings.len() > MOST_NAMED {
@@ -289,9 +298,12 @@ pub(crate) async fn name(
     }
     state
         .run_blocking(move |state| {
-            let sightings: Vec<SightingId> = wanted.sightings.into_iter().map(SightingId).collect();
+            let sightings: Vec<SightingId> = wanted.sightings.iter().copied().map(SightingId).collect();
             let named = state.gallery()?.name_sightings(&sightings, &wanted.name, wanted.learn)?;
             let person = named.ok_or_else(no_such_sighting)?;
+            let NamingRequest { sightings, name, learn } = &wanted;
+            let details = json!({ "person": person.0, "name": name.trim(), "sightings": sightings, "learn": learn });
+            state.audit(&client, "sightings_named", details);
             state.notify(&Notification::GalleryChanged);
             state.notify(&Notification::SightingsChanged);
             Ok(Json(Named { person: person.0 }))
@@ -303,13 +315,21 @@ pub(crate) async fn name(
 #[utoipa::path(get, path = "/api/v1/people/{id}/export", tag = "gallery", params(("id" = i64, Path)),
     responses((status = 200, content_type = "application/zip", body = Vec<u8>), (status = 404, body = Problem),
         (status = 409, body = Problem)))]
-pub(crate) async fn export(State(state): State<Arc<AppState>>, Path(id): Path<i64>) -> ApiResult<Response> {
+pub(crate) async fn export(
+    State(state): State<Arc<AppState>>,
+    client: Client,
+    Path(id): Path<i64>,
+) -> ApiResult<Response> {
     let zip = state
         .run_blocking(move |state| {
             let mut zip = Cursor::new(Vec::new());
-            let there = state.gallery()?.export_person(PersonId(id), &mut zip)?;
+            let gallery = state.gallery()?;
+            let name = person(&gallery, id)?.name;
+            let there = gallery.export_person(PersonId(id), &mut zip)?;
             let missing = || Problem::not_found("there is no such person in the gallery");
-            there.then(|| zip.into_inner()).ok_or_else(missing)
+            let zip = there.then(|| zip.into_inner()).ok_or_else(missing)?;
+            state.audit(&client, "person_exported", json!({ "person": id, "name": name }));
+            Ok(zip)
         })
         .await?;
     let file = format!("attachment; filename=\"person-{id}.zip\"");

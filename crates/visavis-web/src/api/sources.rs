@@ -5,11 +5,13 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 use visavis_live::short_name;
 
 use super::{ApiResult, Json};
 use crate::app_state::AppState;
+use crate::audit::Client;
 use crate::problem::Problem;
 
 /// A source that can be chosen.
@@ -64,12 +66,14 @@ pub(crate) struct SourceChoice {
         (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem)))]
 pub(crate) async fn choose(
     State(state): State<Arc<AppState>>,
+    client: Client,
     Json(choice): Json<SourceChoice>,
 ) -> ApiResult<StatusCode> {
     state
         .run_blocking(move |state| {
             let SourceChoice { id } = choice;
             let known = sources(state).into_iter().find(|(view, _)| view.id == id);
+            let name = known.as_ref().map(|(view, _)| view.name.clone());
             match known {
                 None => return Err(Problem::not_found("there is no such source: see /api/v1/sources")),
                 Some((_, None)) => state.config.switch.back(),
@@ -80,6 +84,7 @@ pub(crate) async fn choose(
                     state.config.switch.put(source, None);
                 }
             }
+            state.audit(&client, "source_chosen", json!({ "source": name }));
             Ok(StatusCode::NO_CONTENT)
         })
         .await

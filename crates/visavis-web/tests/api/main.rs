@@ -159,6 +159,33 @@ fn a_token_is_asked_for_and_given_by_the_link() {
 }
 
 #[test]
+fn metrics_need_the_token_and_health_does_not() {
+    let token = "0123456789abcdef0123";
+    let server = TestServer::new(Some(token));
+    let to = server.address;
+    assert_problem(&get(to, "/metrics"), 401);
+    let bearer = format!("Bearer {token}");
+    let metrics = send(to, "GET", "/metrics", &[("Authorization", &bearer)], b"");
+    assert_eq!(metrics.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    let text = String::from_utf8(metrics.body).unwrap();
+    for line in [
+        "visavis_events_dropped_total{output=\"alarm_webhook\"} 3",
+        "visavis_gallery_photos 3",
+        "visavis_gallery_up 1",
+        "# TYPE visavis_latency_seconds histogram",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}: {text}");
+    }
+    for path in ["/healthz", "/readyz"] {
+        let answer = get(to, path);
+        assert!(matches!(answer.status, 200 | 503), "{path}: {}", answer.status);
+        assert!(answer.json()["status"].is_string());
+        assert_problem(&send(to, "GET", path, &[("Host", "evil.example")], b""), 421);
+    }
+    assert_eq!(get(to, "/healthz").json(), json!({ "status": "ok" }));
+}
+
+#[test]
 fn base_path_host_names_and_frames_can_be_set() {
     let server = TestServer::with(Access {
         hosts: vec!["faces.example".into()],
@@ -276,6 +303,11 @@ fn people_are_renamed_watched_merged_removed_and_restored() {
     assert_eq!(undo(&merged).json()["name"], "Eve");
     assert_eq!(names(), ["Ada Lovelace", "Eve", "Grace"]);
     assert_problem(&undo(&merged), 404);
+    // The changes so far are in the audit log; those that were refused are not.
+    let actions: Vec<&str> = server.audit.lock().unwrap().iter().map(|record| record.action).collect();
+    assert_eq!(actions, ["person_renamed", "person_watched", "people_merged", "action_undone"]);
+    let who = server.audit.lock().unwrap()[0].who.clone();
+    assert_eq!(who, json!({ "via": "api", "authentication": "none", "address": "127.0.0.1" }));
     assert_eq!(merge(id("Eve"))["person"], get(to, &path(grace)).json());
     assert_eq!(get(to, &format!("{}/portrait", path(grace))).header("content-type"), Some("image/jpeg"));
     let photos = get(to, &format!("{}/photos", path(grace))).json();

@@ -2,14 +2,14 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 use visavis_gallery::{Gallery, NewPhoto};
 use visavis_infer::{Registry, Runtime, Task};
 use visavis_live::{AlarmParams, Choice, Delivery, Loader, Pipeline, PipelineParams, Prepared, RegistryLoader};
 use visavis_video::{OpenOptions, standby, switched};
-use visavis_web::{Access, Camera, Listener, Server, ServerConfig};
+use visavis_web::{Access, AuditRecord, Camera, Listener, OutputCounts, Server, ServerConfig};
 
 pub(crate) const DETECTOR: &str = "ssd_mobilenetv1_quarter";
 const SIMILARITY: &str = "similarity_efficientnet_lite0";
@@ -21,6 +21,8 @@ pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
     pub(crate) link: String,
     pub(crate) gallery: Arc<Gallery>,
+    /// The records of the audit log.
+    pub(crate) audit: Arc<Mutex<Vec<AuditRecord>>>,
     folder: TempDir,
 }
 
@@ -61,21 +63,29 @@ impl TestServer {
             .parse()
             .unwrap();
         let gallery = loader.gallery(SIMILARITY).unwrap().unwrap();
+        let audit = Arc::new(Mutex::new(Vec::new()));
+        let written = Arc::clone(&audit);
         let config = ServerConfig {
             pipeline: pipeline.handle(),
             loader,
             switch,
             waiting: false,
+            sourceless: false,
             offers: vec!["/nowhere/film.mp4".into()],
             opening: OpenOptions::default(),
             comparing: None,
             record: Box::new(|_| Err("nothing is drawn in these tests".into())),
+            audit: Some(Arc::new(move |record: &AuditRecord| written.lock().unwrap().push(record.clone()))),
+            name: "door".into(),
         };
         let events = pipeline.events().unwrap();
-        let server = listener.serve(vec![Camera { name: "door".into(), config, scenes }]).unwrap();
+        let counts = Arc::new(OutputCounts::new("alarm_webhook"));
+        counts.dropped(3);
+        let server =
+            listener.serve(vec![Camera { name: "door".into(), config, scenes }], vec![Arc::clone(&counts)]).unwrap();
         // The events until now. Later ones are passed on by the tests.
         events.try_iter().for_each(|event| server.handle_event(0, &event));
-        Self { server: Some(server), pipeline: Some(pipeline), address, link, gallery, folder }
+        Self { server: Some(server), pipeline: Some(pipeline), address, link, gallery, audit, folder }
     }
 
     pub(crate) fn inner(&self) -> &Server {

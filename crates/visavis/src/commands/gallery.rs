@@ -4,20 +4,23 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
-use visavis_face::{Enroller, QualityParams};
+use serde_json::{Value, json};
 use visavis_gallery::{
-    APPROXIMATE_FROM, Converted, EmbeddingId, Gallery, GalleryBuilder, NewPhoto, PersonSummary, PhotoSource, photos_in,
+    APPROXIMATE_FROM, Converted, EmbeddingId, Gallery, GalleryBuilder, PersonSummary, PhotoSource, photos_in,
 };
 use visavis_image::{Picture, codec};
 use visavis_live::GalleryStore;
 
 mod check;
+mod enrolment;
 mod sightings;
 
+use enrolment::{Enrolment, enrol};
+
+use crate::audit_log::{self, AuditLog};
 use crate::verdict::Verdict;
 use visavis_cli::index::{index, photos_bar};
 use visavis_cli::options::{EngineArgs, NetworkArgs, complain, cores, parse_rate, say, say_json};
@@ -39,6 +42,9 @@ use visavis_cli::session::Session;
   visavis gallery index people.gallery                    a large gallery opens and is searched faster
   visavis gallery remove people.gallery \"Ada Lovelace\"")]
 pub(crate) struct Args {
+    /// Append who changed what, and when, to this file as JSON lines, such as /var/log/visavis/audit.jsonl
+    #[arg(long, value_name = "FILE", env = "VISAVIS_AUDIT_LOG", hide_env_values = true, global = true)]
+    audit_log: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -271,10 +277,19 @@ impl GalleryNetworks {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
+    // Opened before anything is changed: an audit log that cannot be written is an error.
+    let audit = args.audit_log.as_deref().map(AuditLog::open).transpose()?;
+    let record = |place: &GalleryPlace, action: &str, mut details: Value| {
+        if let (Some(audit), Some(fields)) = (&audit, details.as_object_mut()) {
+            fields.insert("gallery".into(), place.to_string().into());
+            audit.write(&audit_log::user("command line"), action, &details);
+        }
+    };
     match &args.command {
         Command::Build { photos, out, accept_poor, engines, networks, json } => {
             let session = networks.session(engines, None)?;
             let built = build(&session, &photos_in(photos)?, out, *accept_poor)?;
+            record(out, "gallery_built", json!({ "people": built.people, "photos": built.photos }));
             built.enrolment.complain();
             if *json {
                 return say_json(&built);
@@ -283,6 +298,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
         Command::Add { place, name, photos, accept_poor, engines, networks, json } => {
             let added = add(&networks.session(engines, Some(place))?, place, name, photos, *accept_poor)?;
+            record(place, "photo_added", json!({ "person": added.person, "name": name, "photos": added.photos }));
             added.enrolment.complain();
             if *json {
                 return say_json(&added);
@@ -302,18 +318,26 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
         Command::Watch { place, name, off } => {
             let gallery = place.open_any()?;
-            gallery.watch(gallery.find_person(name)?.id, !off)?;
+            let person = gallery.find_person(name)?;
+            gallery.watch(person.id, !off)?;
+            let action = if *off { "person_unwatched" } else { "person_watched" };
+            record(place, action, json!({ "person": person.id.0, "name": person.name }));
             say(&format!("{name} is {} the watch list", if *off { "off" } else { "on" }))
         }
         Command::Rename { place, name, to } => {
             let gallery = place.open_any()?;
-            gallery.rename(gallery.find_person(name)?.id, to)?;
+            let person = gallery.find_person(name)?;
+            gallery.rename(person.id, to)?;
+            let details = json!({ "person": person.id.0, "name": person.name, "new_name": to.trim() });
+            record(place, "person_renamed", details);
             say(&format!("{name} was renamed to {to}"))
         }
         Command::Merge { place, name, into } => {
             let gallery = place.open_any()?;
-            let (from, to) = (gallery.find_person(name)?.id, gallery.find_person(into)?.id);
-            gallery.merge(from, to)?;
+            let (from, to) = (gallery.find_person(name)?, gallery.find_person(into)?);
+            gallery.merge(from.id, to.id)?;
+            let details = json!({ "person": from.id.0, "name": from.name, "into": to.id.0, "into_name": to.name });
+            record(place, "people_merged", details);
             say(&format!("{name} was merged into {into}"))
         }
         Command::Sightings { place, wanted, engines, networks, json } => {
@@ -325,9 +349,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             let person = gallery.find_person(name)?.id;
             let file = fs::File::create_new(out).with_context(|| format!("{} cannot be created", out.display()))?;
             gallery.export_person(person, file)?;
+            record(place, "person_exported", json!({ "person": person.0, "name": name }));
             say(&format!("everything about {name} was written to {}", out.display()))
         }
-        Command::Convert { place, engines, networks, json } => convert(&networks.session(engines, None)?, place, *json),
+        Command::Convert { place, engines, networks, json } => {
+            let session = networks.session(engines, None)?;
+            convert(&session, place, *json)?;
+            record(place, "gallery_converted", json!({ "network": session.choice.similarity }));
+            Ok(())
+        }
         Command::Index { place, threads, json } => {
             let built = index(&*place.open_any()?, threads.unwrap_or_else(cores))?;
             if *json {
@@ -345,8 +375,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Command::Remove { place, name } => {
             let gallery = place.open_any()?;
             let indexed = gallery.index_path().is_some_and(Path::exists);
-            let removed = gallery.remove_person(gallery.find_person(name)?.id)?;
+            let person = gallery.find_person(name)?.id;
+            let removed = gallery.remove_person(person)?;
             let photos = removed.record.photos.len();
+            record(
+                place,
+                "person_removed",
+                json!({ "person": person.0, "name": removed.record.name, "photos": photos }),
+            );
             let erased = match place {
                 _ if removed.erased => "",
                 GalleryPlace::File(_) => {
@@ -361,42 +397,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
                 );
             }
             Ok(())
-        }
-    }
-}
-
-/// What happened to each photo.
-#[derive(Debug, Default, Serialize)]
-pub(crate) struct Enrolment {
-    taken: Vec<TakenPhoto>,
-    /// Photos that could not be used, with the reason.
-    pub(crate) failures: Vec<String>,
-}
-
-/// A photo from which a face was taken.
-#[derive(Debug, Serialize)]
-struct TakenPhoto {
-    file: String,
-    /// Number of faces in the photo.
-    faces: usize,
-    /// The box of the face that was taken: x, y, width, height in pixels.
-    bounds: [f32; 4],
-    /// Sharpness of the face, see [`visavis_face::Quality`].
-    sharpness: f32,
-    /// What a person should check.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    warnings: Vec<String>,
-}
-
-impl Enrolment {
-    fn complain(&self) {
-        for photo in &self.taken {
-            for warning in &photo.warnings {
-                complain(&format!("{}: {warning}", photo.file));
-            }
-        }
-        for failure in &self.failures {
-            complain(&format!("skipped: {failure}"));
         }
     }
 }
@@ -435,36 +435,6 @@ pub(crate) fn build(session: &Session, photos: &[PhotoSource], out: &GalleryPlac
             Ok(Built { people, photos, enrolment })
         }
     }
-}
-
-/// Passes the largest face of each photo to `take`. Photos without a face, and poor ones unless `accept_poor`, are left out.
-/// Fails if no photo could be used.
-fn enrol(
-    session: &Session,
-    photos: &[PhotoSource],
-    accept_poor: bool,
-    mut take: impl FnMut(&str, NewPhoto) -> Result<()>,
-) -> Result<Enrolment> {
-    let mut enroller = session.enroller()?;
-    let bar = photos_bar(photos.len());
-    let mut enrolment = Enrolment::default();
-    for photo in photos {
-        bar.set_message(photo.person.clone());
-        match look(&mut enroller, &photo.path, accept_poor) {
-            Ok((new, taken)) => {
-                take(&photo.person, new)?;
-                enrolment.taken.push(taken);
-            }
-            Err(error) => enrolment.failures.push(format!("{}: {error:#}", photo.path.display())),
-        }
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
-    if enrolment.taken.is_empty() {
-        enrolment.complain();
-        bail!("none of the {} photos can be used: nothing was added", photos.len());
-    }
-    Ok(enrolment)
 }
 
 /// The result of an addition.
@@ -531,30 +501,6 @@ fn read_picture(path: &Path) -> Result<(Picture, Vec<u8>)> {
     let picture = visavis_video::load_photo(path, codec::MAX_PIXELS)?.picture;
     let bytes = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
     Ok((picture, bytes))
-}
-
-/// The largest face of a photo, as a gallery keeps it. Fails if there is none, or if it is poor, unless `accept_poor`.
-fn look(enroller: &mut Enroller, path: &Path, accept_poor: bool) -> Result<(NewPhoto, TakenPhoto)> {
-    let (picture, bytes) = read_picture(path)?;
-    let found = enroller.enrol(&picture)?.context("no face found")?;
-    let params = QualityParams::default();
-    let (flaws, warnings) = (found.quality.flaws(&params), found.warnings(&params));
-    if !accept_poor && !flaws.is_empty() {
-        let reasons: Vec<String> = flaws.iter().map(ToString::to_string).collect();
-        bail!("{} (--accept-poor adds the photo nevertheless)", reasons.join(", "));
-    }
-    let bounds = <[f32; 4]>::from(found.face.rect).map(f32::round);
-    let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let sharpness = (found.quality.sharpness * 10.0).round() / 10.0;
-    let taken = TakenPhoto { file: file.clone(), faces: found.faces, bounds, sharpness, warnings };
-    let new = NewPhoto {
-        source: file,
-        sha256: Some(Sha256::digest(&bytes).into()),
-        vector: found.vector,
-        thumbnail: found.thumbnail,
-        score: Some(found.score),
-    };
-    Ok((new, taken))
 }
 
 fn list(place: &GalleryPlace, json: bool) -> Result<()> {

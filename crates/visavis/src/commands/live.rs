@@ -14,12 +14,15 @@ use visavis_live::{Choice, Outcome, Pacing, PipelineParams};
 use visavis_video::{Pace, Source};
 
 use crate::alarms::{AlarmArgs, GrowthArgs, SightingArgs};
+use crate::audit_log::AuditArgs;
+use crate::mqtt::MqttArgs;
 use crate::outputs::refuse_input;
 use crate::page::PageArgs;
 use cameras::Camera;
 use visavis_cli::options::{EngineArgs, NetworkArgs, SourceArgs, complain, cores};
 use visavis_cli::place::GalleryPlace;
 use visavis_cli::session::Session;
+use visavis_cli::terminal::LogArgs;
 
 /// Analyse a camera, a film or a picture live
 ///
@@ -50,6 +53,7 @@ Settings in a file (--config), less common options, more details: visavis live -
   visavis live --gallery people.gallery --alarm-log alarms.jsonl      alarms for people on the watch list
   visavis live --gallery seen.gallery --grow                          adds every visitor to the gallery, once
   visavis live --gallery people.gallery --remember                    records who was seen when
+  visavis live --gallery people.gallery --mqtt mqtt://ada@broker.local      for Home Assistant, see docs/integrations.md
   visavis live camera:1 --gallery postgres://visavis@db/faces         a gallery that several cameras share
   visavis live --config visavis.toml             all settings from a file; `visavis config example` prints one"
 )]
@@ -93,6 +97,12 @@ pub(crate) struct Args {
     pub(crate) page: PageArgs,
     #[command(flatten, next_help_heading = "Output")]
     pub(crate) outputs: OutputArgs,
+    #[command(flatten, next_help_heading = "Output")]
+    pub(crate) mqtt: MqttArgs,
+    #[command(flatten, next_help_heading = "Output")]
+    pub(crate) log: LogArgs,
+    #[command(flatten, next_help_heading = "Output")]
+    pub(crate) audit: AuditArgs,
     #[command(flatten)]
     pub(crate) running: RunningArgs,
     #[command(flatten)]

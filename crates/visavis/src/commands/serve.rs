@@ -3,9 +3,12 @@
 use anyhow::{Result, bail};
 use clap::Parser;
 use visavis_cli::options::{EngineArgs, NetworkArgs, SourceArgs};
+use visavis_cli::terminal::LogArgs;
 
 use crate::alarms::{AlarmArgs, GrowthArgs, SightingArgs};
+use crate::audit_log::AuditArgs;
 use crate::commands::live::{self, OutputArgs, RunningArgs};
+use crate::mqtt::MqttArgs;
 use crate::page::PageArgs;
 
 /// Serve the API without a camera: analyse, compare and search photos for other programs
@@ -37,13 +40,19 @@ pub(crate) struct Args {
     alarms: AlarmArgs,
     #[command(flatten, next_help_heading = "Page")]
     page: PageArgs,
+    #[command(flatten, next_help_heading = "Output")]
+    mqtt: MqttArgs,
+    #[command(flatten, next_help_heading = "Output")]
+    pub(crate) log: LogArgs,
+    #[command(flatten, next_help_heading = "Output")]
+    audit: AuditArgs,
 }
 
 pub(crate) fn run(args: Args) -> Result<()> {
     if !args.page.is_wanted() {
         bail!("serve serves the page and the API: leave out --no-page");
     }
-    let Args { reading, engines, networks, new_gallery, growth, sightings, alarms, page } = args;
+    let Args { reading, engines, networks, new_gallery, growth, sightings, alarms, page, mqtt, log, audit } = args;
     let (running, outputs) = (RunningArgs::default(), OutputArgs::default());
     let source = Vec::new();
     live::run(&live::Args {
@@ -59,6 +68,9 @@ pub(crate) fn run(args: Args) -> Result<()> {
         growth,
         sightings,
         alarms,
+        mqtt,
+        log,
+        audit,
         new_gallery,
     })
 }

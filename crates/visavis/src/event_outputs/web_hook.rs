@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use super::{QUEUE, is_over};
+use crate::authorities::trusted;
 use visavis_cli::options::complain;
+use visavis_web::OutputCounts;
 
 /// How long one post may take.
 const POST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -29,6 +31,7 @@ pub(super) struct WebHook {
     /// Wait after the first failure; doubled after each further one.
     first_wait: Duration,
     patience: Duration,
+    counts: Arc<OutputCounts>,
 }
 
 /// An event that could not be posted yet.
@@ -40,7 +43,12 @@ struct Waiting {
 
 impl WebHook {
     /// `authorities`: a PEM file of certificate authorities that are trusted in addition to those of the system.
-    pub(super) fn new(url: &str, secret: Option<String>, authorities: Option<&Path>) -> Result<Self> {
+    pub(super) fn new(
+        url: &str,
+        secret: Option<String>,
+        authorities: Option<&Path>,
+        counts: Arc<OutputCounts>,
+    ) -> Result<Self> {
         if !(url.starts_with("http://") || url.starts_with("https://")) {
             bail!("the address of a web hook must begin with http:// or https://");
         }
@@ -52,7 +60,7 @@ impl WebHook {
             .http_status_as_error(false)
             .build();
         let first_wait = Duration::from_secs(1);
-        Ok(Self { agent: config.into(), url: url.to_owned(), secret, first_wait, patience: PATIENCE })
+        Ok(Self { agent: config.into(), url: url.to_owned(), secret, first_wait, patience: PATIENCE, counts })
     }
 
     /// Posts events until `events` is disconnected and all are delivered or dropped.
@@ -74,6 +82,7 @@ impl WebHook {
             }
             if waiting.len() > QUEUE {
                 waiting.pop_front();
+                self.counts.dropped(1);
                 self.report("too many events wait: the oldest was dropped");
             }
             let ending = is_over(over);
@@ -86,13 +95,18 @@ impl WebHook {
             let Some(mut event) = waiting.remove(place) else { continue };
             event.attempts += 1;
             match self.post(&event.body) {
-                Ok(()) => wait = None,
+                Ok(()) => {
+                    wait = None;
+                    self.counts.delivered(1);
+                }
                 Err(Refusal::Permanent(reason)) => {
                     wait = None;
+                    self.counts.dropped(1);
                     self.report(&reason);
                 }
                 Err(Refusal::Temporary(reason)) => {
                     if ending {
+                        self.counts.dropped(waiting.len() as u64 + 1);
                         self.report(&format!("{reason}; the run is over: {} events were dropped", waiting.len() + 1));
                         return;
                     }
@@ -100,6 +114,7 @@ impl WebHook {
                         self.report(&format!("{reason}; retrying for {} s", self.patience.as_secs()));
                     }
                     if event.since.elapsed() > self.patience {
+                        self.counts.dropped(1);
                         self.report(&format!("{reason}, for {} s: it was dropped", self.patience.as_secs()));
                     } else {
                         waiting.push_back(event);
@@ -144,26 +159,11 @@ fn receive(events: &Receiver<Arc<str>>, until: Option<Instant>) -> Result<Arc<st
     }
 }
 
-/// The certificate authorities of the system and those of a file. If there are none, those that browsers trust.
+/// The trusted certificate authorities. If there are none, those that browsers trust.
 fn roots(authorities: Option<&Path>) -> Result<RootCerts> {
-    let system = rustls_native_certs::load_native_certs();
-    for error in &system.errors {
-        log::debug!("a certificate authority of the system cannot be read: {error}");
-    }
-    let mut roots: Vec<Certificate<'static>> =
-        system.certs.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).collect();
-    if let Some(path) = authorities {
-        let pem = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
-        let before = roots.len();
-        for item in parse_pem(&pem) {
-            if let PemItem::Certificate(certificate) = item.with_context(|| path.display().to_string())? {
-                roots.push(certificate);
-            }
-        }
-        if roots.len() == before {
-            bail!("{} contains no certificate: it must contain those of authorities, in PEM format", path.display());
-        }
-    }
+    let trusted = trusted(authorities)?;
+    let roots: Vec<Certificate<'static>> =
+        trusted.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).collect();
     Ok(if roots.is_empty() { RootCerts::WebPki } else { RootCerts::Specific(Arc::new(roots)) })
 }
 
@@ -232,9 +232,13 @@ mod tests {
         (url, thread)
     }
 
+    fn open(url: &str, secret: Option<&str>, authorities: Option<&Path>) -> Result<WebHook> {
+        WebHook::new(url, secret.map(str::to_owned), authorities, Arc::new(OutputCounts::new("hook")))
+    }
+
     fn hook(url: &str, secret: Option<&str>) -> WebHook {
         let first_wait = Duration::from_millis(1);
-        WebHook { first_wait, ..WebHook::new(url, secret.map(str::to_owned), None).unwrap() }
+        WebHook { first_wait, ..open(url, secret, None).unwrap() }
     }
 
     /// Runs a hook over these events until the server has given all its answers.
@@ -264,7 +268,10 @@ mod tests {
     fn an_event_that_is_refused_keeps_no_other() {
         // The first fails temporarily, so the second is posted before the first is retried; the third is refused permanently.
         let (url, server) = server(vec![500, 200, 403, 200]);
-        let seen = run(hook(&url, None), &["1", "2", "3"], server);
+        let hook = hook(&url, None);
+        let counts = Arc::clone(&hook.counts);
+        let seen = run(hook, &["1", "2", "3"], server);
+        assert_eq!(counts.get(), (2, 1), "delivered and dropped");
         let bodies: Vec<&str> = seen.iter().map(|(_, body)| body.as_str()).collect();
         assert_eq!(bodies, ["1", "2", "3", "1"]);
     }
@@ -299,7 +306,7 @@ mod tests {
     #[test]
     fn an_address_is_told_without_its_password() {
         assert_eq!(host("https://eve:secret@example.org:8443/x?token=1"), "example.org:8443");
-        assert!(WebHook::new("ftp://example.org", None, None).is_err());
+        assert!(open("ftp://example.org", None, None).is_err());
     }
 
     #[test]
@@ -330,11 +337,11 @@ mod tests {
                 }
             }
         });
-        let stranger = WebHook::new(&url, None, None).unwrap();
+        let stranger = open(&url, None, None).unwrap();
         assert!(matches!(stranger.post("{}"), Err(Refusal::Temporary(_))), "an unknown authority is not trusted");
-        let known = WebHook::new(&url, None, Some(&path)).unwrap();
+        let known = open(&url, None, Some(&path)).unwrap();
         assert!(known.post("{}").is_ok());
         std::fs::write(&path, "no certificate").unwrap();
-        assert!(WebHook::new(&url, None, Some(&path)).is_err());
+        assert!(open(&url, None, Some(&path)).is_err());
     }
 }

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use visavis_video::{OpenOptions, Pace, Source};
 
+/// The name of the only camera of a run if it was given none.
+const ONLY: &str = "camera";
+
 /// A camera of a live run.
 pub(super) struct Camera {
     /// The name. Used in outputs only if `labelled`.
@@ -20,7 +23,7 @@ pub(super) struct Camera {
 impl Camera {
     /// The only camera of a run.
     pub(super) fn only(source: Option<Box<dyn Source>>) -> Self {
-        Self { name: "camera".into(), labelled: false, source }
+        Self { name: ONLY.into(), labelled: false, source }
     }
 
     /// Opens sources that are given as `SOURCE` or `NAME=SOURCE`.
@@ -34,7 +37,8 @@ impl Camera {
                 bail!("standard input can be the source of one camera only");
             }
             let labelled = several || name.is_some();
-            let name = name.map_or_else(|| format!("camera{number}"), str::to_owned);
+            let unnamed = || if several { format!("camera{number}") } else { ONLY.to_owned() };
+            let name = name.map_or_else(unnamed, str::to_owned);
             if !names.insert(name.clone()) {
                 bail!("two cameras have the name {name}: give each its own");
             }

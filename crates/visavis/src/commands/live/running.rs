@@ -7,35 +7,39 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use serde_json::{Map, Value, json};
 use visavis_cli::interrupt;
 use visavis_cli::options::complain;
 use visavis_cli::session::Session;
+use visavis_cli::terminal;
 use visavis_gallery::{Gallery, Resemblance};
 use visavis_infer::Task;
 use visavis_live::{
-    Choice, Delivery, Event, Loader, Outcome, Pipeline, Prepared, RegistryLoader, Scene, SceneFace, Subscription,
-    WorkerPool,
+    Choice, Delivery, Event, Loader, Outcome, Pipeline, Prepared, RegistryLoader, SceneFace, Subscription, WorkerPool,
 };
 use visavis_video::{standby, switched};
-use visavis_web::Server;
+use visavis_web::{OutputCounts, Server};
 
 use super::cameras::Camera;
 use super::{Args, live_params, open_output};
 use crate::alarms::Journal;
+use crate::audit_log::{self, AuditLog};
 use crate::film::Film;
+use crate::mqtt::{MqttCamera, MqttOutput, NewestScene};
 use crate::page::Page;
 use crate::record::SceneRecord;
 use crate::verdict::Verdict;
 
 /// What a camera shows and writes while its pipeline runs.
 struct View {
+    name: String,
     /// The name in outputs, if they need one.
     label: Option<String>,
     screen: Subscription,
     recorder: Option<(Film, Subscription)>,
     lines: Option<Subscription>,
-    /// The newest scene, for the status line.
-    newest: Mutex<Option<Arc<Scene>>>,
+    /// The newest scene, for the status line and MQTT.
+    newest: NewestScene,
 }
 
 /// What ends or steers a run.
@@ -50,9 +54,15 @@ type Lines = Mutex<Box<dyn Write + Send>>;
 
 /// Runs the pipelines of all cameras to their end; the outcome of each.
 pub(super) fn watch(session: Session, cameras: Vec<Camera>, args: &Args) -> Result<Vec<Outcome>> {
-    let page = args.page.is_wanted().then(|| Page::open(&args.page, args.reading.open_options()));
+    let audit = args.audit.open()?;
+    let page_audit = audit.as_ref().map(AuditLog::for_page);
+    let page = args
+        .page
+        .is_wanted()
+        .then(|| Page::open(&args.page, args.reading.open_options(), args.without_source, page_audit));
     let mut page = page.transpose()?;
-    let journal = Mutex::new(Journal::open(&args.alarms, &args.sightings)?);
+    let mqtt = args.mqtt.settings()?;
+    let journal = Journal::open(&args.alarms, &args.sightings)?;
     let lines: Option<Lines> = args.outputs.jsonl.as_deref().map(open_output).transpose()?.map(Mutex::new);
     let gallery = session.gallery()?;
     let Session { loader, choice } = session;
@@ -61,21 +71,33 @@ pub(super) fn watch(session: Session, cameras: Vec<Camera>, args: &Args) -> Resu
     let pool = Arc::new(WorkerPool::new(Arc::clone(&loader) as Arc<dyn Loader>, &choice, workers)?);
     let shared = Shared { args, choice, pool, gallery };
     let (mut views, mut pipelines) = (Vec::new(), Vec::new());
+    let mut published = Vec::new();
     for camera in cameras {
+        let (name, waiting) = (camera.name().to_owned(), camera.source.is_none());
         let (view, pipeline) = shared.start(camera, page.as_mut())?;
+        published.push(MqttCamera { name, pipeline: pipeline.handle(), waiting, newest: Arc::clone(&view.newest) });
         views.push(view);
         pipelines.push(pipeline);
     }
     interrupt::stops(&pipelines)?;
     let events: Vec<_> = pipelines.iter_mut().map(Pipeline::events).collect();
-    let server = page.map(|page| page.serve(&pipelines, &loader)).transpose()?;
+    let mut counts = journal.counts();
+    let mqtt = mqtt.map(|settings| {
+        let counter = Arc::new(OutputCounts::new("mqtt"));
+        counts.push(Arc::clone(&counter));
+        settings.start(published, counter)
+    });
+    let mqtt = mqtt.transpose()?;
+    let journal = Mutex::new(journal);
+    let server = page.map(|page| page.serve(&pipelines, &loader, counts)).transpose()?;
     thread::scope(|scope| {
         let (send, messages) = channel();
         let mut writing = Vec::new();
         let mut others = Vec::new();
-        let (server, journal, lines) = (server.as_ref(), &journal, lines.as_ref());
+        let (server, lines) = (server.as_ref(), lines.as_ref());
+        let receivers = Receivers { journal: &journal, audit: audit.as_ref(), mqtt: mqtt.as_ref(), page: server };
         for ((number, view), events) in views.iter_mut().enumerate().zip(events) {
-            let label = view.label.clone();
+            let (label, name) = (view.label.clone(), view.name.clone());
             if let Some((film, scenes)) = view.recorder.take() {
                 writing.push(scope.spawn(move || film.record(&scenes)));
             }
@@ -84,7 +106,7 @@ pub(super) fn watch(session: Session, cameras: Vec<Camera>, args: &Args) -> Resu
                 writing.push(scope.spawn(move || write_lines(lines, &scenes, label.as_deref())));
             }
             if let Some(events) = events {
-                others.push(scope.spawn(move || report(&events, journal, server, number, label.as_deref())));
+                others.push(scope.spawn(move || report(&events, receivers, number, &name, label.as_deref())));
             }
         }
         // The latency until a frame is shown is measured on the page if there is one, else here.
@@ -96,7 +118,7 @@ pub(super) fn watch(session: Session, cameras: Vec<Camera>, args: &Args) -> Resu
         if !args.is_piped() {
             type_lines(send);
         }
-        show(&pipelines, &views, args.running.seconds, &messages, &loader);
+        show(&pipelines, &views, args.running.seconds, &messages, &loader, audit.as_ref());
         pipelines.iter().for_each(Pipeline::stop);
         if let Some(server) = server {
             server.release_sources();
@@ -163,31 +185,50 @@ impl Shared<'_> {
         let recorder = film.map(|film| (film, prepared.subscribe(queue)));
         let lines = args.outputs.jsonl.is_some().then(|| prepared.subscribe(queue));
         let pipeline = prepared.start(source)?;
-        Ok((View { label, screen, recorder, lines, newest: Mutex::new(None) }, pipeline))
+        Ok((View { name, label, screen, recorder, lines, newest: NewestScene::default() }, pipeline))
     }
 }
 
+/// Who gets the events besides the terminal.
+#[derive(Clone, Copy)]
+struct Receivers<'a> {
+    journal: &'a Mutex<Journal>,
+    audit: Option<&'a AuditLog>,
+    mqtt: Option<&'a MqttOutput>,
+    page: Option<&'a Server>,
+}
+
 /// Passes events to the terminal, the files and hooks, and the page, until the pipeline ends.
-fn report(
-    events: &Receiver<Event>,
-    journal: &Mutex<Journal>,
-    page: Option<&Server>,
-    camera: usize,
-    label: Option<&str>,
-) {
+fn report(events: &Receiver<Event>, receivers: Receivers<'_>, number: usize, camera: &str, label: Option<&str>) {
     for event in events {
-        journal.lock().unwrap_or_else(PoisonError::into_inner).write(&event, label);
+        receivers.journal.lock().unwrap_or_else(PoisonError::into_inner).write(&event, label);
+        if let Some(audit) = receivers.audit {
+            audit.write_event(&event, camera);
+        }
+        if let Some(mqtt) = receivers.mqtt {
+            mqtt.handle_event(number, &event);
+        }
         // A change that another program made is only of interest to the page.
         // An event about the networks, which belong to all cameras, comes from each camera.
-        let is_repeated = camera > 0 && event.concerns_all_cameras();
+        let is_repeated = number > 0 && event.concerns_all_cameras();
         if !matches!(event, Event::GalleryChanged) && !is_repeated {
-            let label = label.filter(|_| !event.concerns_all_cameras());
-            complain(&label.map_or_else(|| event.to_string(), |label| format!("{label}: {event}")));
+            tell(&event, label.filter(|_| !event.concerns_all_cameras()));
         }
-        if let Some(page) = page {
-            page.handle_event(camera, &event);
+        if let Some(page) = receivers.page {
+            page.handle_event(number, &event);
         }
     }
+}
+
+/// Prints an event on standard error.
+fn tell(event: &Event, label: Option<&str>) {
+    if !terminal::is_json() {
+        return complain(&label.map_or_else(|| event.to_string(), |label| format!("{label}: {event}")));
+    }
+    let mut fields = Map::from_iter([("event".to_owned(), event.kind().into())]);
+    fields.extend(label.map(|label| ("camera".to_owned(), label.into())));
+    let level = if event.is_failure() { log::Level::Warn } else { log::Level::Info };
+    terminal::report(level, &event.to_string(), fields);
 }
 
 /// Passes typed lines on. The thread is never joined: it ends with the program.
@@ -212,8 +253,9 @@ fn show(
     seconds: Option<f64>,
     messages: &Receiver<Message>,
     loader: &RegistryLoader,
+    audit: Option<&AuditLog>,
 ) {
-    let terminal = std::io::stderr().is_terminal();
+    let terminal = std::io::stderr().is_terminal() && !terminal::is_json();
     let (started, mut updated) = (Instant::now(), Instant::now());
     let until = seconds.and_then(|seconds| started.checked_add(Duration::try_from_secs_f64(seconds.max(0.0)).ok()?));
     let mut running = views.len();
@@ -224,7 +266,7 @@ fn show(
         }
         match messages.recv_timeout(left.min(STATUS_INTERVAL)) {
             Ok(Message::Typed(line)) => {
-                if !steer(pipelines, &line, loader) {
+                if !steer(pipelines, &line, loader, audit) {
                     return;
                 }
             }
@@ -296,12 +338,20 @@ fn describe(face: &SceneFace) -> String {
 }
 
 /// Runs a typed command on all cameras. Returns `false` if the program should end.
-fn steer(pipelines: &[Pipeline], line: &str, loader: &RegistryLoader) -> bool {
+fn steer(pipelines: &[Pipeline], line: &str, loader: &RegistryLoader, audit: Option<&AuditLog>) -> bool {
+    let record = |action: &str, details: Value| {
+        if let Some(audit) = audit {
+            audit.write(&audit_log::user("standard input"), action, &details);
+        }
+    };
     let words: Vec<&str> = line.split_whitespace().collect();
     match words[..] {
         [] => {}
         ["quit" | "q"] => return false,
-        ["not"] => pipelines.iter().for_each(Pipeline::deny_last_alarm),
+        ["not"] => {
+            pipelines.iter().for_each(Pipeline::deny_last_alarm);
+            record("last_alarm_denied", json!({}));
+        }
         ["networks"] => {
             for entry in loader.registry.entries() {
                 let tasks: Vec<String> = entry.manifest.tasks.iter().map(Task::to_string).collect();
@@ -312,6 +362,7 @@ fn steer(pipelines: &[Pipeline], line: &str, loader: &RegistryLoader) -> bool {
         ["switch", task, network] => match (task.parse::<Task>(), pipelines.first()) {
             (Ok(task), Some(pipeline)) => {
                 pipeline.switch(task, Some(network.to_owned()).filter(|name| name != "none"));
+                record("network_switched", json!({ "task": task.to_string(), "network": network }));
             }
             (Ok(_), None) => {}
             (Err(error), _) => complain(&error.to_string()),
