@@ -55,7 +55,7 @@ impl Meter {
     fn durations(&self) -> DurationCounts {
         let mut within = [0; DURATION_BOUNDS.len()];
         for value in self.histogram.iter_recorded() {
-            let seconds = value.value_iterated_to() as f64 / 1e6;
+            let seconds = self.histogram.lowest_equivalent(value.value_iterated_to()) as f64 / 1e6;
             let counts = within.iter_mut().zip(DURATION_BOUNDS).filter(|(_, bound)| seconds <= *bound);
             counts.for_each(|(count, _)| *count += value.count_since_last_iteration());
         }
