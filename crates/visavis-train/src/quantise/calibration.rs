@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use rayon::prelude::*;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
 use tract_onnx::prelude::{
     Datum, InferenceFact, InferenceModelExt, OutletId, Tensor as TractTensor, TractResult, TypedSimplePlan, tvec,
@@ -11,6 +10,7 @@ use visavis_infer::Tensor;
 
 use super::Plan;
 use super::graph::Graph;
+use super::rounding::{Rounding, float_tensor};
 use crate::TrainError;
 
 /// Number of values of each tensor, per picture, that the search for the best range uses.
@@ -32,28 +32,6 @@ pub(super) struct TensorRange {
     /// Number of values of each channel.
     count: usize,
     rounding: Rounding,
-}
-
-/// The rounding of a tensor to 0 … 255: `round(value / scale) + zero_point`.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(super) struct Rounding {
-    pub(super) scale: f32,
-    pub(super) zero_point: u8,
-}
-
-impl Rounding {
-    /// The rounding for values from `lowest` to `highest`; 0 is always represented exactly.
-    pub(super) fn of(lowest: f32, highest: f32) -> Self {
-        let (lowest, highest) = (lowest.min(0.0), highest.max(0.0));
-        let scale = ((highest - lowest) / 255.0).max(f32::MIN_POSITIVE * 1e6);
-        Self { scale, zero_point: (-lowest / scale).round().clamp(0.0, 255.0) as u8 }
-    }
-
-    /// The value that remains of `value`.
-    pub(super) fn rounded(self, value: f32) -> f32 {
-        let zero = f32::from(self.zero_point);
-        ((value / self.scale).round() + zero).clamp(0.0, 255.0) * self.scale - zero * self.scale
-    }
 }
 
 impl TensorRange {
@@ -163,57 +141,19 @@ pub(super) fn observe(graph: &Graph, plan: &Plan, pictures: &[Tensor]) -> Result
     Ok(Observed(found))
 }
 
-/// Number of pictures with which sensitivities are measured.
-const COMPARED: usize = 4;
-
-/// How sensitive the network is to the rounding of each tensor of a plan alone: the squared error of an output as a share of its
-/// square, for the output with the largest.
-pub(super) fn sensitivities(
-    graph: &Graph,
-    plan: &Plan,
-    observed: &Observed,
-    pictures: &[Tensor],
-) -> Result<HashMap<String, f32>, TrainError> {
-    let pictures = &pictures[..pictures.len().min(COMPARED)];
-    let outputs: Vec<&str> = graph.outputs.iter().map(String::as_str).collect();
-    let run = |nodes: &[NodeProto], constants: Vec<TensorProto>| -> TractResult<Vec<Vec<f32>>> {
-        let mut state = compile(graph, nodes, constants, &outputs, &pictures[0].shape)?.spawn()?;
-        let mut values = vec![Vec::new(); outputs.len()];
-        for picture in pictures {
-            let input = TractTensor::from_shape(&picture.shape, &picture.data)?;
-            for (values, output) in values.iter_mut().zip(state.run(tvec!(input.into()))?) {
-                values.extend_from_slice(output.try_as_plain_ram()?.as_slice::<f32>()?);
-            }
-        }
-        Ok(values)
-    };
-    let exact = run(&graph.nodes, Vec::new()).map_err(failed)?;
-    let tensors: Vec<&str> = plan.tensors(graph).into_iter().collect();
-    let deviation = |name: &&str| {
-        let (nodes, constants) = super::rewrite::with_one_rounded(graph, name, observed);
-        let found = run(&nodes, constants).map_err(failed)?;
-        let share = |(exact, found): (&Vec<f32>, &Vec<f32>)| {
-            let error: f32 = exact.iter().zip(found).map(|(a, b)| (a - b).powi(2)).sum();
-            error / exact.iter().map(|value| value * value).sum::<f32>().max(f32::MIN_POSITIVE)
-        };
-        Ok(((*name).to_owned(), exact.iter().zip(&found).map(share).fold(0.0, f32::max)))
-    };
-    tensors.par_iter().map(deviation).collect()
-}
-
-fn failed(error: tract_onnx::prelude::TractError) -> TrainError {
+pub(super) fn failed(error: tract_onnx::prelude::TractError) -> TrainError {
     TrainError::weights(format!("{error:#}"))
 }
 
 /// A network of these nodes, with more constants and the given tensors as outputs.
-fn compile(
+pub(super) fn compile(
     graph: &Graph,
     nodes: &[NodeProto],
     constants: Vec<TensorProto>,
     outputs: &[&str],
     shape: &[usize],
 ) -> TractResult<std::sync::Arc<TypedSimplePlan>> {
-    let weights = graph.constants().map(|(name, constant)| super::rewrite::float_tensor(name, constant));
+    let weights = graph.constants().map(|(name, constant)| float_tensor(name, constant));
     let proto = ModelProto {
         ir_version: 8,
         opset_import: vec![tract_onnx::pb::OperatorSetIdProto { domain: String::new(), version: 13 }],
@@ -243,20 +183,6 @@ fn compile(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn zero_is_exact_and_the_ends_are_kept() {
-        for (lowest, highest) in [(-1.0, 3.0), (0.0, 6.0), (0.5, 2.0), (-4.0, -1.0)] {
-            let rounding = Rounding::of(lowest, highest);
-            assert_eq!(rounding.rounded(0.0), 0.0, "{lowest} {highest}");
-            for end in [lowest, highest] {
-                assert!((rounding.rounded(end) - end).abs() <= rounding.scale, "{lowest} {highest}: {end}");
-            }
-            assert!(rounding.rounded(1e9) <= highest.max(0.0) + rounding.scale);
-        }
-        let rounding = Rounding::of(0.0, 0.0);
-        assert!(rounding.scale > 0.0 && rounding.rounded(0.0) == 0.0, "a tensor of zeros");
-    }
 
     #[test]
     fn a_rare_large_value_does_not_widen_the_range() {

@@ -14,6 +14,8 @@ mod calibration;
 mod graph;
 mod inputs;
 mod rewrite;
+mod rounding;
+mod sensitivity;
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -61,7 +63,7 @@ pub fn quantise(bytes: &[u8], pictures: &[Tensor], params: &QuantiseParams) -> R
     let observed = calibration::observe(&graph, &plan, pictures)?;
     // Values per channel are few and stay 32-bit. Only running the network shows which tensors hold them.
     let plan = plan.without_small(&graph, &observed);
-    let deviations = calibration::sensitivities(&graph, &plan, &observed, pictures)?;
+    let deviations = sensitivity::sensitivities(&graph, &plan, &observed, pictures)?;
     for (name, deviation) in &deviations {
         log::debug!("{name}: rounding changes an output by {deviation:.5} of its square");
     }

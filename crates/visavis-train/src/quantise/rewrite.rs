@@ -6,31 +6,12 @@ use half::f16;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{ModelProto, NodeProto, TensorProto};
 
-use super::calibration::{Observed, Rounding};
+use super::calibration::Observed;
 use super::graph::{Constant, Graph, OnnxOperator};
+use super::rounding::{after, float_tensor, node, rounding_of, tensor};
 use super::{Plan, QuantiseParams};
 use crate::export::{HALVED_FROM, int};
 use crate::numbers::{from_bytes, to_bytes};
-
-/// A tensor of 32-bit floats.
-pub(super) fn float_tensor(name: &str, constant: &Constant) -> TensorProto {
-    tensor(name, &constant.shape, DataType::Float, to_bytes(&constant.values))
-}
-
-fn tensor(name: &str, shape: &[usize], kind: DataType, raw_data: Vec<u8>) -> TensorProto {
-    let dims = shape.iter().map(|extent| *extent as i64).collect();
-    TensorProto { name: name.into(), dims, data_type: kind as i32, raw_data, ..TensorProto::default() }
-}
-
-fn node(kind: &str, inputs: &[&str], output: &str) -> NodeProto {
-    NodeProto {
-        op_type: kind.into(),
-        name: format!("make_{output}"),
-        input: inputs.iter().map(|&input| input.to_owned()).collect(),
-        output: vec![output.to_owned()],
-        ..NodeProto::default()
-    }
-}
 
 /// The nodes and constants of the new graph.
 struct Writer<'a> {
@@ -77,39 +58,6 @@ pub(super) fn rewrite(
     model
 }
 
-/// The nodes of a network with the rounding of one tensor, and the constants of that rounding.
-pub(super) fn with_one_rounded(graph: &Graph, name: &str, observed: &Observed) -> (Vec<NodeProto>, Vec<TensorProto>) {
-    let Some(range) = observed.tensor(name) else { return (graph.nodes.clone(), Vec::new()) };
-    let (rounding, constants) = rounding_of(name, range.rounding());
-    let mut nodes = if name == graph.input.name { rounding.to_vec() } else { Vec::new() };
-    for old in &graph.nodes {
-        let mut new = old.clone();
-        for input in new.input.iter_mut().filter(|input| *input == name) {
-            *input = after(name);
-        }
-        nodes.push(new);
-        if old.output.iter().any(|output| output == name) {
-            nodes.extend(rounding.clone());
-        }
-    }
-    (nodes, constants.into())
-}
-
-/// The nodes that round a tensor to 8 bits, and their constants.
-fn rounding_of(name: &str, Rounding { scale, zero_point }: Rounding) -> ([NodeProto; 2], [TensorProto; 2]) {
-    let names = ["scale", "zero"].map(|part| format!("{name}_{part}"));
-    let integers = format!("{name}_integers");
-    let constants = [
-        tensor(&names[0], &[], DataType::Float, to_bytes(&[scale])),
-        tensor(&names[1], &[], DataType::Uint8, vec![zero_point]),
-    ];
-    let nodes = [
-        node("QuantizeLinear", &[name, &names[0], &names[1]], &integers),
-        node("DequantizeLinear", &[&integers, &names[0], &names[1]], &after(name)),
-    ];
-    (nodes, constants)
-}
-
 /// Stores large tensors of 32-bit floats with 16 bits; returns the casts back, which engines carry out when they load the network.
 fn halve(tensors: &mut [TensorProto]) -> Vec<NodeProto> {
     let large = tensors.iter_mut().filter(|tensor| tensor.raw_data.len() >= 4 * HALVED_FROM);
@@ -123,11 +71,6 @@ fn halve(tensors: &mut [TensorProto]) -> Vec<NodeProto> {
         cast
     };
     large.map(cast).collect()
-}
-
-/// The name of a tensor after rounding.
-fn after(name: &str) -> String {
-    format!("{name}_rounded")
 }
 
 impl Writer<'_> {
