@@ -15,7 +15,7 @@ use crate::place::GalleryPlace;
 /// The networks that are used if the user names none, best first (docs/tables.md): the first one that is available. Those
 /// compiled into the program always are. A row with an engine applies to that engine only, and before the others.
 const DEFAULTS: [(Task, Option<EngineKind>, &[&str]); 7] = [
-    (Task::Detection, None, &["yunet", "yunet_n", "ssdlite_mobilenetv2", "ultraface_rfb_320"]),
+    (Task::Detection, None, &["yunet", "yunet_n", "ultraface_rfb_320"]),
     (Task::Keypoints, None, &["kazemi_forest", "onet", "mtcnn_onet"]),
     (Task::Age, None, &["multitask_efficientnet_lite0", "faceapi_age_gender"]),
     (Task::Gender, None, &["multitask_efficientnet_lite0", "faceapi_age_gender"]),

@@ -35,12 +35,15 @@ macro_rules! model {
 pub static EMBEDDED: &[EmbeddedModel] = &[
     model!("yunet", "yunet.onnx"),
     model!("similarity_mobilefacenet", "similarity_mobilefacenet.onnx", "similarity_mobilefacenet.int8.onnx"),
-    model!("face_mobilefacenet", "face_mobilefacenet.onnx", "face_mobilefacenet.int8.onnx"),
+    model!("face_mobilefacenet", "face_mobilefacenet.onnx"),
     model!("ssd_mobilenetv1_quarter", "ssd_mobilenetv1_quarter.onnx"),
-    model!("ssdlite_mobilenetv2", "ssdlite_mobilenetv2.onnx"),
     model!("kazemi_forest", "kazemi_forest.forest"),
     model!("onet", "onet.onnx"),
-    model!("multitask_efficientnet_lite0", "multitask_efficientnet_lite0.onnx"),
+    model!(
+        "multitask_efficientnet_lite0",
+        "multitask_efficientnet_lite0.onnx",
+        "multitask_efficientnet_lite0.int8.onnx"
+    ),
     model!("age_mobilenetv1", "age_mobilenetv1.onnx"),
     model!("gender_mobilenetv1", "gender_mobilenetv1.onnx"),
     model!("smile_mobilenetv1", "smile_mobilenetv1.onnx"),

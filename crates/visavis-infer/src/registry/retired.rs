@@ -1,7 +1,8 @@
 //! Networks that earlier versions of the program contained.
 
 /// Name of a network, and of its replacement.
-const RETIRED: [(&str, &str); 1] = [("multitask_mobilenetv1", "multitask_efficientnet_lite0")];
+const RETIRED: [(&str, &str); 2] =
+    [("multitask_mobilenetv1", "multitask_efficientnet_lite0"), ("ssdlite_mobilenetv2", "yunet")];
 
 /// The replacement of the network `name`; `None` if the program never contained `name`, or still does.
 pub(super) fn successor(name: &str) -> Option<&'static str> {
