@@ -50,7 +50,8 @@ pub struct EngineArgs {
         default_value = "cpu",
         value_name = "DEVICE",
         value_parser = Device::from_str,
-        help_heading = "Performance"
+        help_heading = "Performance",
+        hide_short_help = true
     )]
     pub recognition_device: Device,
     /// Path of the ONNX Runtime library or its folder [default: see `visavis runtime status`]
