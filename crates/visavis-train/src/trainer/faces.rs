@@ -20,12 +20,16 @@ use crate::run_folder::RunFolder;
 use crate::teacher::{Answers, TeacherTargets, in_crop};
 use crate::validation::{Figures, validate};
 
+/// A pack, and the results of each teacher for its faces.
+type TaughtPack = (Arc<Pack>, Arc<Vec<Answers>>);
+
 /// A network that takes faces.
 pub(super) struct Faces<'a> {
     recipe: &'a Recipe,
     network: &'a Network,
     options: &'a TrainOptions<'a>,
-    packs: BTreeMap<(PathBuf, bool), (Arc<Pack>, Arc<Vec<Answers>>)>,
+    /// By folder, and whether teachers are imitated.
+    packs: BTreeMap<(PathBuf, bool), TaughtPack>,
     /// The classes of people, if they are classified.
     identities: Option<Identities>,
 }
