@@ -5,10 +5,10 @@
 //! else that works on one value per channel (squeeze-and-excitation, the ends of heads) stays 32-bit: it takes no time and needs
 //! the precision.
 //!
-//! The range of each tensor comes from running the network on calibration faces ([`calibration`]). Tensors are then rounded one at a
-//! time; operators at those that change an output much stay 32-bit. Weights have one scale per
-//! output channel. What rounding the weights changes in a channel's mean is subtracted from its bias (bias correction: Nagel et
-//! al. 2019, Data-Free Quantization Through Weight Equalization and Bias Correction, section 4.2).
+//! The range of each tensor comes from running the network on calibration faces. Tensors are then rounded one at a time; operators at
+//! those that change an output much stay 32-bit. Weights have one scale per output channel. What rounding the weights changes in a
+//! channel's mean is subtracted from its bias (bias correction: Nagel et al. 2019, Data-Free Quantization Through Weight Equalization
+//! and Bias Correction, section 4.2).
 
 mod calibration;
 mod graph;
