@@ -97,7 +97,8 @@ impl Client {
     pub(super) fn run(self, mut stopped: oneshot::Receiver<()>, first: Sender<Result<Described, VideoError>>) {
         let mut history = History { sessions: 0, first: Some(first), pause: Pause::default(), told: Vec::new() };
         loop {
-            let runtime = match Builder::new_current_thread().enable_all().build() {
+            // Timers are looked at after every step, so that a camera that sends as fast as it can is disconnected in time.
+            let runtime = match Builder::new_current_thread().enable_all().event_interval(1).build() {
                 Ok(runtime) => runtime,
                 Err(error) => {
                     let error = self.failed(format!("the runtime of the connection could not be started: {error}"));
