@@ -207,7 +207,9 @@ fn identities(args: &Args, networks: &Networks, pack: &Pack, report: &mut Report
     let mut table =
         Table::new(&["false positive identification rate, %", "false negative identification rate, %", "strangers"]);
     for rate in ALARM_RATES {
-        if let Some(found) = open_set(metric, &faces, rate, &bootstrap) {
+        // With fewer strangers than 1 / rate, the rate cannot be measured.
+        let found = open_set(metric, &faces, rate, &bootstrap);
+        if let Some(found) = found.filter(|found| found.strangers as f64 * rate >= 1.0) {
             table.row([format!("{}", rate * 100.0), percent(Some(found.fnir)), found.strangers.to_string()]);
         }
     }
