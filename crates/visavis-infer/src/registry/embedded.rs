@@ -46,7 +46,7 @@ pub static EMBEDDED: &[EmbeddedModel] = &[
     ),
     model!("age_mobilenetv1", "age_mobilenetv1.onnx"),
     model!("gender_mobilenetv1", "gender_mobilenetv1.onnx"),
-    model!("smile_mobilenetv1", "smile_mobilenetv1.onnx"),
+    model!("smile_mobilenetv1", "smile_mobilenetv1.onnx", "smile_mobilenetv1.int8.onnx"),
     model!("similarity_efficientnet_lite0", "similarity_efficientnet_lite0.onnx"),
 ];
 

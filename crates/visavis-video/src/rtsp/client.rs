@@ -165,8 +165,10 @@ impl Client {
     /// One connection, from opening it until it fails.
     async fn session(&self, group: &Arc<SessionGroup>, history: &mut History) -> Result<Infallible, Broken> {
         let Playing { mut stream, codec, way } = tokio::select! {
-            playing = self.open(group) => playing?,
+            // The limits are looked at first, before the connection reads on.
+            biased;
             error = self.too_slow_or_too_much() => return Err(error),
+            playing = self.open(group) => playing?,
         };
         if let Some(first) = history.first.take() {
             // The other end waits for this.

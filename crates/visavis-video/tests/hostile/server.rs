@@ -5,6 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use std::time::Duration;
 
 /// What is sent without end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +53,11 @@ impl Server {
     }
 }
 
+/// Bytes between two pauses, and the pause: at most 250 MB per second, about twice what a network of a gigabit per second carries.
+/// The loopback carries gigabytes per second, which no camera can send.
+const PART: usize = 1 << 18;
+const PAUSE: Duration = Duration::from_millis(1);
+
 struct Client {
     requests: BufReader<TcpStream>,
     to: TcpStream,
@@ -64,8 +70,11 @@ impl Client {
     }
 
     fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.to.write_all(bytes)?;
-        self.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        for part in bytes.chunks(PART) {
+            self.to.write_all(part)?;
+            self.sent.fetch_add(part.len() as u64, Ordering::Relaxed);
+            thread::sleep(PAUSE);
+        }
         Ok(())
     }
 
