@@ -72,8 +72,10 @@ impl Client {
     fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         for part in bytes.chunks(PART) {
             self.to.write_all(part)?;
-            self.sent.fetch_add(part.len() as u64, Ordering::Relaxed);
-            thread::sleep(PAUSE);
+            let before = self.sent.fetch_add(part.len() as u64, Ordering::Relaxed);
+            if before / PART as u64 != (before + part.len() as u64) / PART as u64 {
+                thread::sleep(PAUSE);
+            }
         }
         Ok(())
     }
