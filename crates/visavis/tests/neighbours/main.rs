@@ -21,4 +21,4 @@ use std::time::Duration;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_visavis");
 
 /// A wait of a test that takes longer than this fails the test.
-const TIMEOUT: Duration = Duration::from_secs(90);
+const TIMEOUT: Duration = Duration::from_secs(180);
