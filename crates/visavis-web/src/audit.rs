@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::tls::TlsListener;
 
-/// A change that somebody asked for. Contains no picture and no embedding.
+/// A change that a client of the API made. Contains no picture and no embedding.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AuditRecord {
     /// Who asked, and from where: an object.

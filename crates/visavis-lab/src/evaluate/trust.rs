@@ -49,7 +49,7 @@ pub(super) struct Args {
     /// Legal age in years
     #[arg(long, default_value_t = 18.0, value_name = "YEARS")]
     legal_age: f32,
-    /// Challenge ages in years: whoever is estimated younger is asked for a document
+    /// Challenge ages in years: people with a lower estimated age are asked for a document
     #[arg(long, value_delimiter = ',', default_value = "18,21,23,25,28,30", value_name = "YEARS,…")]
     challenge_ages: Vec<f32>,
     /// False-match rate that sets the threshold of verification
