@@ -22,6 +22,7 @@ mod server;
 mod status;
 mod tls;
 mod undo_log;
+mod unread_body;
 
 pub use access::{Access, base_path, frame_origin, host_name};
 pub use app_state::ServerConfig;

@@ -35,6 +35,7 @@ use crate::guard::{self, Guard, VIEWER};
 use crate::output_counts::OutputCounts;
 use crate::page;
 use crate::problem::Problem;
+use crate::unread_body;
 
 const DOCUMENT: &str = "/api/v1/openapi.json";
 /// Largest size of a photo in bytes.
@@ -173,10 +174,8 @@ pub(crate) fn app(
         }
     }
     .merge(monitoring);
-    if base_path.is_empty() {
-        return app;
-    }
-    under(base_path, app.clone()).fallback_service(app)
+    let app = if base_path.is_empty() { app } else { under(base_path, app.clone()).fallback_service(app) };
+    app.layer(middleware::from_fn(unread_body::discard))
 }
 
 /// An app under a path.

@@ -41,8 +41,8 @@ pub(crate) fn send(to: SocketAddr, method: &str, path: &str, headers: &[(&str, &
     }
     stream.write_all(head.as_bytes()).unwrap();
     stream.write_all(b"\r\n").unwrap();
-    // Fails if the server refuses the request before it has read the body.
-    let _ = stream.write_all(body);
+    // The server reads the whole body, even of a request that it refuses.
+    stream.write_all(body).unwrap();
     let mut bytes = Vec::new();
     let _ = stream.read_to_end(&mut bytes);
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("an answer") + 4;

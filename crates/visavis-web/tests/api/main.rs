@@ -85,6 +85,14 @@ fn invalid_requests_are_refused_and_pictures_flow() {
     assert_problem(&send(to, "POST", "/api/v1/people?name=x", &[], b"no picture"), 415);
     assert_problem(&send(to, "POST", "/api/v1/people", &[], b""), 400);
     let typed = [("Content-Type", "application/json")];
+    // A client that is refused can send its whole body first, and gets the answer.
+    let photo = vec![7; 20 << 20];
+    assert_problem(&send(to, "POST", "/api/v1/nothing", &[], &photo), 404);
+    assert_problem(&send(to, "PUT", "/api/v1/status", &[], &photo), 405);
+    assert_problem(&send(to, "POST", "/api/v1/people", &[("Origin", "null")], &photo), 403);
+    assert_problem(&send(to, "POST", "/api/v1/people", &[], &photo), 400);
+    assert_problem(&send(to, "PATCH", "/api/v1/settings", &typed, &photo), 413);
+    assert_problem(&send(to, "POST", "/api/v1/compare", &[("Content-Type", "multipart/form-data")], &photo), 400);
     assert_problem(&send(to, "PATCH", "/api/v1/settings", &typed, b"{\"mirror\": tru"), 400);
     assert_problem(&send(to, "PATCH", "/api/v1/settings", &typed, b"{\"nonsense\": 1}"), 422);
     assert_problem(&send(to, "PATCH", "/api/v1/settings", &[], b"{}"), 415);
