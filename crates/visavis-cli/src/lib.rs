@@ -1,6 +1,7 @@
 //! What the two programs, `visavis` and `visavis-lab`, share: flags, opening networks and galleries, ending on Ctrl-C.
 
 pub mod credentials;
+pub mod gallery_key;
 pub mod index;
 pub mod interrupt;
 pub mod options;

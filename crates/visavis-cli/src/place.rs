@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use clap::builder::{OsStringValueParser, TypedValueParser, ValueParser};
 use visavis_gallery::{
-    Address, Converted, EmbeddingId, Gallery, GalleryError, GalleryParams, PostgresStore, SqliteStore,
+    Address, Converted, EmbeddingId, Gallery, GalleryError, GalleryKey, GalleryParams, PostgresStore, SqliteStore,
 };
 use visavis_live::{EmbedThumbnail, GalleryStore, LiveError};
+
+use crate::gallery_key::gallery_key;
 
 /// The value of `--gallery`, and of the commands of `visavis gallery`.
 #[derive(Clone)]
@@ -31,26 +33,40 @@ impl GalleryPlace {
         self.open_for(None).map(Arc::new)
     }
 
-    /// Makes an empty gallery if there is none.
+    /// Opens the gallery, whether or not it is encrypted, to change its key.
+    pub fn open_for_key_change(&self) -> Result<Gallery, GalleryError> {
+        match self.open_for(None) {
+            Err(GalleryError::NotEncrypted { .. }) => self.open_with(None, None),
+            opened => opened,
+        }
+    }
+
+    /// Makes an empty gallery if there is none. It is encrypted if there is a key.
     pub fn make(&self, network: &EmbeddingId) -> Result<(), GalleryError> {
         let made = match self {
             Self::File(path) if path.exists() => return Ok(()),
             Self::File(path) => SqliteStore::create(path, network).map(drop),
             Self::Database(url) => PostgresStore::create(&Address::parse(url)?, network).map(drop),
         };
-        match made {
+        match (made, gallery_key()?) {
             // Another program has made it in the meantime.
-            Err(GalleryError::Exists { .. }) => Ok(()),
-            made => made,
+            (Err(GalleryError::Exists { .. }), _) => Ok(()),
+            (Ok(()), Some(key)) => self.open_with(Some(network), None)?.change_key(Some(&key)).map(drop),
+            (made, _) => made,
         }
     }
 
     fn open_for(&self, network: Option<&EmbeddingId>) -> Result<Gallery, GalleryError> {
+        self.open_with(network, gallery_key()?)
+    }
+
+    fn open_with(&self, network: Option<&EmbeddingId>, key: Option<GalleryKey>) -> Result<Gallery, GalleryError> {
+        let params = GalleryParams { key, ..GalleryParams::default() };
         match self {
-            Self::File(path) => Gallery::open(path, network),
+            Self::File(path) => Gallery::over(SqliteStore::open(path)?, network, params),
             Self::Database(url) => {
                 let address = Address::parse(url)?;
-                let params = GalleryParams { memory: memory(), index: index_of(&address), ..GalleryParams::default() };
+                let params = GalleryParams { memory: memory(), index: index_of(&address), ..params };
                 Gallery::over(PostgresStore::open(&address)?, network, params)
             }
         }

@@ -71,6 +71,12 @@ fn advice(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
             let path = path.display();
             Some(format!("'visavis gallery convert {path} --similarity {network}' makes new vectors of its photos"))
         }
+        GalleryError::Encrypted { .. } | GalleryError::WrongKey { .. } => {
+            Some("the environment variable VISAVIS_GALLERY_KEY_FILE names the file that contains the key".into())
+        }
+        GalleryError::NotEncrypted { path } => {
+            Some(format!("'visavis gallery encrypt {} --key FILE' encrypts it", path.display()))
+        }
         GalleryError::UnknownPerson { path, near, .. } if near.is_empty() => {
             Some(format!("'visavis gallery list {}' lists all people", path.display()))
         }

@@ -28,7 +28,7 @@ fn gallery(photos: usize, length: usize) -> Snapshot {
         identity: IdentityParams::default(),
     };
     let mut number = noise();
-    let mut builder = GalleryBuilder::new(&path, &id).expect("a new gallery");
+    let mut builder = GalleryBuilder::new(&path, &id, None).expect("a new gallery");
     // A hundred photos each: one transaction a person is what takes the time.
     for person in 0..photos / 100 {
         let photos: Vec<NewPhoto> = (0..100)

@@ -1,6 +1,7 @@
 //! The list of raised alarms, stored with the people that they are about.
 
-use crate::value::Row;
+use crate::store::Transactions;
+use crate::value::{Picture, Row};
 use crate::{Gallery, GalleryError, PersonId, rows, rules};
 
 /// Maximum number of stored alarms. Beyond it, the oldest are deleted.
@@ -94,7 +95,8 @@ impl Gallery {
             {
                 return Ok(None);
             }
-            let params = [time.into(), source.into(), person.into(), identified.into(), vector.into(), crop.into()];
+            let params =
+                [time.into(), source.into(), person.into(), identified.into(), vector.into(), crop.map(Picture).into()];
             let AlarmId(number) = rows::inserted(tx, sql, &params)?;
             tx.execute("DELETE FROM alarm WHERE id <= $1", &[(number - MOST_ALARMS).into()])?;
             Ok(Some(AlarmId(number)))

@@ -9,9 +9,12 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
+use crate::encryption::EncryptedStore;
 use crate::index::{index_path, remove_index};
 use crate::sqlite::{self, companions, failed, journal, remove_with_companions};
-use crate::{Added, EmbeddingId, Gallery, GalleryError, GalleryParams, NewPhoto, PersonSummary, SqliteStore};
+use crate::{
+    Added, EmbeddingId, Gallery, GalleryError, GalleryKey, GalleryParams, NewPhoto, PersonSummary, SqliteStore,
+};
 
 /// Builds a gallery in a temporary file beside its final path and moves it there when finished. Until then an existing
 /// gallery there is not changed. A builder that is dropped unfinished deletes its file.
@@ -34,12 +37,16 @@ impl Drop for Aside {
 }
 
 impl GalleryBuilder {
-    /// Starts a gallery that will be at `target`.
+    /// Starts a gallery that will be at `target`, encrypted if there is a key.
     ///
     /// # Errors
     /// [`GalleryError::NotAGallery`] where some other kind of file is there, which is never overwritten;
     /// [`GalleryError::Embedding`] where no gallery can hold the network's vectors; the failures of the file system.
-    pub fn new(target: impl AsRef<Path>, embedding: &EmbeddingId) -> Result<Self, GalleryError> {
+    pub fn new(
+        target: impl AsRef<Path>,
+        embedding: &EmbeddingId,
+        key: Option<&GalleryKey>,
+    ) -> Result<Self, GalleryError> {
         /// Distinguishes the builders of one process.
         static BEGUN: AtomicU64 = AtomicU64::new(0);
 
@@ -52,8 +59,12 @@ impl GalleryBuilder {
         let aside = target.with_file_name(name);
         // Left by a killed process with the same process number.
         remove_with_companions(&aside);
-        let gallery = Gallery::over(SqliteStore::create_aside(&aside, embedding)?, None, GalleryParams::default())?;
-        Ok(Self { target: target.to_path_buf(), gallery, aside: Aside(aside) })
+        let store = SqliteStore::create_aside(&aside, embedding)?;
+        let aside = Aside(aside);
+        EncryptedStore::encrypt_empty(&store, key)?;
+        let params = GalleryParams { key: key.cloned(), ..GalleryParams::default() };
+        let gallery = Gallery::over(store, None, params)?;
+        Ok(Self { target: target.to_path_buf(), gallery, aside })
     }
 
     /// As [`Gallery::add`].

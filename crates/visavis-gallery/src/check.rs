@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::index::distance;
+use crate::store::Transactions;
 use crate::{EmbeddingId, Gallery, GalleryError, PersonId, PhotoId, distance_at, rows};
 
 /// When something is reported.

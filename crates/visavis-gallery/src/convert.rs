@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::store::{Store, Transactions, VectorColumns};
 use crate::{EmbeddingId, Gallery, GalleryError, remote, rows, rules};
 
 /// Number of photos whose thumbnails are read at once.
@@ -91,7 +92,7 @@ impl Gallery {
                 return Ok(None);
             }
             let denials = tx.execute("DELETE FROM denial", &[])?;
-            tx.resize_vectors(to.length)?;
+            tx.set_vector_columns(VectorColumns::Numbers(to.length))?;
             let sql = "UPDATE photo SET vector = $2, changed = (SELECT changes FROM meta) WHERE id = $1";
             for photo in &photos {
                 tx.execute(sql, &[(*photo).into(), vectors[photo].as_slice().into()])?;

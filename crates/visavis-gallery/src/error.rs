@@ -49,6 +49,36 @@ pub enum GalleryError {
         /// The newest format that this program reads.
         known: i64,
     },
+    /// The key of a gallery is unusable. The error does not repeat it.
+    #[error("the key of the gallery cannot be used: {reason}")]
+    Key {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The gallery is encrypted, and no key was given.
+    #[error("the gallery {} is encrypted, and its key is missing", path.display())]
+    Encrypted {
+        /// The file, or the database's address.
+        path: PathBuf,
+    },
+    /// The gallery is encrypted by another key.
+    #[error("the gallery {} is encrypted by another key than the given one", path.display())]
+    WrongKey {
+        /// The file, or the database's address.
+        path: PathBuf,
+    },
+    /// A key was given for a gallery that is not encrypted.
+    #[error("the gallery {} is not encrypted, but a key was given: encrypt it, or give no key", path.display())]
+    NotEncrypted {
+        /// The file, or the database's address.
+        path: PathBuf,
+    },
+    /// Another program encrypted the gallery, decrypted it or changed its key since it was opened.
+    #[error("the key of the gallery {} was changed by another program: start again with the new key", path.display())]
+    KeyChanged {
+        /// The file, or the database's address.
+        path: PathBuf,
+    },
     /// The vectors were made by another network.
     #[error(
         "the gallery {} was made with the network {made_with}, not with {wanted}: convert the gallery, or use the network that made it",

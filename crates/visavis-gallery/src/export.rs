@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use crate::store::Transaction;
+use crate::store::{Transaction, Transactions};
 use crate::value::Row;
 use crate::{Gallery, GalleryError, PersonId, rows};
 

@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use crate::encryption::EncryptedStore;
 use crate::index::{APPROXIMATE_FROM, indexed, remove_index, strangers_within};
 use crate::remote::{self, COMPARED};
 use crate::rows::{self, Meta};
 use crate::sightings::SightingVectors;
 use crate::state::State;
-use crate::store::{Store, Transaction};
+use crate::store::{Store, Transaction, Transactions};
 use crate::{
-    EmbeddingId, GalleryError, Match, PersonId, PersonRecord, PersonSummary, PhotoId, Snapshot, SqliteStore, Wanted,
-    distance_at, rules,
+    EmbeddingId, GalleryError, GalleryKey, Match, PersonId, PersonRecord, PersonSummary, PhotoId, Snapshot,
+    SqliteStore, Wanted, distance_at, rules,
 };
 
 /// How a gallery is opened.
@@ -23,14 +24,16 @@ pub struct GalleryParams {
     pub approximate_from: usize,
     /// Limit of the memory for vectors, in bytes. Beyond it, a database searches itself; a file is always read into memory.
     pub memory: u64,
-    /// Path of the index, instead of the one beside the file. A database has no index without it.
+    /// Path of the index, instead of the one beside the file. A database has no index without it. An encrypted gallery has none.
     pub index: Option<PathBuf>,
+    /// The key of an encrypted gallery.
+    pub key: Option<GalleryKey>,
 }
 
 impl Default for GalleryParams {
     /// The graph from 200,000 photos on, and no memory limit.
     fn default() -> Self {
-        Self { approximate_from: APPROXIMATE_FROM, memory: u64::MAX, index: None }
+        Self { approximate_from: APPROXIMATE_FROM, memory: u64::MAX, index: None, key: None }
     }
 }
 
@@ -41,7 +44,7 @@ impl Default for GalleryParams {
 /// at once, those of other programs after their next [`Gallery::refresh`]. All methods may be called from any thread.
 pub struct Gallery {
     pub(crate) embedding: EmbeddingId,
-    pub(crate) store: Box<dyn Store>,
+    pub(crate) store: EncryptedStore,
     pub(crate) index: Option<PathBuf>,
     params: GalleryParams,
     /// The vectors that are searched.
@@ -68,7 +71,7 @@ enum Searched {
 }
 
 impl Gallery {
-    /// Creates a gallery file without people, and opens it.
+    /// Creates a gallery file without people that is not encrypted, and opens it.
     ///
     /// # Errors
     /// [`GalleryError::Exists`] where there is a file already, [`GalleryError::Embedding`] where no gallery can hold
@@ -97,11 +100,11 @@ impl Gallery {
         expected: Option<&EmbeddingId>,
         params: GalleryParams,
     ) -> Result<Self, GalleryError> {
-        let store: Box<dyn Store> = Box::new(store);
+        let store = EncryptedStore::open(Box::new(store), params.key.clone())?;
         let meta = store.reading("reading its network", |tx| rows::meta(tx))?;
         let made_with = known(store.place(), meta)?.embedding;
         let embedding = rules::opened(store.place(), made_with, expected)?;
-        let index = params.index.clone().or_else(|| store.index());
+        let index = params.index.clone().filter(|_| store.key().is_none()).or_else(|| store.index());
         let searched = RwLock::new(Searched::Unread);
         let (reading, news, ignored, sighting_vectors) = Default::default();
         let gallery = Self { embedding, store, index, params, searched, reading, news, ignored, sighting_vectors };
@@ -137,7 +140,7 @@ impl Gallery {
         match self.searched()? {
             Searched::Database { photos, .. } => {
                 rules::query(query, &self.embedding)?;
-                remote::search(&*self.store, &self.embedding, photos, query, k)
+                remote::search(&self.store, &self.embedding, photos, query, k)
             }
             Searched::Memory(state) => state.search(query, k, false),
             Searched::Unread => Ok(Vec::new()),
@@ -388,9 +391,10 @@ impl Gallery {
         self.index.as_deref().map_or(Ok(()), remove_index)
     }
 
-    /// Fails if the gallery was converted to another network since it was opened.
+    /// Fails if the gallery was converted to another network, or its key was changed, since it was opened.
     pub(crate) fn ours(&self, meta: Option<Meta>) -> Result<Meta, GalleryError> {
         let meta = known(self.place(), meta)?;
+        self.store.same_key(&meta)?;
         rules::made_by(self.place(), &meta.embedding, &self.embedding)?;
         Ok(meta)
     }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::store::Transaction;
-use crate::value::{FromValue, Row, Value};
+use crate::value::{FromValue, Picture, Row, Value};
 use crate::{EmbeddingId, GalleryError, NewPhoto, PersonId, PersonRecord, PersonSummary, PhotoId};
 
 /// The contents of `meta`: the network, the number of the last change and the token of the gallery.
@@ -11,9 +11,11 @@ pub(crate) struct Meta {
     pub(crate) embedding: EmbeddingId,
     pub(crate) changes: i64,
     pub(crate) token: [u8; 16],
+    /// By what the key of an encrypted gallery is recognised.
+    pub(crate) encrypted: Option<Vec<u8>>,
 }
 
-const META: &str = "network, fingerprint, length, metric, same_person, changes, token";
+const META: &str = "network, fingerprint, length, metric, same_person, changes, token, encrypted";
 
 /// Reads `meta`.
 pub(crate) fn meta(tx: &mut dyn Transaction) -> Result<Option<Meta>, GalleryError> {
@@ -43,7 +45,7 @@ fn read_meta(row: &Row) -> Result<Meta, GalleryError> {
     }
     let token: Vec<u8> = row.get(6)?;
     let token = token.try_into().map_err(|_| row.damaged("its token has a wrong length".into()))?;
-    Ok(Meta { embedding, changes: row.get(5)?, token })
+    Ok(Meta { embedding, changes: row.get(5)?, token, encrypted: row.get(7)? })
 }
 
 /// People, by name. `which` is the `WHERE` clause over `person`.
@@ -134,7 +136,8 @@ pub(crate) fn insert_photos(
                VALUES ($1, $2, $3, $4, $5, $6, (SELECT changes FROM meta)) ON CONFLICT (person, sha256) DO NOTHING";
     let mut added = 0;
     for photo in photos {
-        let (hash, thumbnail) = (photo.sha256.as_ref().map(<[u8; 32]>::as_slice), photo.thumbnail.as_deref());
+        let hash = photo.sha256.as_ref().map(<[u8; 32]>::as_slice);
+        let thumbnail = photo.thumbnail.as_deref().map(Picture);
         let (source, vector) = (photo.file_name().into(), photo.vector.as_slice().into());
         let params = [person.into(), source, hash.into(), photo.score.into(), vector, thumbnail.into()];
         added += tx.execute(sql, &params)?;

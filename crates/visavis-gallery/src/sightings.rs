@@ -4,8 +4,8 @@ use std::panic::resume_unwind;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use crate::store::Transaction;
-use crate::value::{Row, Value};
+use crate::store::{Transaction, Transactions};
+use crate::value::{Picture, Row, Value};
 use crate::{
     EmbeddingId, Gallery, GalleryError, Match, NewPhoto, PersonId, PersonSummary, PhotoId, Snapshot, check_vector,
     distance, identify, rows, rules,
@@ -255,7 +255,7 @@ impl Gallery {
                     smiling.into(),
                     quality.into(),
                     sighting.vector.into(),
-                    sighting.crop.into(),
+                    sighting.crop.map(Picture).into(),
                 ];
                 written.push(Some(write(tx, &values)?));
             }

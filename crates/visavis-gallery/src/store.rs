@@ -80,16 +80,27 @@ pub trait Transaction {
     /// The failures of the store.
     fn query(&mut self, sql: &str, params: &[Value<'_>]) -> Result<Vec<Row>, GalleryError>;
 
-    /// Changes the length of the vectors. Their contents are undefined until they are written.
+    /// Changes the columns of all vectors. Their contents are undefined until they are written; where a vector may be missing, it
+    /// is missing.
     ///
     /// # Errors
     /// The failures of the store.
-    fn resize_vectors(&mut self, length: usize) -> Result<(), GalleryError>;
+    fn set_vector_columns(&mut self, columns: VectorColumns) -> Result<(), GalleryError>;
 }
 
-impl dyn Store + '_ {
+/// What the columns of vectors contain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VectorColumns {
+    /// Vectors of this length.
+    Numbers(usize),
+    /// Encrypted vectors, as bytes.
+    Encrypted,
+}
+
+/// Transactions with a result.
+pub(crate) trait Transactions: Store {
     /// [`Store::read`] with a result.
-    pub(crate) fn reading<T>(
+    fn reading<T>(
         &self,
         doing: &'static str,
         work: impl FnOnce(&mut dyn Transaction) -> Result<T, GalleryError>,
@@ -98,7 +109,7 @@ impl dyn Store + '_ {
     }
 
     /// [`Store::write`] with a result.
-    pub(crate) fn writing<T>(
+    fn writing<T>(
         &self,
         doing: &'static str,
         work: impl FnOnce(&mut dyn Transaction) -> Result<T, GalleryError>,
@@ -106,6 +117,8 @@ impl dyn Store + '_ {
         once(doing, self.place(), work, |work| self.write(doing, work))
     }
 }
+
+impl<S: Store + ?Sized> Transactions for S {}
 
 fn once<T>(
     doing: &'static str,

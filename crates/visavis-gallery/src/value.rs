@@ -19,6 +19,8 @@ pub enum Value<'a> {
     Text(Cow<'a, str>),
     /// Bytes. SQLite also stores vectors as bytes: little-endian `f32`.
     Bytes(Cow<'a, [u8]>),
+    /// A picture as JPEG. Rows contain it as bytes.
+    Picture(Cow<'a, [u8]>),
     /// A vector.
     Vector(Cow<'a, [f32]>),
 }
@@ -44,6 +46,21 @@ impl Row {
     pub(crate) fn get<T: FromValue>(&self, column: usize) -> Result<T, GalleryError> {
         let value = self.values.get(column).unwrap_or(&Value::Null);
         T::from_value(value).map_err(|reason| self.damaged(format!("column {column}: {reason}")))
+    }
+
+    /// Changes all values.
+    ///
+    /// # Errors
+    /// [`GalleryError::Damaged`] with the reason that `change` gives.
+    pub(crate) fn map(
+        &mut self,
+        change: impl Fn(Value<'static>) -> Result<Value<'static>, String>,
+    ) -> Result<(), GalleryError> {
+        for at in 0..self.values.len() {
+            let value = std::mem::replace(&mut self.values[at], Value::Null);
+            self.values[at] = change(value).map_err(|reason| self.damaged(format!("column {at}: {reason}")))?;
+        }
+        Ok(())
     }
 
     /// The error for a damaged gallery, as this row shows.
@@ -130,6 +147,16 @@ into_value! {
     &'a str, text => Value::Text(text.into());
     &'a [u8], bytes => Value::Bytes(bytes.into());
     &'a [f32], vector => Value::Vector(vector.into());
+}
+
+/// A picture as JPEG.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Picture<'a>(pub(crate) &'a [u8]);
+
+impl<'a> From<Picture<'a>> for Value<'a> {
+    fn from(Picture(jpeg): Picture<'a>) -> Self {
+        Value::Picture(jpeg.into())
+    }
 }
 
 impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {

@@ -1,5 +1,6 @@
 //! Visitors: people who were added automatically without a name, and are deleted after a time.
 
+use crate::store::Transactions;
 use crate::{Gallery, GalleryError, NewPhoto, PersonId, PersonSummary, rows, rules};
 
 impl Gallery {

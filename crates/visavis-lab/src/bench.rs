@@ -289,7 +289,7 @@ fn gallery(args: &GalleryArgs) -> Result<()> {
 
 /// Makes the gallery: first the others, then the synthetic people, numbered from 1.
 fn fill(people: usize, crowd: &Crowd, others: &[PersonRecord], path: &Path) -> Result<()> {
-    let mut builder = GalleryBuilder::new(path, &crowd.id)?;
+    let mut builder = GalleryBuilder::new(path, &crowd.id, None)?;
     for other in others {
         builder.add(&other.name, &other.photos)?;
     }

@@ -90,6 +90,9 @@ impl From<GalleryError> for Problem {
             GalleryError::OtherNetwork { .. } => {
                 Self::conflict("the gallery was converted to another network meanwhile: try again")
             }
+            GalleryError::KeyChanged { .. } => {
+                Self::conflict("the key of the gallery was changed: start visavis again with the new one")
+            }
             GalleryError::InUse { .. } => Self::conflict("another program is using the gallery: try again"),
             GalleryError::ReadOnly { .. } => Self::conflict("the gallery is read-only"),
             _ => {

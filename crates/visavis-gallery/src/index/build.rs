@@ -8,6 +8,7 @@ use super::file::{self, Origin};
 use super::graph::{Coarse, Graph, GraphBuilder};
 use super::measure::measure;
 use super::{EmbeddingId, LANES, Snapshot};
+use crate::store::Transactions;
 use crate::{Gallery, GalleryError, rows};
 
 /// Number of rows that a thread takes at once.
@@ -69,7 +70,11 @@ impl IndexBuilder {
     pub fn new(gallery: &Gallery, threads: usize) -> Result<Self, GalleryError> {
         let path = gallery.index.clone().ok_or_else(|| GalleryError::Index {
             path: gallery.place().to_path_buf(),
-            reason: "there is no folder for it".into(),
+            reason: match gallery.key() {
+                Some(_) => "it would contain the vectors of an encrypted gallery in the clear",
+                None => "there is no folder for it",
+            }
+            .into(),
         })?;
         let failed = |reason| GalleryError::Index { path: path.clone(), reason };
         if cfg!(target_endian = "big") {

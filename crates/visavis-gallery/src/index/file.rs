@@ -30,6 +30,7 @@ use super::graph::{Coarse, Graph, Links, Shape};
 use super::person::People;
 use super::section::Section;
 use super::{LANES, Snapshot};
+use crate::store::Transactions;
 use crate::{EmbeddingId, Gallery, GalleryError, rows};
 
 const MAGIC: [u8; 8] = *b"visv.idx";

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use tokio_postgres::types::ToSql;
 use visavis_infer::manifest::Metric;
 
-use crate::store::{Store, Transaction, Work};
+use crate::store::{Store, Transaction, Transactions, VectorColumns, Work};
 use crate::value::{Row, Value};
 use crate::{EmbeddingId, GalleryError};
 use link::{Connections, Link, STATEMENT, Session};
@@ -150,8 +150,7 @@ impl Store for PostgresStore {
              JOIN person ON person.id = near.person
              ORDER BY near.distance, near.person, near.id"
         );
-        let store: &dyn Store = self;
-        store.reading("searching", |tx| tx.query(&sql, &[query.into(), photos.into()])).map(Some)
+        self.reading("searching", |tx| tx.query(&sql, &[query.into(), photos.into()])).map(Some)
     }
 }
 
@@ -187,13 +186,20 @@ impl Transaction for PostgresTransaction<'_> {
         })
     }
 
-    /// The old column is dropped first, so that the rewritten rows contain nothing of the old vectors.
-    fn resize_vectors(&mut self, length: usize) -> Result<(), GalleryError> {
-        let zeros = format!("DEFAULT array_fill(0::real, ARRAY[{length}])::vector");
-        let tables = ["photo", "denial"].map(|table| {
+    /// The old columns are dropped first, so that the rewritten rows contain nothing of the old vectors.
+    fn set_vector_columns(&mut self, columns: VectorColumns) -> Result<(), GalleryError> {
+        let [always, optional] = match columns {
+            VectorColumns::Numbers(length) => [
+                format!("vector({length}) NOT NULL DEFAULT array_fill(0::real, ARRAY[{length}])::vector"),
+                "real[]".to_owned(),
+            ],
+            VectorColumns::Encrypted => ["bytea NOT NULL DEFAULT ''".to_owned(), "bytea".to_owned()],
+        };
+        let tables = [("photo", &always), ("denial", &always), ("alarm", &optional), ("sighting", &optional)];
+        let tables = tables.map(|(table, kind)| {
             format!(
                 "ALTER TABLE visavis.{table} DROP COLUMN vector;
-                 ALTER TABLE visavis.{table} ADD COLUMN vector vector({length}) NOT NULL {zeros};
+                 ALTER TABLE visavis.{table} ADD COLUMN vector {kind};
                  ALTER TABLE visavis.{table} ALTER COLUMN vector DROP DEFAULT;"
             )
         });

@@ -116,6 +116,9 @@ const STEPS: &[&str] = &["
     CREATE INDEX sighting_last_seen ON visavis.sighting (last_seen);
     CREATE INDEX sighting_person ON visavis.sighting (person, first_seen);
     CREATE INDEX sighting_camera ON visavis.sighting (camera, first_seen);
+", "
+    -- encrypted: by what the key is recognised, if vectors and pictures are encrypted. Then the columns of vectors are of type bytea.
+    ALTER TABLE visavis.meta ADD COLUMN encrypted bytea;
 "];
 
 /// If two programs create or change the tables at once, the second waits for this lock and then finds the work done.

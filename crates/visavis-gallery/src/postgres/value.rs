@@ -24,7 +24,7 @@ impl ToSql for Value<'_> {
             Self::Real(number) if *kind == Type::FLOAT4 => (*number as f32).to_sql(kind, out),
             Self::Real(number) => number.to_sql(kind, out),
             Self::Text(text) => (&**text).to_sql(kind, out),
-            Self::Bytes(bytes) => (&**bytes).to_sql(kind, out),
+            Self::Bytes(bytes) | Self::Picture(bytes) => (&**bytes).to_sql(kind, out),
             // pgvector's own format: the length, two bytes of zero, and the numbers, all big-endian.
             Self::Vector(vector) if is_vector(kind) => {
                 out.extend_from_slice(&u16::try_from(vector.len())?.to_be_bytes());

@@ -15,7 +15,7 @@ use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params_from_iter};
 use visavis_infer::manifest::Metric;
 
-use crate::store::{Store, Transaction, Work};
+use crate::store::{Store, Transaction, VectorColumns, Work};
 use crate::value::{Row, Value};
 use crate::{EmbeddingId, GalleryError, index_path, rules};
 
@@ -241,7 +241,7 @@ impl Transaction for SqliteTransaction<'_> {
     }
 
     /// SQLite stores vectors as bytes, whose length needs no change.
-    fn resize_vectors(&mut self, _: usize) -> Result<(), GalleryError> {
+    fn set_vector_columns(&mut self, _: VectorColumns) -> Result<(), GalleryError> {
         Ok(())
     }
 }
@@ -272,7 +272,7 @@ impl ToSql for Value<'_> {
             Self::Integer(number) => (*number).into(),
             Self::Real(number) => (*number).into(),
             Self::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
-            Self::Bytes(bytes) => ToSqlOutput::Borrowed(ValueRef::Blob(bytes)),
+            Self::Bytes(bytes) | Self::Picture(bytes) => ToSqlOutput::Borrowed(ValueRef::Blob(bytes)),
             Self::Vector(vector) => vector.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>().into(),
         })
     }

@@ -126,6 +126,10 @@ pub(super) const STEPS: &[&str] = &[
     CREATE INDEX sighting_person ON sighting (person, first_seen);
     CREATE INDEX sighting_camera ON sighting (camera, first_seen);
 ",
+    "
+    -- encrypted: by what the key is recognised, if vectors and pictures are encrypted.
+    ALTER TABLE meta ADD COLUMN encrypted BLOB;
+",
 ];
 
 /// The format that this program writes.

@@ -302,7 +302,7 @@ fn impossible_networks_are_refused() {
     ] {
         for error in [
             Gallery::create(&path, &bad).unwrap_err(),
-            GalleryBuilder::new(&path, &bad).unwrap_err(),
+            GalleryBuilder::new(&path, &bad, None).unwrap_err(),
             Snapshot::empty(bad).unwrap_err(),
         ] {
             assert!(error.to_string().contains(why), "{error}");
@@ -330,7 +330,7 @@ fn other_files_are_refused_by_name() {
     let error = Gallery::open(folder.path(), None).unwrap_err().to_string();
     assert!(error.contains("it is a folder"), "{error}");
     assert!(matches!(Gallery::create(&path, &network()), Err(GalleryError::Exists { .. })));
-    assert!(matches!(GalleryBuilder::new(&path, &network()), Err(GalleryError::NotAGallery { .. })));
+    assert!(matches!(GalleryBuilder::new(&path, &network(), None), Err(GalleryError::NotAGallery { .. })));
     assert_eq!(listing(&folder), ["faces.gallery"]);
 }
 
@@ -542,7 +542,7 @@ fn a_builder_replaces_only_at_the_end() {
     let (folder, path) = folder();
     drop(two_people(&path));
     let hawk = EmbeddingId { name: "hawk".into(), ..network() };
-    let mut builder = GalleryBuilder::new(&path, &hawk).unwrap();
+    let mut builder = GalleryBuilder::new(&path, &hawk, None).unwrap();
     builder.add("Eve", &[photo("eve.jpg", [0.0; 3])]).unwrap();
     assert_eq!(builder.people().unwrap().len(), 1);
     let old = Gallery::open(&path, Some(&network())).unwrap();
@@ -558,7 +558,7 @@ fn a_builder_replaces_only_at_the_end() {
 #[test]
 fn a_dropped_builder_leaves_nothing() {
     let (folder, path) = folder();
-    let mut builder = GalleryBuilder::new(&path, &network()).unwrap();
+    let mut builder = GalleryBuilder::new(&path, &network(), None).unwrap();
     builder.add("Eve", &[photo("eve.jpg", [0.0; 3])]).unwrap();
     assert!(!path.exists() && listing(&folder).len() == 1, "{:?}", listing(&folder));
     drop(builder);
@@ -568,8 +568,8 @@ fn a_dropped_builder_leaves_nothing() {
 #[test]
 fn two_builders_do_not_meet() {
     let (folder, path) = folder();
-    let mut first = GalleryBuilder::new(&path, &network()).unwrap();
-    let mut second = GalleryBuilder::new(&path, &network()).unwrap();
+    let mut first = GalleryBuilder::new(&path, &network(), None).unwrap();
+    let mut second = GalleryBuilder::new(&path, &network(), None).unwrap();
     first.add("Ada", &[photo("ada.jpg", [0.0; 3])]).unwrap();
     second.add("Eve", &[photo("eve.jpg", [0.0; 3])]).unwrap();
     first.finish().unwrap();
@@ -582,7 +582,7 @@ fn two_builders_do_not_meet() {
 fn a_gallery_in_use_is_not_replaced() {
     let (folder, path) = folder();
     let user = two_people(&path);
-    let mut builder = GalleryBuilder::new(&path, &network()).unwrap();
+    let mut builder = GalleryBuilder::new(&path, &network(), None).unwrap();
     builder.add("Eve", &[photo("eve.jpg", [0.0; 3])]).unwrap();
     let error = builder.finish().unwrap_err();
     assert!(matches!(error, GalleryError::InUse { .. }), "{error}");
@@ -602,7 +602,7 @@ fn a_builder_takes_no_log_of_a_lost_gallery() {
     drop(lost);
     fs::remove_file(&path).unwrap();
     fs::write(folder.path().join("faces.gallery-wal"), log).unwrap();
-    let mut builder = GalleryBuilder::new(&path, &network()).unwrap();
+    let mut builder = GalleryBuilder::new(&path, &network(), None).unwrap();
     builder.add("Eve", &[photo("eve.jpg", [0.0; 3])]).unwrap();
     builder.finish().unwrap();
     assert_eq!(names(&Gallery::open(&path, None).unwrap()), [("Eve".into(), 1)]);
@@ -614,7 +614,7 @@ fn a_builder_replaces_a_damaged_gallery() {
     let whole = whole_file();
     fs::write(&path, &whole[..whole.len() / 2]).unwrap();
     assert!(matches!(Gallery::open(&path, None), Err(GalleryError::Damaged { .. })));
-    let mut builder = GalleryBuilder::new(&path, &network()).unwrap();
+    let mut builder = GalleryBuilder::new(&path, &network(), None).unwrap();
     builder.add("Eve", &[photo("eve.jpg", [0.0; 3])]).unwrap();
     builder.finish().unwrap();
     assert_eq!(names(&Gallery::open(&path, Some(&network())).unwrap()), [("Eve".into(), 1)]);

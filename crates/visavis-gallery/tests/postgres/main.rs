@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use checks::{network, photo};
 use server::{Server, create, open, sql};
 use visavis_gallery::{
-    Address, AlarmEntry, Answer, EmbeddingId, Gallery, GalleryError, GalleryParams, IndexBuilder, NewAlarm, NewPhoto,
-    PersonId, PostgresStore,
+    Address, AlarmEntry, Answer, EmbeddingId, Gallery, GalleryError, GalleryKey, GalleryParams, IndexBuilder, NewAlarm,
+    NewPhoto, PersonId, PostgresStore,
 };
 use visavis_infer::manifest::Metric;
 
@@ -82,6 +82,68 @@ fn a_gallery_in_a_database_does_what_every_gallery_does() {
         eprintln!("{what}");
         check(&|network| server.gallery(network).1);
     }
+}
+
+#[test]
+fn an_encrypted_database_does_what_every_gallery_does() {
+    let Some(server) = Server::shared() else { return };
+    for (what, check) in checks::CHECKS {
+        eprintln!("{what}");
+        check(&|network| {
+            let (address, gallery) = server.gallery(network);
+            let key = GalleryKey::generate().unwrap();
+            gallery.change_key(Some(&key)).unwrap();
+            let params = GalleryParams { key: Some(key), ..GalleryParams::default() };
+            Gallery::over(PostgresStore::open(&address).unwrap(), Some(network), params).unwrap()
+        });
+    }
+}
+
+#[test]
+fn a_database_contains_only_encrypted_vectors_and_pictures() {
+    let Some(server) = Server::shared() else { return };
+    let url = server.new_database();
+    let address = Address::parse(&url).unwrap();
+    let plain = create(&address, &network()).unwrap();
+    let jpeg = [0xFF, 0xD8, 0xFF, 7];
+    let ada = NewPhoto { thumbnail: Some(jpeg.to_vec()), ..photo(1.0, 2.0) };
+    let person = plain.add("Ada", &[ada]).unwrap().person;
+    plain.deny(person, &[7.0, 7.0]).unwrap();
+    let raised = plain.record_alarm(&alarm(person)).unwrap().unwrap();
+    let key = GalleryKey::generate().unwrap();
+    let old = open(&address, Some(&network())).unwrap();
+    plain.change_key(Some(&key)).unwrap();
+    let encrypted = |key: &GalleryKey| {
+        let params = GalleryParams { key: Some(key.clone()), memory: 1, ..GalleryParams::default() };
+        Gallery::over(PostgresStore::open(&address)?, Some(&network()), params)
+    };
+
+    // Each is longer than what it encrypts by a mark, a kind, a nonce and a tag.
+    let lengths = "SELECT octet_length(photo.vector), octet_length(photo.thumbnail), octet_length(denial.vector),
+                          octet_length(alarm.vector), octet_length(alarm.crop)
+                   FROM visavis.photo, visavis.denial, visavis.alarm";
+    let row = &sql(&url, lengths)[0];
+    assert_eq!([0, 1, 2, 3, 4].map(|column| row.get::<_, i32>(column)), [8, 4, 8, 8, 3].map(|plain| plain + 33));
+
+    assert!(matches!(open(&address, Some(&network())), Err(GalleryError::Encrypted { .. })));
+    assert!(matches!(encrypted(&GalleryKey::generate().unwrap()), Err(GalleryError::WrongKey { .. })));
+    assert!(matches!(old.add("Eve", &[photo(3.0, 3.0)]), Err(GalleryError::KeyChanged { .. })));
+    // The memory limit is exceeded, but the server cannot search.
+    let gallery = encrypted(&key).unwrap();
+    assert_eq!(&*gallery.search(&[1.0, 2.0], 1).unwrap()[0].name, "Ada");
+    assert_eq!(gallery.portrait(person).unwrap().unwrap(), jpeg);
+    assert!(gallery.answer_alarm(raised, Answer::Denied).unwrap());
+    assert_eq!(gallery.person_record(person).unwrap().unwrap().denials, [[7.0, 7.0], [9.0, 9.0]]);
+
+    // Another network, and back to plain vectors of its length.
+    let hawk = EmbeddingId { name: "hawk".into(), length: 3, ..network() };
+    gallery.convert(&hawk, |_, _, _| Ok::<_, GalleryError>(vec![1.0, 2.0, 3.0])).unwrap();
+    let params = GalleryParams { key: Some(key), ..GalleryParams::default() };
+    let converted = Gallery::over(PostgresStore::open(&address).unwrap(), Some(&hawk), params).unwrap();
+    converted.change_key(None).unwrap();
+    let plain = open(&address, Some(&hawk)).unwrap();
+    assert_eq!(plain.search(&[1.0, 2.0, 3.0], 1).unwrap()[0].distance, 0.0);
+    assert_eq!(plain.portrait(person).unwrap().unwrap(), jpeg);
 }
 
 #[test]
@@ -387,10 +449,10 @@ fn an_older_gallery_is_brought_to_the_newest_format() {
     assert_eq!(found.iter().map(|found| found.person).collect::<Vec<_>>(), [ada, visitor]);
     assert!(gallery.person(visitor).unwrap().is_some_and(|visitor| visitor.met && visitor.last_seen == Some(9)));
     assert!(rang.len() == 4 && rang.iter().all(|alarm| alarm.person == Some((ada, "Ada".into()))), "{rang:?}");
-    assert_eq!(sql(&url, "SELECT format FROM visavis.meta")[0].get::<_, i32>(0), 5);
-    sql(&url, "UPDATE visavis.meta SET format = 6");
+    assert_eq!(sql(&url, "SELECT format FROM visavis.meta")[0].get::<_, i32>(0), 6);
+    sql(&url, "UPDATE visavis.meta SET format = 7");
     let error = open(&address, None).unwrap_err();
-    assert!(matches!(error, GalleryError::Newer { found: 6, known: 5, .. }), "{error:?}");
+    assert!(matches!(error, GalleryError::Newer { found: 7, known: 6, .. }), "{error:?}");
 }
 
 /// Removes what formats after `format`, 1 or 3, have added besides alarms.
@@ -402,6 +464,7 @@ fn make_old(url: &str, format: i32) {
         "ALTER TABLE visavis.photo DROP COLUMN changed",
         "ALTER TABLE visavis.person DROP COLUMN changed",
         "ALTER TABLE visavis.meta DROP COLUMN token",
+        "ALTER TABLE visavis.meta DROP COLUMN encrypted",
         format!("UPDATE visavis.meta SET format = {format}").as_str(),
     ] {
         sql(url, old);

@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use serde::Serialize;
 use serde_json::{Value, json};
 use visavis_gallery::{
-    APPROXIMATE_FROM, Converted, EmbeddingId, Gallery, GalleryBuilder, PersonSummary, PhotoSource, photos_in,
+    APPROXIMATE_FROM, Converted, EmbeddingId, GalleryBuilder, PersonSummary, PhotoSource, photos_in,
 };
 use visavis_image::{Picture, codec};
 use visavis_live::GalleryStore;
@@ -22,6 +22,7 @@ use enrolment::{Enrolment, enrol};
 
 use crate::audit_log::{self, AuditLog};
 use crate::verdict::Verdict;
+use visavis_cli::gallery_key::{gallery_key, read_or_create_key};
 use visavis_cli::index::{index, photos_bar};
 use visavis_cli::options::{EngineArgs, NetworkArgs, complain, cores, parse_rate, say, say_json};
 use visavis_cli::place::GalleryPlace;
@@ -40,6 +41,7 @@ use visavis_cli::session::Session;
   visavis gallery export people.gallery \"Ada Lovelace\" --out ada.zip
   visavis gallery convert people.gallery --similarity dlib_face_recognition
   visavis gallery index people.gallery                    a large gallery opens and is searched faster
+  visavis gallery encrypt people.gallery --key people.key
   visavis gallery remove people.gallery \"Ada Lovelace\"")]
 pub(crate) struct Args {
     /// Append who changed what, and when, to this file as JSON lines, such as /var/log/visavis/audit.jsonl
@@ -233,6 +235,32 @@ building it again. Removing a person deletes the index: build it again then."
         #[arg(long)]
         json: bool,
     },
+    /// Encrypt the embeddings and pictures of a gallery, or change the key of an encrypted one
+    #[command(
+        after_help = "Every command that opens an encrypted gallery needs its key: in the file that VISAVIS_GALLERY_KEY_FILE names, \
+in VISAVIS_GALLERY_KEY, or in systemd's credential gallery-key. With a key, new galleries are encrypted from the start. A gallery whose \
+key is lost cannot be read any more. Names, times and the names of photo files are not encrypted; an encrypted gallery has no index. \
+Programs that have the gallery open must be started again with the new key.
+
+Examples:
+  visavis gallery encrypt people.gallery --key people.key
+  VISAVIS_GALLERY_KEY_FILE=people.key visavis gallery list people.gallery
+  VISAVIS_GALLERY_KEY_FILE=people.key visavis gallery encrypt people.gallery --key new.key"
+    )]
+    Encrypt {
+        /// Gallery: a file or `postgres://USER@HOST/DATABASE`
+        #[arg(value_name = "GALLERY", value_parser = GalleryPlace::parser())]
+        place: GalleryPlace,
+        /// File with the key. If it does not exist, a new key is written to it
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+    },
+    /// Store the embeddings and pictures of an encrypted gallery unencrypted again
+    Decrypt {
+        /// Gallery: a file or `postgres://USER@HOST/DATABASE`
+        #[arg(value_name = "GALLERY", value_parser = GalleryPlace::parser())]
+        place: GalleryPlace,
+    },
     /// Remove a person with all photos, embeddings, alarms and sightings
     Remove {
         /// Gallery: a file or `postgres://USER@HOST/DATABASE`
@@ -372,6 +400,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
                 built.seconds
             ))
         }
+        Command::Encrypt { place, key } => {
+            let gallery = place.open_for_key_change()?;
+            let clean = gallery.change_key(Some(&read_or_create_key(key)?))?;
+            record(place, "gallery_encrypted", json!({}));
+            say(&format!("{place} is encrypted by the key in {}{}", key.display(), traces(place, clean)))
+        }
+        Command::Decrypt { place } => {
+            let clean = place.open_for_key_change()?.change_key(None)?;
+            record(place, "gallery_decrypted", json!({}));
+            say(&format!("{place} is not encrypted any more{}", traces(place, clean)))
+        }
         Command::Remove { place, name } => {
             let gallery = place.open_any()?;
             let indexed = gallery.index_path().is_some_and(Path::exists);
@@ -383,13 +422,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
                 "person_removed",
                 json!({ "person": person.0, "name": removed.record.name, "photos": photos }),
             );
-            let erased = match place {
-                _ if removed.erased => "",
-                GalleryPlace::File(_) => {
-                    " (another program uses the gallery: traces remain in unused pages of the file until the next removal)"
-                }
-                GalleryPlace::Database(_) => " (the server's log and backups still contain them: see docs/postgres.md)",
-            };
+            let erased = traces(place, removed.erased);
             say(&format!("{name} and {photos} photo{} removed{erased}", if photos == 1 { "" } else { "s" }))?;
             if indexed {
                 complain(
@@ -397,6 +430,19 @@ pub(crate) fn run(args: &Args) -> Result<()> {
                 );
             }
             Ok(())
+        }
+    }
+}
+
+/// Where traces of removed rows remain, unless `erased`.
+fn traces(place: &GalleryPlace, erased: bool) -> &'static str {
+    match place {
+        _ if erased => "",
+        GalleryPlace::File(_) => {
+            " (another program uses the gallery: traces remain in unused pages of the file until the next removal)"
+        }
+        GalleryPlace::Database(_) => {
+            " (the server's log and backups still contain what was removed: see docs/postgres.md)"
         }
     }
 }
@@ -416,13 +462,14 @@ pub(crate) fn build(session: &Session, photos: &[PhotoSource], out: &GalleryPlac
     let of = |people: &[PersonSummary]| (people.len(), people.iter().map(|person| person.photos).sum());
     match out {
         GalleryPlace::File(path) => {
-            let mut builder = GalleryBuilder::new(path, &id)?;
+            let mut builder = GalleryBuilder::new(path, &id, gallery_key()?.as_ref())?;
             let add = |person: &str, photo| Ok(builder.add(person, &[photo]).map(drop)?);
             let enrolment = enrol(session, photos, accept_poor, add)?;
             let (people, photos) = of(&builder.people()?);
             builder.finish()?;
-            if photos >= APPROXIMATE_FROM {
-                index(&Gallery::open(path, None)?, cores())?;
+            let gallery = out.open_any()?;
+            if photos >= APPROXIMATE_FROM && gallery.index_path().is_some() {
+                index(&gallery, cores())?;
             }
             Ok(Built { people, photos, enrolment })
         }

@@ -322,6 +322,54 @@ fn a_gallery_is_built_searched_thinned_out_and_refused_when_cut() {
 }
 
 #[test]
+fn a_gallery_is_encrypted_gets_another_key_and_is_decrypted() {
+    let stage = Stage::new();
+    std::fs::create_dir(stage.path("people")).unwrap();
+    stage.picture("people/Ada_Lovelace.png", &[(1, 1)], [255, 210, 190]);
+    stage.succeeds(&comparing(&["gallery", "build", "people", "--out", "p.gallery", "--accept-poor"]));
+    let list = ["gallery", "list", "p.gallery"];
+    // With a variable of the environment.
+    let with = |name: &str, value: &str, words: &[&str]| {
+        let output = stage.command(words).env(name, value).output().unwrap();
+        let said = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap()).concat();
+        if output.status.success() { Ok(said) } else { Err(said) }
+    };
+    const FILE: &str = "VISAVIS_GALLERY_KEY_FILE";
+    let unencrypted = with(FILE, "no.key", &list).unwrap_err();
+    assert!(unencrypted.contains("no.key"), "{unencrypted}");
+
+    stage.succeeds(&["gallery", "encrypt", "p.gallery", "--key", "a.key"]);
+    let refused = stage.fails(&list);
+    assert!(refused.contains("p.gallery is encrypted") && refused.contains(FILE), "{refused}");
+    assert!(with(FILE, "a.key", &list).unwrap().contains("Ada Lovelace"));
+    let analyze = comparing(&["analyze", "people/Ada_Lovelace.png", "--gallery", "p.gallery"]);
+    let told = with(FILE, "a.key", &analyze).unwrap();
+    assert!(told.contains(r#""name":"Ada Lovelace""#), "{told}");
+    assert!(with(FILE, "a.key", &["gallery", "index", "p.gallery"]).unwrap_err().contains("encrypted"));
+
+    // Another key, from the file, from the environment, and from systemd.
+    with(FILE, "a.key", &["gallery", "encrypt", "p.gallery", "--key", "b.key"]).unwrap();
+    assert!(with(FILE, "a.key", &list).unwrap_err().contains("another key"));
+    let key = String::from_utf8(stage.read("b.key")).unwrap();
+    std::fs::create_dir(stage.path("credentials")).unwrap();
+    stage.write("credentials/gallery-key", key.as_bytes());
+    for (name, value) in [(FILE, "b.key"), ("VISAVIS_GALLERY_KEY", &*key), ("CREDENTIALS_DIRECTORY", "credentials")] {
+        assert!(with(name, value, &list).unwrap().contains("Ada Lovelace"), "{name}");
+    }
+    let bad = with("VISAVIS_GALLERY_KEY", "open-sesame", &list).unwrap_err();
+    assert!(bad.contains("VISAVIS_GALLERY_KEY") && !bad.contains("open-sesame"), "{bad}");
+
+    with(FILE, "b.key", &["gallery", "decrypt", "p.gallery"]).unwrap();
+    assert!(stage.succeeds(&list).contains("Ada Lovelace"));
+    let advised = with(FILE, "b.key", &list).unwrap_err();
+    assert!(advised.contains("visavis gallery encrypt p.gallery"), "{advised}");
+    // With a key, a new gallery is encrypted.
+    let build = comparing(&["gallery", "build", "people", "--out", "new.gallery", "--accept-poor"]);
+    with(FILE, "b.key", &build).unwrap();
+    assert!(stage.fails(&["gallery", "list", "new.gallery"]).contains("new.gallery is encrypted"));
+}
+
+#[test]
 fn a_database_that_is_not_there_is_said_so_without_its_password() {
     let stage = Stage::new();
     stage.picture("a.png", &[(1, 1)], [255; 3]);

@@ -32,7 +32,7 @@ fn gallery(metric: Metric, people: usize) -> (TempDir, PathBuf, Vec<(i64, Vec<f3
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("faces.gallery");
     let vectors = clustered(people, 3, LENGTH);
-    let mut builder = GalleryBuilder::new(&path, &network(metric)).unwrap();
+    let mut builder = GalleryBuilder::new(&path, &network(metric), None).unwrap();
     for (person, photos) in vectors.chunks(3).enumerate() {
         let photos: Vec<NewPhoto> = photos.iter().map(|(_, vector)| photo(vector.clone())).collect();
         builder.add(&format!("Person {person} é"), &photos).unwrap();
@@ -185,7 +185,7 @@ fn removal_deletes_it_and_so_does_a_new_gallery() {
     assert!(matches!(IndexBuilder::new(&file, 1).unwrap().finish(&file), Err(GalleryError::Index { .. })));
     build(&path);
     drop(file);
-    let mut builder = GalleryBuilder::new(&path, &network(Metric::Cosine)).unwrap();
+    let mut builder = GalleryBuilder::new(&path, &network(Metric::Cosine), None).unwrap();
     builder.add("Ada", &[visitor]).unwrap();
     assert!(index_path(&path).exists());
     builder.finish().unwrap();
