@@ -32,11 +32,13 @@ impl Gallery {
         let EncryptedStore { inner, key: old, .. } = &self.store;
         inner.writing("changing its key", |tx| {
             let length = self.ours(rows::count_change(tx)?)?.embedding.length;
-            let vectors = vectors(&mut EncryptedTransaction { inner: tx, key: old.as_ref() })?;
+            let mut decrypting = EncryptedTransaction { inner: tx, key: old.as_ref() };
+            let tables = WITH_VECTORS.map(|table| Ok((table, vectors(&mut decrypting, table)?)));
+            let tables = tables.into_iter().collect::<Result<Vec<_>, GalleryError>>()?;
             let columns = if key.is_some() { VectorColumns::Encrypted } else { VectorColumns::Numbers(length) };
             tx.set_vector_columns(columns)?;
             let mut encrypting = EncryptedTransaction { inner: tx, key };
-            for (table, vectors) in WITH_VECTORS.iter().zip(&vectors) {
+            for (table, vectors) in &tables {
                 let sql = format!("UPDATE {table} SET vector = $2 WHERE id = $1");
                 for (id, vector) in vectors {
                     encrypting.execute(&sql, &[(*id).into(), vector.as_slice().into()])?;
@@ -53,14 +55,11 @@ impl Gallery {
     }
 }
 
-/// The numbers and vectors of the rows of each table.
-fn vectors(tx: &mut dyn Transaction) -> Result<Vec<Vec<(i64, Vec<f32>)>>, GalleryError> {
+/// The numbers and vectors of the rows of a table.
+fn vectors(tx: &mut dyn Transaction, table: &str) -> Result<Vec<(i64, Vec<f32>)>, GalleryError> {
     let read = |row: &Row| Ok((row.get(0)?, row.get(1)?));
-    let all = |table| {
-        let sql = format!("SELECT id, vector FROM {table} WHERE vector IS NOT NULL");
-        tx.query(&sql, &[])?.iter().map(read).collect()
-    };
-    WITH_VECTORS.into_iter().map(all).collect()
+    let sql = format!("SELECT id, vector FROM {table} WHERE vector IS NOT NULL");
+    tx.query(&sql, &[])?.iter().map(read).collect()
 }
 
 /// Rewrites the pictures of a column from the first key to the second.
