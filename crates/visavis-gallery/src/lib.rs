@@ -15,6 +15,8 @@ mod check;
 mod convert;
 mod error;
 mod export;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gallery;
 mod identification;
 mod index;
