@@ -23,7 +23,7 @@ use section::Section;
 
 pub use build::{IndexBuilder, IndexReport};
 pub use file::index_path;
-pub(crate) use file::{indexed, remove_index};
+pub(crate) use file::{indexed, read_file, remove_index, seal};
 
 use super::{EmbeddingId, GalleryError, PersonId, PhotoId, VectorFault, check_vector, identify, rules};
 

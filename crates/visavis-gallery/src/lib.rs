@@ -16,6 +16,8 @@ mod convert;
 mod encryption;
 mod error;
 mod export;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gallery;
 mod identification;
 mod index;

@@ -144,6 +144,8 @@ fn mistakes_are_named() {
          levels = [{ stride = 8, sizes = [16.0], ratios = [1.0] }]",
     );
     Manifest::parse(&anchors, "a.toml").unwrap();
+    let huge = anchors.replace("size = [32, 16]", "size = [8192, 8192]");
+    Manifest::parse(&huge, "a.toml").unwrap();
     let expression = expression_manifest();
     let embedding = embedding_manifest(LIKENESS);
     Manifest::parse(&embedding, "a.toml").unwrap();
@@ -229,6 +231,7 @@ fn mistakes_are_named() {
         (&anchors, "sizes = [16.0]", "sizes = []", &["detector.decode.levels[0].sizes"]),
         (&anchors, "[0.1, 0.2]", "[0.1, 0.0]", &["detector.decode.variances"]),
         (&anchors, "stride = 8,", "stride = 0,", &["detector.decode.levels[0].stride"]),
+        (&huge, "stride = 8,", "stride = 1,", &["detector.decode.levels: 67108864 anchors", "at most 4000000"]),
     ];
     for (good, from, to, words) in cases {
         assert!(good.contains(from), "nothing to replace: {from}");

@@ -161,6 +161,14 @@ impl NetworkRecipe {
                 if !(0.5..=3.0).contains(expand) {
                     return Err(TrainError::Recipe { reason: format!("`expand` is {expand}: 0.5 to 3") });
                 }
+                if !(1..=4096).contains(embedding) {
+                    return Err(TrainError::Recipe {
+                        reason: format!("`embedding` is {embedding}: 1 to 4096 numbers"),
+                    });
+                }
+                if !(0.0..1.0).contains(dropout) {
+                    return Err(TrainError::Recipe { reason: format!("`dropout` is {dropout}: 0 to below 1") });
+                }
                 let plan = HeadPlan { tasks: tasks.clone(), embedding: *embedding, dropout: *dropout };
                 Ok(face_network(backbone, *side, &plan, seed))
             }
@@ -582,11 +590,18 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         let folder = tempfile::tempdir().unwrap();
+        let face = |line: &str| {
+            let network = "\"face\"\nbackbone = \"mobilenetv1@0.25\"\nside = 64\ntasks = [\"similarity\"]\n";
+            TEXT.replace("\"onet\"", &format!("{network}{line}"))
+        };
         let cases = [
             (TEXT.replace("epochs", "epoch"), "epoch"),
             (TEXT.replace("\"onet\"", "\"face\"\nbackbone = \"vgg19\"\nside = 64\ntasks = [\"age\"]"), "vgg19"),
             (TEXT.replace("name = \"a\"", "name = \"A b\""), "`name`"),
             (TEXT.replace("batch = 8", "batch = 1"), "`batch`"),
+            (face("embedding = 1000000000000"), "`embedding`"),
+            (face("dropout = 1.0"), "`dropout`"),
+            (face("dropout = nan"), "`dropout`"),
         ];
         for (text, named) in cases {
             let said = read(folder.path(), &text).unwrap_err().to_string();

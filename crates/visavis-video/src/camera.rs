@@ -42,6 +42,14 @@ fn device_path(device: &str) -> String {
     if device.bytes().all(|byte| byte.is_ascii_digit()) { format!("/dev/video{device}") } else { device.to_owned() }
 }
 
+/// Converts a buffer of a webcam with the pixel format of this index; for [`crate::fuzzing`]. Returns whether it was a picture.
+#[cfg(target_os = "linux")]
+#[must_use]
+pub fn unpack(format: usize, size: (u32, u32), stride: usize, buffer: &[u8], max_pixels: u64) -> bool {
+    let (_, coding) = pixels::CODINGS[format % pixels::CODINGS.len()];
+    pixels::Unpacker::new(coding, size, stride, max_pixels).unpack(buffer).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -30,6 +30,12 @@ pub(crate) use film::FfmpegSource;
 pub(crate) use still::load;
 pub(crate) use stream::open as open_stream;
 
+/// Whether there is a film in what `ffprobe` printed; for [`crate::fuzzing`].
+#[must_use]
+pub fn has_picture(json: &[u8]) -> bool {
+    probe::first_picture(json).is_some()
+}
+
 /// The programs of FFmpeg on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ffmpeg {

@@ -14,6 +14,8 @@ mod camera_info;
 mod error;
 mod ffmpeg;
 mod file_kind;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gif;
 mod h264;
 mod mjpeg;

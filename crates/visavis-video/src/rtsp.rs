@@ -124,3 +124,9 @@ impl Drop for Threads {
         }
     }
 }
+
+/// Decodes coded pictures of H.264 as they come from a camera; for [`crate::fuzzing`]. Returns the number of those that could be decoded.
+#[must_use]
+pub fn decode_h264(pictures: &[&[u8]], max_pixels: u64) -> usize {
+    decode::h264_pictures(pictures, max_pixels)
+}

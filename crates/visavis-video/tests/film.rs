@@ -363,3 +363,25 @@ fn real_films_decode_completely() {
         );
     }
 }
+
+#[test]
+fn samples_without_data_end_a_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("film.mp4");
+    let mut writer = Mp4Writer::create(&path, 32, 16, 25.0).unwrap();
+    for number in 0..150 {
+        writer.write(&Picture::filled(32, 16, [90; 3]), Duration::from_millis(40) * number).unwrap();
+    }
+    writer.finish().unwrap();
+    // The sizes of all samples become 0 (ISO/IEC 14496-12, 8.7.3).
+    let mut bytes = std::fs::read(&path).unwrap();
+    let sizes = bytes.windows(4).position(|window| window == b"stsz").unwrap() + 16;
+    bytes[sizes..sizes + 4 * 150].fill(0);
+    std::fs::write(&path, bytes).unwrap();
+    let mut source = visavis_video::fuzzing::open_file(&path, 1000).unwrap();
+    for frame in [64, 128] {
+        let error = source.read().unwrap_err();
+        assert!(matches!(error, VideoError::Frame { frame: at, .. } if at == frame), "{error}");
+    }
+    assert!(source.read().unwrap().is_none());
+}

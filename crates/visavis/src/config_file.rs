@@ -131,6 +131,16 @@ pub(crate) fn check(program: &Command, path: &Path) -> Result<usize> {
     Ok(file.given.len())
 }
 
+/// The number of errors in the text of a file; for [`crate::fuzzing`].
+pub(crate) fn problem_count(program: &Command, text: &str) -> usize {
+    let Ok(command) = built(program) else { return 0 };
+    let (given, problems) = reading::read(text, &command);
+    if !problems.is_empty() {
+        return problems.len();
+    }
+    ConfigFile { path: PathBuf::new(), given, problems }.value_problems(program).len()
+}
+
 impl ConfigFile {
     fn read(path: &Path, command: &Command) -> Result<Self> {
         let text = std::fs::read_to_string(path)

@@ -7,6 +7,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags, Row};
 use visavis_image::{Landmarks, Point, Rect};
 
@@ -22,6 +24,12 @@ const FACES: &str = "SELECT f.face_id, i.db_id, i.filepath, r.x, r.y, r.w, r.h, 
 
 const FEATURES: &str = "SELECT c.face_id, t.descr, c.x, c.y \
                         FROM FeatureCoords c JOIN FeatureCoordTypes t ON t.feature_id = c.feature_id";
+
+/// Largest value in bytes.
+const MOST_VALUE: i32 = 1 << 20;
+
+/// Most rows of a result. AFLW has 25,000 faces with 390,000 landmarks; a damaged database may combine every row with every other.
+const MOST_ROWS: usize = 2_000_000;
 
 /// The landmarks that are used, by their names in `FeatureCoordTypes`.
 const USED: [&str; 9] = [
@@ -60,13 +68,18 @@ pub fn read(path: &Path) -> Result<DataSet, DataError> {
         reason: format!("this is not AFLW's database, or it is damaged ({error})"),
     };
     let database = Connection::open_with_flags(&list, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(wrong)?;
+    // The database may come from an untrusted source, and a view may compute without end: AFLW has none that is needed.
+    database.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false).map_err(wrong)?;
+    database.set_limit(Limit::SQLITE_LIMIT_LENGTH, MOST_VALUE).map_err(wrong)?;
     let mut features = features(&database, &list, wrong)?;
     let named = if path.is_dir() { path } else { folder };
     let mut set = DataSet { name: sample::name_of(named), ..DataSet::default() };
     let (mut last, mut boxless) = (None, 0);
     let mut statement = database.prepare(FACES).map_err(wrong)?;
     let mut rows = statement.query([]).map_err(wrong)?;
+    let mut counted = Counted::new(&list);
     while let Some(row) = rows.next().map_err(wrong)? {
+        counted.next()?;
         let id: i64 = row.get(0).map_err(wrong)?;
         // A few faces have two rows in the tables that are joined.
         if last.replace(id) == Some(id) {
@@ -83,6 +96,27 @@ pub fn read(path: &Path) -> Result<DataSet, DataError> {
     Ok(set)
 }
 
+/// Counts the rows of a result.
+struct Counted<'a> {
+    list: &'a Path,
+    rows: usize,
+}
+
+impl<'a> Counted<'a> {
+    fn new(list: &'a Path) -> Self {
+        Self { list, rows: 0 }
+    }
+
+    fn next(&mut self) -> Result<(), DataError> {
+        self.rows += 1;
+        if self.rows > MOST_ROWS {
+            let reason = "its tables combine to more rows than AFLW has: it is damaged, or another database".into();
+            return Err(DataError::Layout { path: self.list.to_owned(), reason });
+        }
+        Ok(())
+    }
+}
+
 fn features(
     database: &Connection,
     list: &Path,
@@ -91,7 +125,9 @@ fn features(
     let mut statement = database.prepare(FEATURES).map_err(wrong)?;
     let mut rows = statement.query([]).map_err(wrong)?;
     let mut found: HashMap<i64, Features> = HashMap::new();
+    let mut counted = Counted::new(list);
     while let Some(row) = rows.next().map_err(wrong)? {
+        counted.next()?;
         let (face, name): (i64, String) = (row.get(0).map_err(wrong)?, row.get(1).map_err(wrong)?);
         let Some(at) = USED.iter().position(|used| *used == name) else { continue };
         let place = Place { path: list, line: u64::try_from(face).unwrap_or(0) };
@@ -177,6 +213,21 @@ mod tests {
         database.execute_batch(&format!("{TABLES}{rows}")).unwrap();
         drop(database);
         read(folder.path())
+    }
+
+    #[test]
+    fn tables_that_combine_to_millions_of_rows_and_views_are_refused() {
+        let rows = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500)";
+        let error = database(&format!(
+            "INSERT INTO Faces {rows} SELECT i, 'image1.jpg', 'flickr' FROM n;
+             INSERT INTO FaceImages (db_id, file_id, filepath) {rows} SELECT 'flickr', 'image1.jpg', 'x' FROM n;"
+        ));
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("more rows than AFLW has"), "{error}");
+        let error = database(
+            "DROP TABLE FaceRect; CREATE VIEW FaceRect AS SELECT 1 AS face_id, 1 AS x, 1 AS y, 1 AS w, 1 AS h;",
+        );
+        assert!(error.unwrap_err().to_string().contains("not AFLW's database"));
     }
 
     #[test]

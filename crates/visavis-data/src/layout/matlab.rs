@@ -44,8 +44,18 @@ impl Value {
 
 const HEADER: usize = 128;
 
-/// Largest total size of a file's decompressed variables: several times what half a million faces with names need.
-const MOST_INFLATED: u64 = 2 << 30;
+/// Largest total size of a file's decompressed variables in bytes: twice what half a million faces with names need.
+const MOST_INFLATED: u64 = 256 << 20;
+
+/// Most memory for all values of a file in bytes: twice what half a million faces with names need. Small elements, such as numbers of
+/// one byte and empty cells, need several times as much memory as in the file.
+const MOST_VALUES: usize = 384 << 20;
+
+/// Memory of a value besides its contents: the value itself in a list that may have grown to twice its length, and its allocation.
+const VALUE: usize = 2 * size_of::<Value>() + 16;
+
+/// Most dimensions of an array.
+const MOST_DIMENSIONS: usize = 32;
 
 /// Deepest nesting of cells and structures.
 const DEEPEST: usize = 16;
@@ -81,25 +91,44 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Vec<(String, Value)>, String> {
         ([0, 2], _) => return Err("it is of version 7.3 (HDF5): save it again in Matlab with `-v7`".into()),
         _ => return Err("it is no MAT-file of version 5".into()),
     }
+    parse_within(bytes, MOST_INFLATED, MOST_VALUES)
+}
+
+/// The same with other limits than [`MOST_INFLATED`] and [`MOST_VALUES`].
+fn parse_within(bytes: &[u8], mut budget: u64, values: usize) -> Result<Vec<(String, Value)>, String> {
     let mut reader = Elements { bytes: &bytes[HEADER..] };
     let mut variables = Vec::new();
-    let mut budget = MOST_INFLATED;
+    let mut room = Room(values);
     while let Some((kind, data)) = reader.next()? {
         let matrix = match kind {
             MI_COMPRESSED => {
                 let mut inflated = Vec::new();
                 let read = ZlibDecoder::new(data).take(budget + 1).read_to_end(&mut inflated);
                 read.map_err(|error| format!("a compressed variable is damaged ({error})"))?;
-                budget = budget.checked_sub(inflated.len() as u64).ok_or("its variables are larger than 2 GB")?;
+                budget = budget
+                    .checked_sub(inflated.len() as u64)
+                    .ok_or("its variables are too large to be a list of faces")?;
                 let Some((MI_MATRIX, data)) = (Elements { bytes: &inflated }).next()? else { continue };
-                matrix(data, 0)?
+                matrix(data, 0, &mut room)?
             }
-            MI_MATRIX => matrix(data, 0)?,
+            MI_MATRIX => matrix(data, 0, &mut room)?,
             _ => None,
         };
         variables.extend(matrix);
     }
     Ok(variables)
+}
+
+/// Bytes of memory that further values may need.
+struct Room(usize);
+
+impl Room {
+    /// Takes this many bytes.
+    fn take(&mut self, bytes: usize) -> Result<(), String> {
+        let left = self.0.checked_sub(bytes);
+        self.0 = left.ok_or("its values need too much memory to be a list of faces")?;
+        Ok(())
+    }
 }
 
 /// Tagged elements, one after the other, each padded to eight bytes.
@@ -138,10 +167,11 @@ impl<'a> Elements<'a> {
 }
 
 /// A named array; `None` for an unsupported class.
-fn matrix(bytes: &[u8], depth: usize) -> Result<Option<(String, Value)>, String> {
+fn matrix(bytes: &[u8], depth: usize, room: &mut Room) -> Result<Option<(String, Value)>, String> {
     if depth > DEEPEST {
         return Err(format!("arrays are nested more than {DEEPEST} deep"));
     }
+    room.take(VALUE)?;
     if bytes.is_empty() {
         // An empty cell or field.
         return Ok(Some((String::new(), Value::Numbers(Vec::new()))));
@@ -151,18 +181,23 @@ fn matrix(bytes: &[u8], depth: usize) -> Result<Option<(String, Value)>, String>
     let class = *flags.first().ok_or("an array has no class")?;
     let complex = flags.get(1).is_some_and(|flags| flags & 0x08 != 0);
     let (kind, dimensions) = parts.expect("dimensions")?;
+    if dimensions.len() > MOST_DIMENSIONS * width_of(kind) {
+        return Err(format!("an array has more than {MOST_DIMENSIONS} dimensions"));
+    }
     let count = numbers(kind, dimensions)?.iter().try_fold(1usize, |count, &side| count.checked_mul(side as usize));
     let count = count.ok_or("an array has more elements than fit")?;
     let name = String::from_utf8_lossy(parts.expect("name")?.1).into_owned();
     let value = match class {
-        MX_CELL => Value::Cells(children(&mut parts, count, depth)?),
+        MX_CELL => Value::Cells(children(&mut parts, count, depth, room)?),
         MX_STRUCT => {
             let (kind, width) = parts.expect("width of field names")?;
-            let width = numbers(kind, width)?.first().map_or(0, |&width| width as usize);
+            let width = numbers(kind, width.get(..8).unwrap_or(width))?.first().map_or(0, |&width| width as usize);
             let names = parts.expect("field names")?.1;
             if width == 0 {
                 return Err("a structure's field names have no width".into());
             }
+            let count_of_names = names.len() / width;
+            room.take(count_of_names.saturating_mul(VALUE).saturating_add(names.len()))?;
             let names: Vec<String> = names
                 .chunks_exact(width)
                 .map(|name| {
@@ -170,15 +205,18 @@ fn matrix(bytes: &[u8], depth: usize) -> Result<Option<(String, Value)>, String>
                 })
                 .collect();
             let fields = if count == 0 { 0 } else { names.len() };
-            let values = children(&mut parts, fields, depth)?;
+            let values = children(&mut parts, fields, depth, room)?;
             Value::Structure(names.into_iter().zip(values).collect())
         }
         MX_CHAR => {
             let (kind, data) = parts.expect("characters")?;
+            // A byte becomes a letter of at most two bytes, two bytes one of three.
+            room.take(data.len().saturating_mul(2))?;
             Value::Text(text(kind, data)?)
         }
         class if MX_NUMERIC.contains(&class) && !complex => {
             let (kind, data) = parts.expect("numbers")?;
+            room.take(data.len().saturating_mul(size_of::<f64>()) / width_of(kind))?;
             let numbers = numbers(kind, data)?;
             if numbers.len() != count {
                 return Err(format!("the array `{name}` has {} numbers instead of {count}", numbers.len()));
@@ -190,7 +228,7 @@ fn matrix(bytes: &[u8], depth: usize) -> Result<Option<(String, Value)>, String>
     Ok(Some((name, value)))
 }
 
-fn children(parts: &mut Elements<'_>, count: usize, depth: usize) -> Result<Vec<Value>, String> {
+fn children(parts: &mut Elements<'_>, count: usize, depth: usize, room: &mut Room) -> Result<Vec<Value>, String> {
     let mut values = Vec::new();
     for _ in 0..count {
         let (kind, data) = parts.expect("further cells or fields")?;
@@ -198,9 +236,19 @@ fn children(parts: &mut Elements<'_>, count: usize, depth: usize) -> Result<Vec<
             return Err(format!("a cell or field is of type {kind} instead of an array"));
         }
         // An unsupported value keeps its place.
-        values.push(matrix(data, depth + 1)?.map_or_else(|| Value::Numbers(Vec::new()), |(_, value)| value));
+        values.push(matrix(data, depth + 1, room)?.map_or_else(|| Value::Numbers(Vec::new()), |(_, value)| value));
     }
     Ok(values)
+}
+
+/// Bytes of a number of this type in a file.
+fn width_of(kind: u32) -> usize {
+    match kind {
+        MI_INT16 | MI_UINT16 => 2,
+        MI_INT32 | MI_UINT32 | MI_SINGLE => 4,
+        MI_DOUBLE | MI_INT64 | MI_UINT64 => 8,
+        _ => 1,
+    }
 }
 
 fn numbers(kind: u32, data: &[u8]) -> Result<Vec<f64>, String> {
@@ -352,6 +400,25 @@ pub(super) mod tests {
             bytes.truncate(cut.index(bytes.len() + 1));
             let _ = parse(&bytes);
         }
+    }
+
+    #[test]
+    fn a_small_file_does_not_become_large() {
+        // Compressed zeros, and empty cells, each of which is larger in memory than in the file.
+        let zeros = mat_file("it", &Value::Numbers(vec![0.0; 1 << 16]), true);
+        assert!(zeros.len() < 2000);
+        assert!(parse_within(&zeros, 1 << 20, 1 << 20).is_ok());
+        let reason = parse_within(&zeros, 1 << 19, 1 << 20).unwrap_err();
+        assert!(reason.contains("too large"), "{reason}");
+        let reason = parse_within(&zeros, 1 << 20, 1 << 19).unwrap_err();
+        assert!(reason.contains("too much memory"), "{reason}");
+        let cells = mat_file("it", &Value::Cells(vec![Value::Numbers(Vec::new()); 1000]), false);
+        assert!(parse_within(&cells, 0, 1000 * VALUE / 2).unwrap_err().contains("too much memory"));
+        assert!(parse_within(&cells, 0, 1001 * VALUE + 8000).is_ok());
+        let bytes = array(8, 1 << 16, "it", &element(MI_INT8, &[1; 1 << 16]));
+        let file = [&zeros[..HEADER], &bytes].concat();
+        assert!(parse_within(&file, 0, 1 << 18).unwrap_err().contains("too much memory"));
+        assert!(parse_within(&file, 0, 1 << 20).is_ok());
     }
 
     #[test]

@@ -151,6 +151,26 @@ fn open(index: &File, gallery: &Gallery) -> Result<(Snapshot, i64), String> {
     Ok((snapshot, origin.changes))
 }
 
+/// Writes the hash of the other fields into a header; for [`crate::fuzzing`].
+pub(crate) fn seal(bytes: &mut [u8]) {
+    if let Some(bytes) = bytes.get_mut(..size_of::<Header>()) {
+        let mut header: Header = bytemuck::pod_read_unaligned(bytes);
+        header.digest = digest(&header);
+        bytes.copy_from_slice(bytemuck::bytes_of(&header));
+    }
+}
+
+/// The snapshot in an index file, without a gallery; for [`crate::fuzzing`].
+///
+/// # Errors
+/// The reason why it cannot be used.
+pub(crate) fn read_file(path: &Path, embedding: &EmbeddingId) -> Result<Snapshot, String> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    // SAFETY: as in `open`.
+    let map = Arc::new(unsafe { Mmap::map(&file) }.map_err(|error| error.to_string())?);
+    Ok(read(&map, embedding)?.0)
+}
+
 /// A hash that differs for networks whose vectors cannot be compared.
 fn network(embedding: &EmbeddingId) -> [u8; 32] {
     let EmbeddingId { name, fingerprint, length, metric, same_person: _, likeness: _, identity: _ } = embedding;

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
 
 use super::failed;
@@ -138,6 +140,9 @@ pub(crate) const FORMAT: i64 = STEPS.len() as i64;
 /// Size in bytes up to which a gallery is checked completely when it is opened.
 const MOST_CHECKED: i64 = 256 << 20;
 
+/// Largest value or row in bytes. A vector has at most 256 KiB, a thumbnail some ten.
+const MOST_VALUE: i32 = 32 << 20;
+
 /// Opens `file` with the settings for every gallery. Reads nothing yet.
 pub(crate) fn connect(file: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     // A `Connection` is never used by two threads at once, so SQLite needs no mutex.
@@ -153,7 +158,12 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     // A removed face must not remain in unused parts of the file or in a temporary file.
     connection.pragma_update(None, "secure_delete", true)?;
     connection.pragma_update(None, "temp_store", "memory")?;
-    // A gallery may come from an untrusted source.
+    // A gallery may come from an untrusted source. A table of it may in truth be a view that computes without end, and a trigger may
+    // run at every change: our galleries have neither.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, MOST_VALUE)?;
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.pragma_update(None, "cell_size_check", true)?;
     // Changes are rare, and a removal must be final, so each change is synchronised to the disk: with `normal`, a power cut

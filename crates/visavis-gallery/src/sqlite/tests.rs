@@ -1,5 +1,6 @@
 //! Gallery files: stored contents, refused files, and failures that they survive.
 
+mod hostile;
 mod sightings;
 
 use std::collections::BTreeSet;

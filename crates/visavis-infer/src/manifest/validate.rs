@@ -6,6 +6,9 @@ use crate::InferError;
 /// Larger sides than this are taken for a typing error.
 const LARGEST_SIDE: u32 = 8192;
 
+/// Most anchors of a detector at the size of its manifest. The largest known ones have some hundred thousand.
+const MOST_ANCHORS: u64 = 4_000_000;
+
 /// A field and what is wrong with it.
 type Complaint = (String, String);
 
@@ -298,6 +301,7 @@ fn check_detector(detector: &Detector, input: &Input) -> Result<(), Complaint> {
             if levels.is_empty() {
                 return complain("detector.decode.levels", "is empty");
             }
+            let mut anchors = 0_u64;
             for (index, level) in levels.iter().enumerate() {
                 let field = format!("detector.decode.levels[{index}]");
                 if level.stride == 0 || level.stride > LARGEST_SIDE {
@@ -308,6 +312,13 @@ fn check_detector(detector: &Detector, input: &Input) -> Result<(), Complaint> {
                         return complain(format!("{field}.{name}"), format!("{values:?}: needs numbers above 0"));
                     }
                 }
+                let cells: u64 = input.size.iter().map(|side| u64::from(side.div_ceil(level.stride))).product();
+                let shapes = level.sizes.len().saturating_mul(level.ratios.len()) as u64;
+                anchors = anchors.saturating_add(cells.saturating_mul(shapes));
+            }
+            if anchors > MOST_ANCHORS {
+                let reason = format!("{anchors} anchors for an input of {:?}, of at most {MOST_ANCHORS}", input.size);
+                return complain("detector.decode.levels", reason);
             }
             Ok(())
         }

@@ -1,6 +1,7 @@
 //! Ranges of the tensors of a network, measured on pictures.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
 use tract_onnx::prelude::{
@@ -118,8 +119,7 @@ pub(super) fn observe(graph: &Graph, plan: &Plan, pictures: &[Tensor]) -> Result
     names.extend(nodes.collect::<Vec<_>>());
     names.sort_unstable();
     names.dedup();
-    let model = compile(graph, &graph.nodes, Vec::new(), &names, &first.shape).map_err(failed)?;
-    let mut state = model.spawn().map_err(failed)?;
+    let mut state = guarded(|| compile(graph, &graph.nodes, Vec::new(), &names, &first.shape)?.spawn())?;
     let mut found: HashMap<String, TensorRange> = HashMap::new();
     let mut random = fastrand::Rng::with_seed(1);
     for picture in pictures {
@@ -130,7 +130,7 @@ pub(super) fn observe(graph: &Graph, plan: &Plan, pictures: &[Tensor]) -> Result
             )));
         }
         let input = TractTensor::from_shape(&picture.shape, &picture.data).map_err(failed)?;
-        let outputs = state.run(tvec!(input.into())).map_err(failed)?;
+        let outputs = guarded(|| state.run(tvec!(input.into())))?;
         for (name, output) in names.iter().zip(&outputs) {
             let plain = output.try_as_plain_ram().map_err(failed)?;
             let values = plain.as_slice::<f32>().map_err(failed)?;
@@ -139,6 +139,13 @@ pub(super) fn observe(graph: &Graph, plan: &Plan, pictures: &[Tensor]) -> Result
     }
     found.values_mut().for_each(|range| range.rounding = range.best_rounding());
     Ok(Observed(found))
+}
+
+/// Calls the engine and turns a panic inside it, which unusual networks can cause, into an error.
+pub(super) fn guarded<T>(call: impl FnOnce() -> TractResult<T>) -> Result<T, TrainError> {
+    let panicked =
+        |_| Err(TrainError::weights("the engine that runs the network panicked: the network is not supported"));
+    catch_unwind(AssertUnwindSafe(|| call().map_err(failed))).unwrap_or_else(panicked)
 }
 
 pub(super) fn failed(error: tract_onnx::prelude::TractError) -> TrainError {

@@ -7,7 +7,7 @@ use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{ModelProto, NodeProto, TensorProto, ValueInfoProto};
 
 use crate::TrainError;
-use crate::numbers::from_bytes;
+use crate::numbers::{from_bytes, volume};
 
 /// Fully connected layers with fewer weights stay 32-bit: they are the last ones of the heads.
 const LARGE: usize = 1 << 16;
@@ -15,7 +15,7 @@ const LARGE: usize = 1 << 16;
 /// The kinds of operators that can calculate with integers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum OnnxOperator {
-    /// A convolution or a large fully connected layer.
+    /// A convolution or a large fully connected layer, with constant weights `[outputs, inputs, …]` and a bias `[outputs]` or none.
     Affine,
     /// Each output value depends on one value of each input, or on their mean.
     Elementwise,
@@ -26,9 +26,9 @@ pub(super) enum OnnxOperator {
 impl OnnxOperator {
     pub(super) fn of(graph: &Graph, node: &NodeProto) -> Option<Self> {
         match node.op_type.as_str() {
-            "Conv" => Some(Self::Affine),
+            "Conv" => affine_weight(graph, node).map(|_| Self::Affine),
             "Gemm" => {
-                let weight = graph.constant(&node.input[1])?;
+                let weight = affine_weight(graph, node)?;
                 let transposed = node.attribute.iter().any(|attribute| attribute.name == "transB" && attribute.i == 1);
                 (transposed && weight.values.len() >= LARGE).then_some(Self::Affine)
             }
@@ -41,6 +41,16 @@ impl OnnxOperator {
             _ => None,
         }
     }
+}
+
+/// The weights of a convolution or a fully connected layer, if they are constant and have the shape of such weights.
+fn affine_weight<'a>(graph: &'a Graph, node: &NodeProto) -> Option<&'a Constant> {
+    let weight = graph.constant(node.input.get(1)?)?;
+    let outputs = *weight.shape.first()?;
+    let bias = node.input.get(2).and_then(|name| graph.constant(name));
+    let fits =
+        weight.shape.len() >= 2 && !weight.values.is_empty() && bias.is_none_or(|bias| bias.values.len() == outputs);
+    fits.then_some(weight)
 }
 
 /// A constant tensor.
@@ -64,7 +74,7 @@ pub(super) struct Graph {
 }
 
 impl Graph {
-    /// Reads a network with one input.
+    /// Reads a network with one input. Every node has an output; those that can be quantised have an input.
     pub(super) fn read(model: &ModelProto) -> Result<Self, TrainError> {
         let proto = model.graph.as_ref().ok_or_else(|| TrainError::weights("the ONNX file has no graph"))?;
         let (mut constants, mut others) = (HashMap::new(), Vec::new());
@@ -76,6 +86,12 @@ impl Graph {
         }
         let mut nodes: Vec<NodeProto> = Vec::new();
         for node in &proto.node {
+            if node.output.is_empty() || node.input.is_empty() && node.op_type != "Constant" {
+                return Err(TrainError::weights(format!(
+                    "the node `{}` ({}) has no input or no output",
+                    node.name, node.op_type
+                )));
+            }
             // 16-bit constants are cast when the network is loaded.
             if node.op_type == "Cast"
                 && let Some(constant) = constants.remove(&node.input[0])
@@ -143,7 +159,7 @@ fn floats(tensor: &TensorProto) -> Result<Option<Constant>, TrainError> {
         _ => return Ok(None),
     };
     let shape: Vec<usize> = tensor.dims.iter().map(|extent| usize::try_from(*extent).unwrap_or(0)).collect();
-    if shape.iter().product::<usize>() != values.len() {
+    if volume(&tensor.dims) != Some(values.len()) {
         return Err(TrainError::weights(format!(
             "tensor `{}` of shape {shape:?} has {} values",
             tensor.name,

@@ -86,7 +86,7 @@ impl Plan {
         let mut plan = Self { nodes: BTreeSet::new(), absorbed: HashSet::new() };
         for (index, node) in graph.nodes.iter().enumerate() {
             let suits = match OnnxOperator::of(graph, node) {
-                Some(OnnxOperator::Affine) => graph.constant(&node.input[1]).is_some(),
+                Some(OnnxOperator::Affine) => graph.activations(node).next() == Some(node.input[0].as_str()),
                 Some(OnnxOperator::Elementwise) => graph.activations(node).count() == node.input.len(),
                 Some(OnnxOperator::Rectifier) => {
                     if let Some(before) = graph.producer(&node.input[0])

@@ -8,7 +8,7 @@ use tract_onnx::prelude::{Tensor as TractTensor, TractResult, tvec};
 use visavis_infer::Tensor;
 
 use super::Plan;
-use super::calibration::{Observed, compile, failed};
+use super::calibration::{Observed, compile, guarded};
 use super::graph::Graph;
 use super::rounding::{after, rounding_of};
 use crate::TrainError;
@@ -37,11 +37,11 @@ pub(super) fn sensitivities(
         }
         Ok(values)
     };
-    let exact = run(&graph.nodes, Vec::new()).map_err(failed)?;
+    let exact = guarded(|| run(&graph.nodes, Vec::new()))?;
     let tensors: Vec<&str> = plan.tensors(graph).into_iter().collect();
     let deviation = |name: &&str| {
         let (nodes, constants) = with_one_rounded(graph, name, observed);
-        let found = run(&nodes, constants).map_err(failed)?;
+        let found = guarded(|| run(&nodes, constants))?;
         let share = |(exact, found): (&Vec<f32>, &Vec<f32>)| {
             let error: f32 = exact.iter().zip(found).map(|(a, b)| (a - b).powi(2)).sum();
             error / exact.iter().map(|value| value * value).sum::<f32>().max(f32::MIN_POSITIVE)

@@ -1,6 +1,7 @@
 //! Quantising a network of the program with random pictures.
 
 use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::{GraphProto, TensorProto};
 use visavis_infer::{Entry, Registry, Runtime, runtime::Search};
 
 use super::*;
@@ -64,4 +65,36 @@ fn what_cannot_be_quantised_is_refused() {
     assert!(quantise(&single, &[pictures[0].clone(), other], &params).is_err());
     let nine = QuantiseParams { weight_bits: 9, ..params };
     assert!(reason(&single, &pictures, &nine).contains("9 is no number of bits"));
+}
+
+/// Found by fuzzing.
+#[test]
+fn a_damaged_network_is_refused() {
+    let registry = Registry::join(visavis_infer::registry::EMBEDDED, None, &[]).unwrap();
+    let entry = registry.get("smile_mobilenetv1").unwrap();
+    let whole = ModelProto::decode(&entry.read().unwrap()[..]).unwrap();
+    let pictures = random_pictures(entry, 1, 1);
+    let reason = |change: &dyn Fn(&mut GraphProto)| {
+        let mut model = whole.clone();
+        change(model.graph.as_mut().unwrap());
+        let quantised = quantise(&model.encode_to_vec(), &pictures, &QuantiseParams::default());
+        quantised.err().map(|error| error.to_string()).unwrap_or_default()
+    };
+    let is_float = |weight: &&mut TensorProto| {
+        [DataType::Float, DataType::Float16].iter().any(|kind| weight.data_type == *kind as i32)
+    };
+    let found = reason(&|graph| graph.node[0].input.clear());
+    assert!(found.contains("no input or no output"), "{found}");
+    let found = reason(&|graph| graph.node[0].output.clear());
+    assert!(found.contains("no input or no output"), "{found}");
+    let found = reason(&|graph| graph.initializer.iter_mut().find(is_float).unwrap().dims = vec![i64::MAX, i64::MAX]);
+    assert!(found.contains("values"), "{found}");
+    // Convolutions without weights, and with weights of another shape: no panic, whatever the engine makes of them.
+    reason(&|graph| {
+        graph.node.iter_mut().filter(|node| node.op_type == "Conv").for_each(|node| node.input.truncate(1));
+    });
+    reason(&|graph| {
+        let all = graph.initializer.iter_mut().filter(is_float);
+        all.for_each(|weight| weight.dims = vec![weight.dims.iter().product()]);
+    });
 }

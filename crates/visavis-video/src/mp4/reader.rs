@@ -26,6 +26,9 @@ const MOST_INDEX: u64 = 256 << 20;
 const MOST_SAMPLE: u32 = 64 << 20;
 /// In H.264 at most 16 pictures wait for others (A.3.1): older times without a picture belong to lost pictures.
 const MOST_WAITING: usize = 17;
+/// Most samples in a row that should be shown and give no picture. More are damage, or samples without data, of which an index can
+/// name millions.
+const MOST_SILENT: usize = 64;
 /// Spare buffers: one that is being filled, and those that a viewer and a recogniser usually hold.
 const SPARE_PICTURES: usize = 12;
 
@@ -157,7 +160,7 @@ impl Mp4Source {
         let picture = picture(&decoded, to_rgb, &self.pool, &mut self.scratch);
         let at = time(&mut self.waiting, &self.track.edits, self.track.timescale);
         match picture {
-            Some(picture) => Ok(at.map(|at| self.shot(picture, at))),
+            Some(picture) => at.map(|at| self.shot(picture, at)).transpose(),
             None => {
                 let (name, frame) = (self.info.name.clone(), number as u64);
                 Err(VideoError::Frame { name, frame, reason: "the decoder returned an odd picture".into() })
@@ -165,11 +168,13 @@ impl Mp4Source {
         }
     }
 
-    /// A decoded picture as it is shown: with square pixels, and upright.
-    fn shot(&mut self, picture: Picture, at: Duration) -> Shot {
+    /// A decoded picture as it is shown: with square pixels, and upright. Refuses one that is too large then, since the shape of the
+    /// pixels may change within the film.
+    fn shot(&mut self, picture: Picture, at: Duration) -> Result<Shot, VideoError> {
         let size = turn::square((picture.width(), picture.height()), self.aspect);
+        too_large(size, self.max_pixels, &self.info.name)?;
         let picture = turn::stretched(picture, size, &self.pool, &mut self.resizer);
-        Shot::new(self.track.turn.apply(picture, &self.pool), at)
+        Ok(Shot::new(self.track.turn.apply(picture, &self.pool), at))
     }
 
     /// Takes the pictures that the decoder held back for reordering.
@@ -188,7 +193,7 @@ impl Mp4Source {
         }
         drop(held);
         for (picture, at) in pictures {
-            let shot = self.shot(picture, at);
+            let shot = self.shot(picture, at)?;
             self.ready.push_back(shot);
         }
         Ok(())
@@ -201,9 +206,20 @@ impl Source for Mp4Source {
     }
 
     fn read(&mut self) -> Result<Option<Shot>, VideoError> {
+        let mut silent = 0;
         while self.next < self.track.samples.list.len() {
+            let hidden = self.track.edits.shown_at(self.track.samples.list[self.next].shown).is_none();
             if let Some(shot) = self.decode()? {
                 return Ok(Some(shot));
+            }
+            silent += usize::from(!hidden);
+            if silent == MOST_SILENT {
+                let (name, frame) = (self.info.name.clone(), self.next as u64);
+                return Err(VideoError::Frame {
+                    name,
+                    frame,
+                    reason: format!("{MOST_SILENT} samples gave no picture"),
+                });
             }
         }
         if !self.ended {

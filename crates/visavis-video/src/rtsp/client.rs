@@ -1,11 +1,12 @@
 //! The connection to a camera.
 
 use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use retina::client::{
     Credentials, Demuxed, PlayOptions, Session, SessionGroup, SessionOptions, SetupOptions, TcpTransportOptions,
     Transport as Way, UdpTransportOptions,
@@ -62,14 +63,14 @@ struct History {
 /// Why a connection has ended.
 struct Broken {
     error: VideoError,
-    /// Whether the camera sent more than is kept in memory. It is not asked to end the session, since reading its answer would
-    /// receive still more.
-    flooded: bool,
+    /// Whether the connection is closed at once, without asking the camera to end the session: because the camera sent more than is
+    /// kept in memory, and reading its answer would receive still more; or because `retina` panicked.
+    at_once: bool,
 }
 
 impl From<VideoError> for Broken {
     fn from(error: VideoError) -> Self {
-        Self { error, flooded: false }
+        Self { error, at_once: false }
     }
 }
 
@@ -78,10 +79,10 @@ impl From<VideoError> for Broken {
 enum End {
     /// The source is dropped, or the first connection failed. Sessions are ended as the protocol asks.
     Stopped,
-    /// The first connection failed because the camera sent too much. It is closed at once.
+    /// The first connection failed and is closed at once.
     Abandoned,
-    /// The camera sent too much. All connections are closed at once, before the next one is opened.
-    Flooded,
+    /// All connections are closed at once, before the next one is opened.
+    ClosedAtOnce,
 }
 
 /// Why there is no connection.
@@ -125,7 +126,7 @@ impl Client {
             });
             // Closes all connections. A DNS lookup may hang.
             runtime.shutdown_background();
-            if end != End::Flooded {
+            if end != End::ClosedAtOnce {
                 return;
             }
         }
@@ -137,11 +138,19 @@ impl Client {
                 time::sleep(history.pause.next()).await;
             }
             history.sessions += 1;
-            let Err(Broken { error, flooded }) = self.session(group, history).await;
+            // `retina` panics for some sequences of invalid packets.
+            let session = AssertUnwindSafe(self.session(group, history)).catch_unwind().await;
+            let Broken { error, at_once } = match session {
+                Ok(Err(broken)) => broken,
+                Err(_) => {
+                    let reason = "what the camera sent is not valid; the connection is opened again".into();
+                    Broken { error: self.failed(reason), at_once: true }
+                }
+            };
             if let Some(first) = history.first.take() {
                 // The other end waits for this.
                 let _ = first.send(Err(error));
-                return if flooded { End::Abandoned } else { End::Stopped };
+                return if at_once { End::Abandoned } else { End::Stopped };
             }
             let reason = error.to_string();
             if history.told.len() < MOST_TOLD && !history.told.contains(&reason) {
@@ -152,8 +161,8 @@ impl Client {
             }
             // A decoder that hangs does not block the next connection.
             kill(&self.child);
-            if flooded {
-                return End::Flooded;
+            if at_once {
+                return End::ClosedAtOnce;
             }
         }
     }
@@ -244,7 +253,7 @@ impl Client {
             "the camera sent {} MiB {what}; that is no camera, or a broken one: check the address",
             bytes >> 20
         );
-        Broken { error: self.failed(reason), flooded: true }
+        Broken { error: self.failed(reason), at_once: true }
     }
 
     fn lost(&self, error: Option<retina::Error>) -> VideoError {

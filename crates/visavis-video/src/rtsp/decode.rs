@@ -98,6 +98,34 @@ pub(super) fn run(queue: &Queue, output: Output) {
     }
 }
 
+/// Decodes coded pictures of H.264 in our own decoder, which is started again after each error. Returns the number of those that could
+/// be decoded. For the fuzz targets.
+pub(super) fn h264_pictures(pictures: &[&[u8]], max_pixels: u64) -> usize {
+    let options = OpenOptions { max_pixels, ..OpenOptions::default() };
+    let output = Output::new("fuzzing".into(), &options, Arc::default(), Child::default());
+    let (mut own, mut decoded) = (None, 0);
+    for (number, picture) in (0..).zip(pictures) {
+        let unit = Unit {
+            session: 1,
+            codec: Codec::H264,
+            data: picture.to_vec(),
+            key: true,
+            lost: 0,
+            arrived: Instant::now(),
+            late: Duration::ZERO,
+            media_ms: number * 40,
+        };
+        let started = match own.take() {
+            Some(started) => Ok(started),
+            None => OwnH264::start(&output),
+        };
+        let done = started.and_then(|mut started| started.decode(&unit, &output, false).map(|()| started));
+        decoded += usize::from(done.is_ok());
+        own = done.ok();
+    }
+    decoded
+}
+
 /// The decoder of one connection.
 enum Decoding {
     H264(Box<OwnH264>),

@@ -24,6 +24,8 @@ pub(crate) enum Attack {
     Size,
     /// One part of an MJPEG stream over HTTP.
     Part,
+    /// Fragments of a picture of which one begins before the other has ended, at another time, and continues nothing; again and again.
+    Contradiction,
 }
 
 pub(crate) struct Server {
@@ -175,6 +177,20 @@ impl Client {
             sent
         };
         match attack {
+            Attack::Contradiction => {
+                // Each packet has its own time: the last four bytes before the sender.
+                let mut bytes = Vec::new();
+                for (number, fragment) in (1_u16..).zip([[0x7C, 0x85, 1, 2], [0x7C, 0x45, 3, 4], [0x7C, 0x45, 5, 6]]) {
+                    bytes.extend([b'$', 0, 0, 16, 0x80, 96]);
+                    bytes.extend(number.to_be_bytes());
+                    bytes.extend([0, 0, number as u8, 0, 0, 0, 0, 7]);
+                    bytes.extend(fragment);
+                }
+                self.send(&bytes)?;
+                // The client closes the connection.
+                while self.request().is_ok() {}
+                Ok(())
+            }
             Attack::Size => {
                 for unit in parameters {
                     packet(self, unit, false)?;

@@ -230,6 +230,10 @@ fn folder_of(path: &Path, named: Option<&Path>, likely: &[PathBuf], first: &str)
 
 /// Width and height of a picture file, or the reason for failure.
 fn size(path: &Path) -> Result<(u32, u32), String> {
+    // Opening a pipe or a device that a list names may wait for ever.
+    if !path.is_file() {
+        return Err("there is no such file".into());
+    }
     let file = File::open(path).map_err(|error| error.to_string())?;
     codec::size(BufReader::new(file)).map_err(|error| error.to_string())
 }

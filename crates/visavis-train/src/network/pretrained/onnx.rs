@@ -8,7 +8,7 @@ use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
 
 use crate::network::{Affine, Layer, Network, Norm, ParameterId, Parameters, Taken};
-use crate::numbers::from_bytes;
+use crate::numbers::{from_bytes, volume};
 
 /// A constant tensor of a graph.
 #[derive(Debug, Clone)]
@@ -125,7 +125,7 @@ fn floats(name: &str, tensor: &TensorProto) -> Result<Option<Constant>, String> 
         _ => return Ok(None),
     };
     let shape: Vec<usize> = tensor.dims.iter().map(|extent| usize::try_from(*extent).unwrap_or(0)).collect();
-    if shape.iter().product::<usize>() != values.len() {
+    if volume(&tensor.dims) != Some(values.len()) {
         return Err(format!("tensor `{name}` of shape {shape:?} has {} values", values.len()));
     }
     Ok(Some(Constant { name: name.to_owned(), shape, values }))
@@ -339,6 +339,17 @@ mod tests {
         let reason = take(&network, &mut other, &file, false).unwrap_err();
         assert!(reason.contains("it belongs to another one"), "{reason}");
         assert!(take(&network, &mut other, &file[..file.len() / 2], false).is_err());
+    }
+
+    #[test]
+    fn a_tensor_of_more_values_than_fit_is_refused() {
+        let (network, mut parameters) = yunet(YunetPlan { width: 0.5 }, 1).unwrap();
+        let mut model = ModelProto::decode(&onnx(&network, &parameters, Precision::Single)[..]).unwrap();
+        for dims in [vec![i64::MAX, i64::MAX], vec![-1, -1]] {
+            model.graph.as_mut().unwrap().initializer[0].dims = dims;
+            let reason = take(&network, &mut parameters, &model.encode_to_vec(), false).unwrap_err();
+            assert!(reason.contains("has") && reason.contains("values"), "{reason}");
+        }
     }
 
     #[test]
