@@ -8,6 +8,7 @@ mod commands;
 mod config_file;
 mod event_outputs;
 mod film;
+mod memory;
 mod mqtt;
 mod outputs;
 mod page;
@@ -85,6 +86,7 @@ fn parse() -> anyhow::Result<Cli> {
 }
 
 fn main() -> ExitCode {
+    memory::return_large_allocations();
     let cli = match parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -98,8 +100,14 @@ fn main() -> ExitCode {
         _ => LogFormat::Text,
     };
     visavis_cli::run::run(cli.verbose, format, || match cli.command {
-        Command::Live(args) => commands::live::run(&args),
-        Command::Serve(args) => commands::serve::run(*args),
+        Command::Live(args) => {
+            let _regular_return = memory::RegularReturn::start()?;
+            commands::live::run(&args)
+        }
+        Command::Serve(args) => {
+            let _regular_return = memory::RegularReturn::start()?;
+            commands::serve::run(*args)
+        }
         Command::Analyze(args) => commands::analyze::run(&args),
         Command::Demo(args) => commands::demo::run(&args),
         Command::Gallery(args) => commands::gallery::run(&args),
