@@ -72,6 +72,8 @@ impl CachedEnroller {
     ) -> Result<Option<Enrolled>, Problem> {
         let mut guard = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if guard.as_ref().is_none_or(|(loaded, _)| loaded != networks) {
+            // First, so that the old and the new networks are not in memory together.
+            *guard = None;
             let enroller = Enroller {
                 detector: loader.photo_detector(&networks.detector)?,
                 locator: networks.keypoints.as_deref().map(|name| loader.locator(name)).transpose()?,

@@ -40,6 +40,8 @@ impl CachedAnalyzer {
         frame.shrunk = decoded.shrunk;
         let mut guard = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if guard.as_ref().is_none_or(|(loaded, _)| loaded != choice) {
+            // First, so that the old and the new networks are not in memory together.
+            *guard = None;
             *guard = Some((choice.clone(), loader.analyzer(choice)?));
         }
         let faces = match &mut *guard {

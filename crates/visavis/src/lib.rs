@@ -12,6 +12,7 @@ mod event_outputs;
 mod film;
 #[doc(hidden)]
 pub mod fuzzing;
+mod memory;
 mod mqtt;
 mod outputs;
 mod page;
@@ -90,6 +91,7 @@ fn parse() -> anyhow::Result<Cli> {
 
 /// The program, with the arguments of the process.
 pub fn main() -> ExitCode {
+    memory::return_large_allocations();
     let cli = match parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -103,8 +105,14 @@ pub fn main() -> ExitCode {
         _ => LogFormat::Text,
     };
     visavis_cli::run::run(cli.verbose, format, || match cli.command {
-        Command::Live(args) => commands::live::run(&args),
-        Command::Serve(args) => commands::serve::run(*args),
+        Command::Live(args) => {
+            let _regular_return = memory::RegularReturn::start()?;
+            commands::live::run(&args)
+        }
+        Command::Serve(args) => {
+            let _regular_return = memory::RegularReturn::start()?;
+            commands::serve::run(*args)
+        }
         Command::Analyze(args) => commands::analyze::run(&args),
         Command::Demo(args) => commands::demo::run(&args),
         Command::Gallery(args) => commands::gallery::run(&args),
