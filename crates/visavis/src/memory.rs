@@ -66,7 +66,8 @@ impl Drop for RegularReturn {
     }
 }
 
-#[cfg(all(test, target_os = "linux", target_env = "gnu"))]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[cfg(test)]
 mod tests {
     use std::fs;
     use std::hint::black_box;
