@@ -28,7 +28,7 @@ pub enum AtPanic {
     Remember,
 }
 
-/// Watches all panics from now on, except for those within [`expected`].
+/// Watches all panics from now on, except for those within `expected`.
 pub fn watch(at_panic: AtPanic) {
     let usual = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
