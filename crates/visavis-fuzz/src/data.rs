@@ -32,8 +32,9 @@ fn data_set(bytes: &[u8]) {
         }
         if let Ok(layout) = name.parse::<BoxLayout>() {
             // COCO JSON is a file beside its pictures.
-            let path = if layout == BoxLayout::Coco { folder.join("boxes.json") } else { folder.clone() };
-            let _ = layout::boxes::read(layout, &path, None);
+            let file = folder.join("boxes.json");
+            let path = if layout == BoxLayout::Coco { &file } else { &folder };
+            let _ = layout::boxes::read(layout, path, None);
         }
         if name == "lfw" {
             let _ = (lfw::pairs(&folder.join("pairs.txt")), lfw::pairs(&folder.join("pairs.csv")));
