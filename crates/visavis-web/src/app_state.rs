@@ -14,6 +14,7 @@ use visavis_video::{OpenOptions, SourceSwitch};
 
 use crate::audit::{Audit, AuditRecord, Client};
 use crate::enrol::{CachedEnroller, Networks};
+use crate::notice::NoticeParams;
 use crate::photo_analyzer::CachedAnalyzer;
 use crate::problem::Problem;
 use crate::record::{BeginRecord, Recorder};
@@ -44,6 +45,8 @@ pub struct ServerConfig {
     pub audit: Option<Audit>,
     /// The name of the camera, for these records.
     pub name: String,
+    /// What the notice for people in front of the camera says besides the state of the pipeline.
+    pub notice: NoticeParams,
 }
 
 /// What the pages of all cameras share.

@@ -62,6 +62,7 @@ enum Command {
     Bench(commands::bench::Args),
     Config(commands::config::Args),
     Health(commands::health::Args),
+    Notice(commands::notice::Args),
     Completions(commands::completions::Args),
     #[command(hide = true)]
     Man(commands::man::Args),
@@ -121,6 +122,7 @@ pub fn main() -> ExitCode {
         Command::Bench(args) => commands::bench::run(&args),
         Command::Config(args) => commands::config::run(&args, &Cli::command()),
         Command::Health(args) => commands::health::run(&args),
+        Command::Notice(args) => commands::notice::run(&args),
         Command::Completions(args) => commands::completions::run(&args, Cli::command()),
         Command::Man(args) => commands::man::run(&args, Cli::command()),
         Command::Data(args) | Command::Evaluate(args) | Command::Train(args) => args.refuse(),

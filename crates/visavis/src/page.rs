@@ -10,8 +10,8 @@ use visavis_infer::Task;
 use visavis_live::{Delivery, Pipeline, Prepared, RegistryLoader, Subscription};
 use visavis_video::{OpenOptions, SourceSwitch};
 use visavis_web::{
-    Access, Audit, BeginRecord, Camera, Listener, OutputCounts, Server, ServerConfig, Tls, base_path, frame_origin,
-    host_name, own_names,
+    Access, Audit, BeginRecord, Camera, Listener, NoticeParams, OutputCounts, Server, ServerConfig, Tls, base_path,
+    frame_origin, host_name, own_names,
 };
 
 use crate::film::Film;
@@ -66,6 +66,18 @@ pub(crate) struct PageArgs {
     /// Private key of the certificate (PEM file)
     #[arg(long, value_name = "FILE", requires = "tls_cert", hide_short_help = true)]
     tls_key: Option<PathBuf>,
+    /// Who is responsible for the analysis: a name and, if wanted, an address, for the notice page
+    ///
+    /// The page at the path `notice` tells the people in front of the camera what is analysed and stored now, who is responsible, and
+    /// which rights they have. It needs no token. `visavis notice` makes a sheet with a QR code for it.
+    #[arg(long, value_name = "TEXT", value_parser = parse_notice, hide_short_help = true)]
+    notice_operator: Option<String>,
+    /// How the responsible person is reached, for the notice page
+    #[arg(long, value_name = "TEXT", value_parser = parse_notice, hide_short_help = true)]
+    notice_contact: Option<String>,
+    /// Why the camera is analysed, for the notice page
+    #[arg(long, value_name = "TEXT", value_parser = parse_notice, hide_short_help = true)]
+    notice_purpose: Option<String>,
     /// Do not serve the page
     #[arg(long)]
     no_page: bool,
@@ -79,7 +91,36 @@ fn parse_token(text: &str) -> Result<String> {
     Ok(text.to_owned())
 }
 
+/// Accepts a text for the notice page.
+fn parse_notice(text: &str) -> Result<String> {
+    const MOST: usize = 2000;
+    let text = text.trim();
+    if text.is_empty() || text.chars().count() > MOST {
+        bail!("a text of 1 to {MOST} characters is needed");
+    }
+    Ok(text.to_owned())
+}
+
+/// Where results go besides the page, for the notice.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Destinations {
+    /// The whole run is recorded as a film.
+    pub(crate) film: bool,
+    /// Results are written to files.
+    pub(crate) files: bool,
+    /// Results are sent to other programs.
+    pub(crate) sent: bool,
+    /// The gallery is in a database.
+    pub(crate) database: bool,
+}
+
 impl PageArgs {
+    fn notice(&self, destinations: Destinations) -> NoticeParams {
+        let Destinations { film, files, sent, database } = destinations;
+        let (operator, contact) = (self.notice_operator.clone(), self.notice_contact.clone());
+        NoticeParams { operator, contact, purpose: self.notice_purpose.clone(), film, files, sent, database }
+    }
+
     pub(crate) fn is_wanted(&self) -> bool {
         !self.no_page
     }
@@ -114,6 +155,7 @@ pub(crate) struct Page {
     /// Whether no source is expected.
     sourceless: bool,
     audit: Option<Audit>,
+    notice: NoticeParams,
     cameras: Vec<PageCamera>,
 }
 
@@ -128,10 +170,18 @@ struct PageCamera {
 }
 
 impl Page {
-    /// Binds the port. `sourceless`: whether the page is ready without a source.
-    pub(crate) fn open(args: &PageArgs, reading: OpenOptions, sourceless: bool, audit: Option<Audit>) -> Result<Self> {
+    /// Binds the port. `sourceless`: whether the page is ready without a source. `destinations`: where results go besides
+    /// the page.
+    pub(crate) fn open(
+        args: &PageArgs,
+        reading: OpenOptions,
+        sourceless: bool,
+        audit: Option<Audit>,
+        destinations: Destinations,
+    ) -> Result<Self> {
         let listener = Listener::bind(args.listen, args.access()?)?;
-        Ok(Self { listener, offers: args.offer.clone(), reading, sourceless, audit, cameras: Vec::new() })
+        let (offers, notice) = (args.offer.clone(), args.notice(destinations));
+        Ok(Self { listener, offers, reading, sourceless, audit, notice, cameras: Vec::new() })
     }
 
     /// Adds a camera: subscribes to the scenes that the page shows.
@@ -157,7 +207,7 @@ impl Page {
         loader: &Arc<RegistryLoader>,
         outputs: Vec<Arc<OutputCounts>>,
     ) -> Result<Server> {
-        let Self { listener, offers, reading, sourceless, audit, cameras } = self;
+        let Self { listener, offers, reading, sourceless, audit, notice, cameras } = self;
         let link = listener.link();
         let engine = loader.runtime.choose(&loader.recognition).ok();
         let comparing = engine.and_then(|engine| default_network(&loader.registry, Task::Similarity, engine));
@@ -176,6 +226,7 @@ impl Page {
                 record,
                 audit: audit.clone(),
                 name: name.clone(),
+                notice: notice.clone(),
             };
             Camera { name, config, scenes }
         });

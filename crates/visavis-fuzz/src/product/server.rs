@@ -17,7 +17,7 @@ use visavis_live::{
     AlarmParams, Choice, Delivery, LiveError, Loader, Pipeline, PipelineParams, Prepared, RegistryLoader, Scene,
 };
 use visavis_video::{OpenOptions, standby, switched};
-use visavis_web::{Access, Camera, Listener, Record, Server, ServerConfig};
+use visavis_web::{Access, Camera, Listener, NoticeParams, Record, Server, ServerConfig};
 
 use crate::scratch;
 
@@ -89,6 +89,7 @@ impl ApiServer {
             record: Box::new(|_| Ok(Box::new(NoFilm))),
             audit: Some(Arc::new(|_| {})),
             name: "door".into(),
+            notice: NoticeParams::default(),
         };
         // All addresses of the loopback network are used, so that the ports of old connections are not used up.
         let access = Access { token: Some(TOKEN.into()), ..Access::default() };

@@ -138,12 +138,12 @@ impl Client {
                 time::sleep(history.pause.next()).await;
             }
             history.sessions += 1;
-            // `retina` panics for some sequences of invalid packets.
+            // `retina` and its parser of descriptions (SDP) panic for some invalid data.
             let session = AssertUnwindSafe(self.session(group, history)).catch_unwind().await;
             let Broken { error, at_once } = match session {
                 Ok(Err(broken)) => broken,
                 Err(_) => {
-                    let reason = "what the camera sent is not valid; the connection is opened again".into();
+                    let reason = "what the camera sent is not valid: check the address".into();
                     Broken { error: self.failed(reason), at_once: true }
                 }
             };

@@ -74,7 +74,10 @@ export class SettingsPane {
       h("div", { class: "group" }, h("h3", {}, "Recognition"),
         this.#range("Workers", { value: now.workers, least: 1, most: 8, step: 1, show: String, change: (workers) => ({ workers }) }),
         h("p", { class: "quiet" }, "With one camera, the number of CPU cores minus one is usually best; with several, the number of CPU cores. All cameras share the workers, the networks and the settings of face detection.")),
-      ...(now.gallery ? this.#gallery(now.gallery) : []));
+      ...(now.gallery ? this.#gallery(now.gallery) : []),
+      h("div", { class: "group" }, h("h3", {}, "People in front of the camera"),
+        h("p", {}, h("a", { href: "notice", target: "_blank", rel: "noopener" }, "The notice for them")),
+        h("p", { class: "quiet" }, "What is analysed and stored now, who is responsible, their rights. It needs no token; `visavis notice` prints a QR code for it.")));
   }
 
   /** Alarms and growth. */

@@ -32,6 +32,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::app_state::AppState;
 use crate::guard::{self, Guard, VIEWER};
+use crate::notice;
 use crate::output_counts::OutputCounts;
 use crate::page;
 use crate::problem::Problem;
@@ -166,6 +167,7 @@ pub(crate) fn app(
     base_path: &str,
 ) -> Router {
     let monitoring = monitoring::router(cameras.clone(), outputs, guard);
+    let notice = notice::router(cameras.iter().map(|(_, state)| Arc::clone(state)).collect(), guard);
     let app = match cameras.pop() {
         Some((_, only)) if cameras.is_empty() => camera_app(only, Arc::clone(guard)),
         last => {
@@ -173,7 +175,8 @@ pub(crate) fn app(
             grid_app(cameras, guard)
         }
     }
-    .merge(monitoring);
+    .merge(monitoring)
+    .merge(notice);
     let app = if base_path.is_empty() { app } else { under(base_path, app.clone()).fallback_service(app) };
     app.layer(middleware::from_fn(unread_body::discard))
 }
@@ -198,7 +201,8 @@ fn grid_app(cameras: Vec<(String, Arc<AppState>)>, guard: &Arc<Guard>) -> Router
         .fallback(nothing_here)
         .layer(middleware::from_fn_with_state(Arc::clone(guard), guard::check));
     (1..).zip(cameras).fold(grid, |grid, (number, (_, state))| {
-        grid.merge(under(&format!("/cameras/{number}"), camera_app(state, Arc::clone(guard))))
+        let notice = notice::router(vec![Arc::clone(&state)], guard);
+        grid.merge(under(&format!("/cameras/{number}"), camera_app(state, Arc::clone(guard)).merge(notice)))
     })
 }
 

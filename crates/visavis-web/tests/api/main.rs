@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails, also in what tests share")]
 
 mod http;
+mod notice;
 mod test_server;
 
 use std::net::SocketAddr;

@@ -9,7 +9,7 @@ use visavis_gallery::{Gallery, NewPhoto};
 use visavis_infer::{Registry, Runtime, Task};
 use visavis_live::{AlarmParams, Choice, Delivery, Loader, Pipeline, PipelineParams, Prepared, RegistryLoader};
 use visavis_video::{OpenOptions, standby, switched};
-use visavis_web::{Access, AuditRecord, Camera, Listener, OutputCounts, Server, ServerConfig};
+use visavis_web::{Access, AuditRecord, Camera, Listener, NoticeParams, OutputCounts, Server, ServerConfig};
 
 pub(crate) const DETECTOR: &str = "ssd_mobilenetv1_quarter";
 const SIMILARITY: &str = "similarity_efficientnet_lite0";
@@ -32,6 +32,10 @@ impl TestServer {
     }
 
     pub(crate) fn with(access: Access) -> Self {
+        Self::with_notice(access, NoticeParams::default())
+    }
+
+    pub(crate) fn with_notice(access: Access, notice: NoticeParams) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut loader = RegistryLoader::new(Registry::open(&[]).unwrap(), Runtime::discover(None));
         let path = folder.path().join("people.gallery");
@@ -77,6 +81,7 @@ impl TestServer {
             record: Box::new(|_| Err("nothing is drawn in these tests".into())),
             audit: Some(Arc::new(move |record: &AuditRecord| written.lock().unwrap().push(record.clone()))),
             name: "door".into(),
+            notice,
         };
         let events = pipeline.events().unwrap();
         let counts = Arc::new(OutputCounts::new("alarm_webhook"));

@@ -17,7 +17,7 @@ use crate::alarms::{AlarmArgs, GrowthArgs, SightingArgs};
 use crate::audit_log::AuditArgs;
 use crate::mqtt::MqttArgs;
 use crate::outputs::refuse_input;
-use crate::page::PageArgs;
+use crate::page::{Destinations, PageArgs};
 use cameras::Camera;
 use visavis_cli::options::{EngineArgs, NetworkArgs, SourceArgs, complain, cores};
 use visavis_cli::place::GalleryPlace;
@@ -189,6 +189,26 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 impl Args {
+    /// Where results go besides the page.
+    fn destinations(&self) -> Destinations {
+        let Self { outputs, alarms, sightings, mqtt, .. } = self;
+        let (piped, file) = match outputs.jsonl.as_deref() {
+            Some("-") => (true, false),
+            Some(_) => (false, true),
+            None => (false, false),
+        };
+        Destinations {
+            film: outputs.record.is_some(),
+            files: file || alarms.alarm_log.is_some() || sightings.sighting_log.is_some(),
+            sent: piped
+                || mqtt.mqtt.is_some()
+                || alarms.alarm_webhook.is_some()
+                || alarms.alarm_command.is_some()
+                || sightings.sighting_webhook.is_some(),
+            database: matches!(self.networks.gallery, Some(GalleryPlace::Database(_))),
+        }
+    }
+
     fn is_piped(&self) -> bool {
         self.source.iter().any(|source| source == "-")
     }

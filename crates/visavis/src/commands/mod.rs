@@ -10,5 +10,6 @@ pub(crate) mod health;
 pub(crate) mod live;
 pub(crate) mod man;
 pub(crate) mod models;
+pub(crate) mod notice;
 pub(crate) mod runtime;
 pub(crate) mod serve;

@@ -56,10 +56,9 @@ type Lines = Mutex<Box<dyn Write + Send>>;
 pub(super) fn watch(session: Session, cameras: Vec<Camera>, args: &Args) -> Result<Vec<Outcome>> {
     let audit = args.audit.open()?;
     let page_audit = audit.as_ref().map(AuditLog::for_page);
-    let page = args
-        .page
-        .is_wanted()
-        .then(|| Page::open(&args.page, args.reading.open_options(), args.without_source, page_audit));
+    let page = args.page.is_wanted().then(|| {
+        Page::open(&args.page, args.reading.open_options(), args.without_source, page_audit, args.destinations())
+    });
     let mut page = page.transpose()?;
     let mqtt = args.mqtt.settings()?;
     let journal = Journal::open(&args.alarms, &args.sightings)?;

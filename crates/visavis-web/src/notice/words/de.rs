@@ -1,0 +1,58 @@
+//! German.
+
+use super::Words;
+
+pub(super) const WORDS: Words = Words {
+    title: "Hier werden Gesichter analysiert",
+    invitation: "Scannen und lesen: was analysiert wird, von wem, Ihre Rechte",
+    camera: "Ein Computerprogramm analysiert die Bilder einer Kamera. Der Betreiber sieht das Bild und die Ergebnisse.",
+    cameras: "Ein Computerprogramm analysiert die Bilder von {n} Kameras. Der Betreiber sieht das Bild und die Ergebnisse.",
+    analysed: "Was jetzt analysiert wird",
+    faces: "Ihr Gesicht wird im Bild gefunden und verfolgt, solange es zu sehen ist.",
+    age: "Ihr Alter wird geschätzt.",
+    gender: "Ihr Geschlecht wird als weiblich oder männlich geschätzt.",
+    smile: "Es wird geschätzt, ob Sie lächeln.",
+    expression: "Ihr Gesichtsausdruck wird geschätzt, zum Beispiel Freude oder Überraschung.",
+    head_pose: "Es wird geschätzt, wohin Ihr Kopf gerichtet ist.",
+    compared: "Ihr Gesicht wird mit Fotos bekannter Personen verglichen, um festzustellen, ob Sie eine von ihnen sind. Dafür werden Zahlen \
+               berechnet, die Ihr Gesicht beschreiben. Das sind biometrische Daten.",
+    alarms: "Ein Alarm wird ausgelöst, wenn Sie einer Person auf einer Beobachtungsliste zu entsprechen scheinen.",
+    alarms_of_unknown: "Ein Alarm wird auch ausgelöst, wenn Sie keine der bekannten Personen sind.",
+    off: "Jetzt ausgeschaltet: {list}.",
+    off_age: "Schätzung des Alters",
+    off_gender: "Schätzung des Geschlechts",
+    off_smile: "Erkennung des Lächelns",
+    off_expression: "Erkennung des Gesichtsausdrucks",
+    off_head_pose: "Schätzung der Kopfrichtung",
+    off_compared: "Vergleich mit bekannten Personen",
+    off_sightings: "Aufzeichnung, wer wann hier war",
+    off_film: "Aufnahme des Bildes",
+    stored: "Was gespeichert wird, wo und wie lange",
+    nothing: "Nichts wird gespeichert. Bilder und Ergebnisse werden verworfen, wenn Sie nicht mehr zu sehen sind.",
+    visitors: "Wenn Sie keine der bekannten Personen sind, werden bis zu fünf Bilder Ihres Gesichts und die Zahlen gespeichert, die es \
+               beschreiben. Sie werden gelöscht, wenn Sie seit {time} nicht gesehen wurden.",
+    sightings: "Jeder Ihrer Besuche wird aufgezeichnet: die Zeit, das beste Bild Ihres Gesichts und die Zahlen, die es beschreiben, die \
+                Schätzungen, und Ihr Name, wenn Sie eine der bekannten Personen sind. Die Aufzeichnung wird nach {time} gelöscht.",
+    alarm_list: "Alarme werden ohne Frist in einer Liste gespeichert, mit der Zeit und der Person, um die es geht.",
+    alarm_pictures: "Alarme enthalten ein Bild des Gesichts.",
+    film: "Das Bild wird als Film aufgenommen. Der Betreiber entscheidet, wie lange der Film aufbewahrt wird.",
+    files: "Ergebnisse werden in Dateien geschrieben. Der Betreiber entscheidet, wie lange sie aufbewahrt werden.",
+    sent: "Ergebnisse werden an andere Programme des Betreibers gesendet, der entscheidet, was sie aufbewahren.",
+    on_this_machine: "Die Daten liegen auf dem Rechner, der die Bilder analysiert.",
+    in_a_database: "Die Daten liegen in einer Datenbank des Betreibers.",
+    day: "einem Tag",
+    days: "{n} Tagen",
+    responsible: "Wer verantwortlich ist",
+    no_operator: "Der Betreiber hat keinen Namen eingetragen. Fragen Sie das Personal.",
+    contact: "Kontakt",
+    purpose: "Zweck",
+    rights: "Ihre Rechte",
+    rights_begin: "Welche Rechte Sie haben, hängt vom Recht des Ortes ab. In der Europäischen Union gehören dazu:",
+    access: "Auskunft: Sie können fragen, was über Sie gespeichert ist, und eine Kopie erhalten.",
+    erasure: "Löschung: Sie können verlangen, dass Daten über Sie gelöscht werden.",
+    objection: "Widerspruch: Sie können der Analyse widersprechen.",
+    complaint: "Beschwerde: Sie können sich bei einer Datenschutzbehörde beschweren.",
+    rights_end: "Wenden Sie sich an die verantwortliche Person oder Stelle.",
+    end: "Das Programm visavis erstellt diese Seite aus seinen Einstellungen in diesem Augenblick. Sie ersetzt keine Rechtsberatung; der \
+          Betreiber ist für ihren Inhalt verantwortlich und für das, was fehlt.",
+};

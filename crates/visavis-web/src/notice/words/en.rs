@@ -1,0 +1,58 @@
+//! English.
+
+use super::Words;
+
+pub(super) const WORDS: Words = Words {
+    title: "Faces are analysed here",
+    invitation: "Scan to read: what is analysed, by whom, your rights",
+    camera: "The pictures of one camera are analysed by a computer program. The operator sees the picture and the results.",
+    cameras: "The pictures of {n} cameras are analysed by a computer program. The operator sees the picture and the results.",
+    analysed: "What is analysed now",
+    faces: "Your face is found in the picture and followed while it is in view.",
+    age: "Your age is estimated.",
+    gender: "Your gender is estimated as female or male.",
+    smile: "It is estimated whether you smile.",
+    expression: "Your facial expression is estimated, such as happiness or surprise.",
+    head_pose: "It is estimated in which direction you look with your head.",
+    compared: "Your face is compared with photos of known people, to find out whether you are one of them. For this, numbers are computed \
+               that describe your face. They are biometric data.",
+    alarms: "An alarm is raised if you seem to be a person on a watch list.",
+    alarms_of_unknown: "An alarm is also raised if you are none of the known people.",
+    off: "Switched off now: {list}.",
+    off_age: "estimates of age",
+    off_gender: "estimates of gender",
+    off_smile: "recognition of smiles",
+    off_expression: "recognition of facial expressions",
+    off_head_pose: "estimates of the direction of the head",
+    off_compared: "comparison with known people",
+    off_sightings: "the record of who was here when",
+    off_film: "recording of the picture",
+    stored: "What is stored, where and for how long",
+    nothing: "Nothing is stored. Pictures and results are forgotten when you are out of view.",
+    visitors: "If you are none of the known people, up to five pictures of your face and the numbers that describe it are stored. They \
+               are deleted when you were not seen for {time}.",
+    sightings: "Each of your visits is recorded: the time, the best picture of your face and the numbers that describe it, the estimates, and \
+                your name if you are one of the known people. The record is deleted after {time}.",
+    alarm_list: "Alarms are stored in a list without a time limit, with the time and the person they are about.",
+    alarm_pictures: "Alarms contain a picture of the face.",
+    film: "The picture is recorded as a film. The operator decides how long the film is kept.",
+    files: "Results are written to files. The operator decides how long they are kept.",
+    sent: "Results are sent to other programs of the operator, who decides what they keep.",
+    on_this_machine: "The data are stored on the machine that analyses the pictures.",
+    in_a_database: "The data are stored in a database of the operator.",
+    day: "one day",
+    days: "{n} days",
+    responsible: "Who is responsible",
+    no_operator: "The operator has not entered a name. Ask the staff.",
+    contact: "Contact",
+    purpose: "Purpose",
+    rights: "Your rights",
+    rights_begin: "Which rights you have depends on the law of the place. In the European Union they include:",
+    access: "Access: you can ask what is stored about you, and get a copy.",
+    erasure: "Erasure: you can ask that data about you be deleted.",
+    objection: "Objection: you can object to the analysis.",
+    complaint: "Complaint: you can complain to a data protection authority.",
+    rights_end: "Ask the responsible person or organisation.",
+    end: "The program visavis makes this page from its settings of this moment. The page does not replace legal advice; the operator is \
+          responsible for what it says and for what is missing.",
+};

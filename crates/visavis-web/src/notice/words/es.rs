@@ -1,0 +1,58 @@
+//! Spanish.
+
+use super::Words;
+
+pub(super) const WORDS: Words = Words {
+    title: "Aquí se analizan rostros",
+    invitation: "Escanee y lea: qué se analiza, quién lo hace, sus derechos",
+    camera: "Un programa informático analiza las imágenes de una cámara. El responsable ve la imagen y los resultados.",
+    cameras: "Un programa informático analiza las imágenes de {n} cámaras. El responsable ve la imagen y los resultados.",
+    analysed: "Qué se analiza ahora",
+    faces: "Su rostro se detecta en la imagen y se sigue mientras está a la vista.",
+    age: "Se estima su edad.",
+    gender: "Se estima su género, femenino o masculino.",
+    smile: "Se estima si usted sonríe.",
+    expression: "Se estima la expresión de su rostro, por ejemplo alegría o sorpresa.",
+    head_pose: "Se estima hacia dónde está orientada su cabeza.",
+    compared: "Su rostro se compara con fotos de personas conocidas, para saber si usted es una de ellas. Para ello se calculan números que \
+               describen su rostro. Son datos biométricos.",
+    alarms: "Se activa una alarma si usted parece ser una persona de una lista de vigilancia.",
+    alarms_of_unknown: "También se activa una alarma si usted no es ninguna de las personas conocidas.",
+    off: "Desactivado ahora: {list}.",
+    off_age: "estimación de la edad",
+    off_gender: "estimación del género",
+    off_smile: "reconocimiento de la sonrisa",
+    off_expression: "reconocimiento de las expresiones del rostro",
+    off_head_pose: "estimación de la orientación de la cabeza",
+    off_compared: "comparación con personas conocidas",
+    off_sightings: "registro de las visitas",
+    off_film: "grabación de la imagen",
+    stored: "Qué se guarda, dónde y durante cuánto tiempo",
+    nothing: "No se guarda nada. Las imágenes y los resultados se olvidan cuando usted deja de estar a la vista.",
+    visitors: "Si usted no es ninguna de las personas conocidas, se guardan hasta cinco imágenes de su rostro y los números que lo describen. \
+               Se borran si no se le ha visto durante {time}.",
+    sightings: "Se registra cada una de sus visitas: la hora, la mejor imagen de su rostro y los números que lo describen, las estimaciones, y \
+                su nombre si es una de las personas conocidas. El registro se borra después de {time}.",
+    alarm_list: "Las alarmas se guardan en una lista sin límite de tiempo, con la hora y la persona de que se trata.",
+    alarm_pictures: "Las alarmas contienen una imagen del rostro.",
+    film: "La imagen se graba como película. El responsable decide cuánto tiempo se guarda.",
+    files: "Los resultados se escriben en archivos. El responsable decide cuánto tiempo se guardan.",
+    sent: "Los resultados se envían a otros programas del responsable, que decide qué guardan.",
+    on_this_machine: "Los datos están en el ordenador que analiza las imágenes.",
+    in_a_database: "Los datos están en una base de datos del responsable.",
+    day: "un día",
+    days: "{n} días",
+    responsible: "Quién es responsable",
+    no_operator: "El responsable no ha indicado un nombre. Pregunte al personal.",
+    contact: "Contacto",
+    purpose: "Finalidad",
+    rights: "Sus derechos",
+    rights_begin: "Sus derechos dependen de la ley del lugar. En la Unión Europea son, entre otros:",
+    access: "Acceso: puede preguntar qué datos suyos se guardan y obtener una copia.",
+    erasure: "Supresión: puede pedir que se borren sus datos.",
+    objection: "Oposición: puede oponerse al análisis.",
+    complaint: "Reclamación: puede presentar una reclamación ante una autoridad de protección de datos.",
+    rights_end: "Diríjase a la persona u organización responsable.",
+    end: "El programa visavis crea esta página a partir de sus ajustes de este momento. No sustituye al asesoramiento jurídico; el responsable \
+          responde de lo que dice y de lo que falta.",
+};

@@ -1,0 +1,58 @@
+//! French.
+
+use super::Words;
+
+pub(super) const WORDS: Words = Words {
+    title: "Ici, les visages sont analysés",
+    invitation: "Scannez pour lire : ce qui est analysé, par qui, vos droits",
+    camera: "Un programme informatique analyse les images d'une caméra. L'exploitant voit l'image et les résultats.",
+    cameras: "Un programme informatique analyse les images de {n} caméras. L'exploitant voit l'image et les résultats.",
+    analysed: "Ce qui est analysé actuellement",
+    faces: "Votre visage est détecté dans l'image et suivi tant qu'il est visible.",
+    age: "Votre âge est estimé.",
+    gender: "Votre genre est estimé, féminin ou masculin.",
+    smile: "Le programme estime si vous souriez.",
+    expression: "L'expression de votre visage est estimée, par exemple la joie ou la surprise.",
+    head_pose: "L'orientation de votre tête est estimée.",
+    compared: "Votre visage est comparé aux photos de personnes connues, pour savoir si vous êtes l'une d'elles. Pour cela, des nombres qui \
+               décrivent votre visage sont calculés. Ce sont des données biométriques.",
+    alarms: "Une alarme est déclenchée si vous semblez être une personne d'une liste de surveillance.",
+    alarms_of_unknown: "Une alarme est aussi déclenchée si vous n'êtes aucune des personnes connues.",
+    off: "Désactivé actuellement : {list}.",
+    off_age: "estimation de l'âge",
+    off_gender: "estimation du genre",
+    off_smile: "reconnaissance du sourire",
+    off_expression: "reconnaissance des expressions du visage",
+    off_head_pose: "estimation de l'orientation de la tête",
+    off_compared: "comparaison avec des personnes connues",
+    off_sightings: "registre des passages",
+    off_film: "enregistrement de l'image",
+    stored: "Ce qui est conservé, où et combien de temps",
+    nothing: "Rien n'est conservé. Les images et les résultats sont oubliés dès que vous n'êtes plus visible.",
+    visitors: "Si vous n'êtes aucune des personnes connues, jusqu'à cinq images de votre visage et les nombres qui le décrivent sont conservés. \
+               Ils sont supprimés si vous n'avez pas été vu pendant {time}.",
+    sightings: "Chacun de vos passages est enregistré : l'heure, la meilleure image de votre visage et les nombres qui le décrivent, les \
+                estimations, et votre nom si vous êtes une des personnes connues. L'enregistrement est supprimé après {time}.",
+    alarm_list: "Les alarmes sont conservées dans une liste sans limite de durée, avec l'heure et la personne concernée.",
+    alarm_pictures: "Les alarmes contiennent une image du visage.",
+    film: "L'image est enregistrée sous forme de film. L'exploitant décide de la durée de conservation.",
+    files: "Les résultats sont écrits dans des fichiers. L'exploitant décide de la durée de conservation.",
+    sent: "Les résultats sont envoyés à d'autres programmes de l'exploitant, qui décide de ce qu'ils conservent.",
+    on_this_machine: "Les données se trouvent sur l'ordinateur qui analyse les images.",
+    in_a_database: "Les données se trouvent dans une base de données de l'exploitant.",
+    day: "un jour",
+    days: "{n} jours",
+    responsible: "Qui est responsable",
+    no_operator: "L'exploitant n'a pas indiqué de nom. Adressez-vous au personnel.",
+    contact: "Contact",
+    purpose: "Finalité",
+    rights: "Vos droits",
+    rights_begin: "Vos droits dépendent de la loi du lieu. Dans l'Union européenne, ce sont notamment :",
+    access: "Accès : vous pouvez demander ce qui est conservé sur vous et en obtenir une copie.",
+    erasure: "Effacement : vous pouvez demander la suppression des données qui vous concernent.",
+    objection: "Opposition : vous pouvez vous opposer à l'analyse.",
+    complaint: "Réclamation : vous pouvez vous adresser à une autorité de protection des données.",
+    rights_end: "Adressez-vous à la personne ou à l'organisme responsable.",
+    end: "Le programme visavis produit cette page à partir de ses réglages du moment. Elle ne remplace pas un conseil juridique ; l'exploitant \
+          est responsable de ce qu'elle dit et de ce qui manque.",
+};

@@ -1,0 +1,58 @@
+//! Italian.
+
+use super::Words;
+
+pub(super) const WORDS: Words = Words {
+    title: "Qui si analizzano i volti",
+    invitation: "Scansioni e legga: che cosa si analizza, da parte di chi, i Suoi diritti",
+    camera: "Un programma informatico analizza le immagini di una telecamera. Il gestore vede l'immagine e i risultati.",
+    cameras: "Un programma informatico analizza le immagini di {n} telecamere. Il gestore vede l'immagine e i risultati.",
+    analysed: "Che cosa si analizza adesso",
+    faces: "Il Suo volto viene individuato nell'immagine e seguito finché è visibile.",
+    age: "Viene stimata la Sua età.",
+    gender: "Viene stimato il Suo genere, femminile o maschile.",
+    smile: "Viene stimato se Lei sorride.",
+    expression: "Viene stimata l'espressione del Suo volto, per esempio gioia o sorpresa.",
+    head_pose: "Viene stimato l'orientamento della Sua testa.",
+    compared: "Il Suo volto viene confrontato con le foto di persone conosciute, per stabilire se Lei è una di loro. A questo scopo si calcolano \
+               numeri che descrivono il Suo volto. Sono dati biometrici.",
+    alarms: "Scatta un allarme se Lei sembra una persona di una lista di sorveglianza.",
+    alarms_of_unknown: "Un allarme scatta anche se Lei non è una delle persone conosciute.",
+    off: "Adesso disattivato: {list}.",
+    off_age: "stima dell'età",
+    off_gender: "stima del genere",
+    off_smile: "riconoscimento del sorriso",
+    off_expression: "riconoscimento delle espressioni del volto",
+    off_head_pose: "stima dell'orientamento della testa",
+    off_compared: "confronto con persone conosciute",
+    off_sightings: "registro delle visite",
+    off_film: "registrazione dell'immagine",
+    stored: "Che cosa si conserva, dove e per quanto tempo",
+    nothing: "Non si conserva nulla. Immagini e risultati vengono dimenticati quando Lei non è più visibile.",
+    visitors: "Se Lei non è una delle persone conosciute, si conservano fino a cinque immagini del Suo volto e i numeri che lo descrivono. \
+               Vengono cancellati se Lei non è stato visto per {time}.",
+    sightings: "Ogni Sua visita viene registrata: l'ora, la migliore immagine del Suo volto e i numeri che lo descrivono, le stime, e il Suo \
+                nome se Lei è una delle persone conosciute. La registrazione viene cancellata dopo {time}.",
+    alarm_list: "Gli allarmi si conservano in un elenco senza limiti di tempo, con l'ora e la persona interessata.",
+    alarm_pictures: "Gli allarmi contengono un'immagine del volto.",
+    film: "L'immagine viene registrata come filmato. Il gestore decide per quanto tempo conservarlo.",
+    files: "I risultati vengono scritti in file. Il gestore decide per quanto tempo conservarli.",
+    sent: "I risultati vengono inviati ad altri programmi del gestore, che decide che cosa conservano.",
+    on_this_machine: "I dati si trovano sul computer che analizza le immagini.",
+    in_a_database: "I dati si trovano in una banca dati del gestore.",
+    day: "un giorno",
+    days: "{n} giorni",
+    responsible: "Chi è responsabile",
+    no_operator: "Il gestore non ha indicato un nome. Si rivolga al personale.",
+    contact: "Contatto",
+    purpose: "Finalità",
+    rights: "I Suoi diritti",
+    rights_begin: "I Suoi diritti dipendono dalla legge del luogo. Nell'Unione europea comprendono:",
+    access: "Accesso: può chiedere che cosa è conservato su di Lei e ottenerne una copia.",
+    erasure: "Cancellazione: può chiedere che i dati che La riguardano siano cancellati.",
+    objection: "Opposizione: può opporsi all'analisi.",
+    complaint: "Reclamo: può rivolgersi a un'autorità per la protezione dei dati.",
+    rights_end: "Si rivolga alla persona o all'organizzazione responsabile.",
+    end: "Il programma visavis crea questa pagina dalle sue impostazioni del momento. Non sostituisce una consulenza legale; il gestore è \
+          responsabile di ciò che dice e di ciò che manca.",
+};
