@@ -14,7 +14,7 @@ use visavis_video::{OpenOptions, SourceSwitch};
 
 use crate::audit::{Audit, AuditRecord, Client};
 use crate::enrol::{CachedEnroller, Networks};
-use crate::notice::NoticeParams;
+use crate::notice_params::NoticeParams;
 use crate::photo_analyzer::CachedAnalyzer;
 use crate::problem::Problem;
 use crate::record::{BeginRecord, Recorder};

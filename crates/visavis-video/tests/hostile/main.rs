@@ -109,14 +109,12 @@ fn no_camera_fills_the_memory() {
     }
 }
 
-/// `retina` panics at such packets, and its parser at such descriptions. Found by fuzzing.
+/// `retina` panics at such packets. Found by fuzzing.
 #[test]
 fn a_camera_that_contradicts_itself_is_reported() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    for attack in [Attack::Contradiction, Attack::SecondDescription] {
-        let server = Server::start(attack);
-        let error = first_error_or_end(format!("rtsp://127.0.0.1:{}/camera", server.port));
-        let error = error.expect("the stream ended without an error").to_string();
-        assert!(error.contains("what the camera sent is not valid"), "{attack:?}: {error}");
-    }
+    let server = Server::start(Attack::Contradiction);
+    let error = first_error_or_end(format!("rtsp://127.0.0.1:{}/camera", server.port));
+    let error = error.expect("the stream ended without an error").to_string();
+    assert!(error.contains("what the camera sent is not valid"), "{error}");
 }

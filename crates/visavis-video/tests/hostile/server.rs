@@ -26,8 +26,6 @@ pub(crate) enum Attack {
     Part,
     /// Fragments of a picture of which one begins before the other has ended, at another time, and continues nothing; again and again.
     Contradiction,
-    /// A description in which another one begins.
-    SecondDescription,
 }
 
 pub(crate) struct Server {
@@ -139,10 +137,6 @@ impl Client {
                     let length = "Content-Type: application/sdp\r\nContent-Length: 4000000000\r\n\r\n";
                     self.send(format!("{head}{length}{SDP}").as_bytes())?;
                     return self.for_ever(b"a=word:and another one\r\n");
-                }
-                ("DESCRIBE", Attack::SecondDescription) => {
-                    let length = format!("Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n", 2 * SDP.len());
-                    self.send(format!("{head}{length}{SDP}{SDP}").as_bytes())?;
                 }
                 ("DESCRIBE", _) => {
                     let length = format!("Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n", SDP.len());

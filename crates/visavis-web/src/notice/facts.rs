@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use visavis_live::Snapshot;
 
-use super::NoticeParams;
 use crate::app_state::AppState;
+use crate::notice_params::NoticeParams;
 
 /// What is analysed and stored, by at least one of the cameras.
 #[derive(Debug, Clone, PartialEq, Default)]

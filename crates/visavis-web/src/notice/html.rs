@@ -3,8 +3,8 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::Language;
 use super::facts::Facts;
+use super::language::Language;
 use super::words::{Words, words};
 
 /// The whole page.
@@ -144,7 +144,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notice::NoticeParams;
+    use crate::notice_params::NoticeParams;
 
     #[test]
     fn the_text_of_the_operator_is_no_markup() {

@@ -6,7 +6,7 @@ mod es;
 mod fr;
 mod it;
 
-use super::Language;
+use super::language::Language;
 
 /// The texts in one language. Texts with `{…}` have a value put in.
 pub(super) struct Words {
