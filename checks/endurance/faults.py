@@ -131,7 +131,7 @@ class DatabaseFault(Fault):
         if seconds > 3 and not self.run.pictures_since(time.time() - 2):
             self.faults.append(f"no picture for two seconds, {seconds:.0f} s after the database was gone")
         if seconds > 18 and self.run.named < time.time() - 15:
-            self.faults.append(f"nobody was identified for 15 seconds, {seconds:.0f} s after the database was gone")
+            self.faults.append(f"the program identified no face for 15 seconds, {seconds:.0f} s after the database was stopped")
 
     def recovered(self, since):
         status, _ = request(self.run.address, "api/v1/people?limit=1", timeout=5)
@@ -260,7 +260,7 @@ class PhotoTruncated(Fault):
     def inject(self):
         self.photo = self.chance.choice(self.run.guests).read_bytes()
         half = self.photo[:len(self.photo) // 2]
-        for path in ("people/search", "analyze", "people?name=Nobody"):
+        for path in ("people/search", "analyze", "people?name=Test"):
             status, body = request(self.run.address, f"api/v1/{path}", "POST", half)
             if not 400 <= status < 500:
                 self.faults.append(f"{path}: half a photo was answered with status {status}: {body[:80]!r}")

@@ -4,7 +4,7 @@
 //! nonce. The nonces of one key are different with near certainty as long as fewer than four billion values were encrypted by it.
 //! So the file, its log, the temporary files of SQLite, and the server of a
 //! database contain none in the clear. Names, times, the names and hashes of photo files and the other columns are not encrypted.
-//! A store that somebody else can write to is not made trustworthy: rows can be exchanged or removed.
+//! Encryption does not protect against a person or a program that can write to the store: they can exchange or delete rows.
 
 mod change_key;
 mod key;

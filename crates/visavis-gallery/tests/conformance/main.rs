@@ -4,35 +4,34 @@
 
 mod checks;
 
-use visavis_gallery::{Gallery, GalleryKey, GalleryParams, SqliteStore};
+use std::path::Path;
 
-#[test]
-fn a_gallery_in_a_file_does_what_every_gallery_does() {
+use visavis_gallery::{EmbeddingId, Gallery, GalleryKey, GalleryParams, SqliteStore};
+
+/// Runs all checks, each in a folder of its own. `create` creates a gallery at a path.
+fn check_all(create: impl Fn(&Path, &EmbeddingId) -> Gallery) {
     for (what, check) in checks::CHECKS {
         eprintln!("{what}");
         let folder = tempfile::tempdir().unwrap();
         let count = std::cell::Cell::new(0);
         check(&|network| {
             count.set(count.get() + 1);
-            let path = folder.path().join(format!("{}.gallery", count.get()));
-            Gallery::create(&path, network).unwrap()
+            create(&folder.path().join(format!("{}.gallery", count.get())), network)
         });
     }
 }
 
 #[test]
+fn a_gallery_in_a_file_does_what_every_gallery_does() {
+    check_all(|path, network| Gallery::create(path, network).unwrap());
+}
+
+#[test]
 fn an_encrypted_gallery_does_what_every_gallery_does() {
-    for (what, check) in checks::CHECKS {
-        eprintln!("{what}");
-        let folder = tempfile::tempdir().unwrap();
-        let count = std::cell::Cell::new(0);
-        check(&|network| {
-            count.set(count.get() + 1);
-            let path = folder.path().join(format!("{}.gallery", count.get()));
-            let key = GalleryKey::generate().unwrap();
-            Gallery::create(&path, network).unwrap().change_key(Some(&key)).unwrap();
-            let params = GalleryParams { key: Some(key), ..GalleryParams::default() };
-            Gallery::over(SqliteStore::open(&path).unwrap(), Some(network), params).unwrap()
-        });
-    }
+    check_all(|path, network| {
+        let key = GalleryKey::generate().unwrap();
+        Gallery::create(path, network).unwrap().change_key(Some(&key)).unwrap();
+        let params = GalleryParams { key: Some(key), ..GalleryParams::default() };
+        Gallery::over(SqliteStore::open(path).unwrap(), Some(network), params).unwrap()
+    });
 }

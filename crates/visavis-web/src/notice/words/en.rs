@@ -4,7 +4,7 @@ use super::Words;
 
 pub(super) const WORDS: Words = Words {
     title: "Faces are analysed here",
-    invitation: "Scan to read: what is analysed, by whom, your rights",
+    invitation: "Scan to read: what we analyse, who we are, your rights",
     camera: "The pictures of one camera are analysed by a computer program. The operator sees the picture and the results.",
     cameras: "The pictures of {n} cameras are analysed by a computer program. The operator sees the picture and the results.",
     analysed: "What is analysed now",
