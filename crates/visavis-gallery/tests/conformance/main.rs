@@ -1,5 +1,6 @@
 //! The conformance checks over a gallery in a file.
 
+#![allow(clippy::print_stderr, reason = "a test says which check runs")]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails, also in what tests share")]
 
 mod checks;
