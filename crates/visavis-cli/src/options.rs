@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use visavis_face::NetworkNames;
 use visavis_infer::{Device, EngineChoice, EngineOptions, Precision};
 use visavis_video::{CameraCredentials, OpenOptions, RawFormat, StreamParams, Transport};
 
@@ -158,6 +159,15 @@ pub struct NetworkArgs {
     /// smaller share identifies fewer strangers, and also fewer people of the gallery.
     #[arg(long, value_name = "SHARE", value_parser = parse_rate, help_heading = "Gallery")]
     pub false_matches: Option<f64>,
+}
+
+impl NetworkArgs {
+    /// The networks that are named.
+    #[must_use]
+    pub fn names(&self) -> NetworkNames {
+        let Self { detector, keypoints, age, gender, smile, expression, head_pose, similarity, .. } = self.clone();
+        NetworkNames { detector, keypoints, age, gender, smile, expression, head_pose, similarity }
+    }
 }
 
 /// How a source is read.

@@ -6,30 +6,27 @@ use visavis_image::Picture;
 use visavis_infer::manifest::Crop;
 use visavis_infer::{EngineOptions, Registry, Runtime, Task};
 
-use crate::detect::{DetectorParams, PhotoDetector, PhotoParams};
-use crate::{
-    Detect, Face, FaceDetector, FaceError, FaceNetwork, FaceView, Findings, Locate, Recognise, align, load_locator,
-};
+use crate::choice::Choice;
+use crate::detect::{DetectorParams, PhotoDetector};
+use crate::{Detect, Face, FaceError, FaceNetwork, FaceView, Findings, Locate, Recognise, align, load_locator};
 
 /// Finds the faces of a picture and runs all chosen networks on each of them.
 ///
 /// An analyzer belongs to one thread. Several analyzers may run in several threads.
 ///
 /// ```
-/// use visavis_face::FaceAnalyzer;
+/// use visavis_face::{AnalyzerParams, FaceAnalyzer, NetworkNames};
 /// use visavis_image::Picture;
-/// use visavis_infer::{EngineOptions, Registry, Runtime, Task};
+/// use visavis_infer::{Registry, Runtime};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let (registry, runtime) = (Registry::open(&[])?, Runtime::discover(None));
-/// let networks = [
-///     (Task::Detection, "yunet"),
-///     (Task::Keypoints, "kazemi_forest"),
-///     (Task::Age, "multitask_efficientnet_lite0"),
-///     (Task::Gender, "multitask_efficientnet_lite0"),
-///     (Task::Smile, "smile_mobilenetv1"),
-/// ];
-/// let mut analyzer = FaceAnalyzer::load(&registry, &runtime, &EngineOptions::default(), &networks)?;
+/// let params = AnalyzerParams::default();
+/// let engine = runtime.choose(&params.recognition)?;
+/// // The default networks, except that no gender is estimated.
+/// let names = NetworkNames { gender: Some("none".into()), ..NetworkNames::default() };
+/// let choice = names.choose(&registry, engine, engine)?;
+/// let mut analyzer = FaceAnalyzer::load(&registry, &runtime, &params, &choice)?;
 /// let picture = Picture::filled(320, 240, [128, 128, 128]);
 /// for face in analyzer.analyze(&picture)? {
 ///     println!("{:?}: {:?} years", face.face.rect, face.findings.age.map(|age| age.years));
@@ -41,6 +38,17 @@ pub struct FaceAnalyzer {
     detector: Box<dyn Detect>,
     locator: Option<Box<dyn Locate>>,
     networks: Vec<(Box<dyn Recognise>, Vec<Task>)>,
+}
+
+/// How the networks of an analyzer run.
+#[derive(Debug, Clone, Default)]
+pub struct AnalyzerParams {
+    /// Engine, device and threads of the detector.
+    pub detection: EngineOptions,
+    /// Engine, device and threads of the other networks.
+    pub recognition: EngineOptions,
+    /// Input size and thresholds of the detector.
+    pub detector: DetectorParams,
 }
 
 /// A face of a picture with the results of all networks.
@@ -72,42 +80,29 @@ impl FaceAnalyzer {
         self
     }
 
-    /// Loads the network named for each task, with a [`PhotoDetector`] for [`Task::Detection`]. A network named for several
-    /// tasks is loaded once and runs once for each face.
+    /// Loads the networks of `choice`, with a [`PhotoDetector`] for detection. A network with several tasks is loaded once and
+    /// runs once for each face.
     ///
     /// # Errors
-    /// [`FaceError::Infer`] if a network is unknown or cannot be loaded; [`FaceError::WrongTask`] if it does not have its task, or
-    /// if none is named for detection.
+    /// [`FaceError::Infer`] if a network is unknown or cannot be loaded; [`FaceError::WrongTask`] if it does not have its task.
     pub fn load(
         registry: &Registry,
         runtime: &Runtime,
-        options: &EngineOptions,
-        networks: &[(Task, &str)],
+        params: &AnalyzerParams,
+        choice: &Choice,
     ) -> Result<Self, FaceError> {
-        let named = |wanted: Task| networks.iter().find(|(task, _)| *task == wanted).map(|(_, name)| *name);
-        let wrong = |model: &str, task: Task| FaceError::WrongTask { model: model.into(), task: task.to_string() };
-        let detector = named(Task::Detection).ok_or_else(|| wrong("no network", Task::Detection))?;
-        let entry = registry.get(detector)?;
-        let network = entry.load(runtime, options)?;
-        let detector = FaceDetector::new(&entry.manifest, network, DetectorParams::default())?;
-        let mut analyzer = Self::new(Box::new(PhotoDetector::new(Box::new(detector), PhotoParams::default())));
-        if let Some(name) = named(Task::Keypoints) {
-            analyzer.locator = Some(load_locator(registry.get(name)?, runtime, options)?);
+        let detector = registry.get(&choice.detector)?;
+        let detector = PhotoDetector::load(detector, runtime, &params.detection, params.detector)?;
+        let mut analyzer = Self::new(Box::new(detector));
+        if let Some(name) = &choice.keypoints {
+            analyzer.locator = Some(load_locator(registry.get(name)?, runtime, &params.recognition)?);
         }
-        let faces = networks.iter().filter(|(task, _)| !matches!(task, Task::Detection | Task::Keypoints));
-        let mut tasks_of: Vec<(&str, Vec<Task>)> = Vec::new();
-        for &(task, name) in faces {
-            match tasks_of.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, tasks)) => tasks.push(task),
-                None => tasks_of.push((name, vec![task])),
-            }
-        }
-        for (name, tasks) in tasks_of {
+        for (name, tasks) in choice.recognition() {
             let entry = registry.get(name)?;
             if let Some(missing) = tasks.iter().find(|task| !entry.manifest.tasks.contains(task)) {
-                return Err(wrong(name, *missing));
+                return Err(FaceError::WrongTask { model: name.into(), task: missing.to_string() });
             }
-            let network = FaceNetwork::new(&entry.manifest, entry.load(runtime, options)?)?;
+            let network = FaceNetwork::new(&entry.manifest, entry.load(runtime, &params.recognition)?)?;
             analyzer = analyzer.with_network(Box::new(network), &tasks);
         }
         Ok(analyzer)
@@ -268,11 +263,9 @@ mod tests {
     #[test]
     fn a_network_that_does_not_do_its_task_is_named() {
         let (registry, runtime) = (Registry::open(&[]).unwrap(), Runtime::discover(None));
-        let load = |networks: &[(Task, &str)]| {
-            FaceAnalyzer::load(&registry, &runtime, &EngineOptions::default(), networks).err().unwrap().to_string()
-        };
-        assert!(load(&[(Task::Age, "age_mobilenetv1")]).contains("detection"));
-        let said = load(&[(Task::Detection, "yunet"), (Task::Smile, "age_mobilenetv1")]);
-        assert!(said.contains("age_mobilenetv1 does not do smile"), "{said}");
+        let params = AnalyzerParams::default();
+        let choice = Choice { detector: "yunet".into(), smile: Some("age_mobilenetv1".into()), ..Choice::default() };
+        let error = FaceAnalyzer::load(&registry, &runtime, &params, &choice).err().unwrap().to_string();
+        assert!(error.contains("age_mobilenetv1 does not do smile"), "{error}");
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use visavis_infer::Task;
 
 use crate::findings::{Expression, Findings, HeadPose};
+use crate::record::Attributes;
 
 /// How single results are averaged. The defaults are those of the demo that came with the paper.
 #[derive(Debug, Clone, PartialEq)]
@@ -220,6 +221,19 @@ impl Estimates {
     pub fn pose(&self) -> Option<HeadPose> {
         let [yaw, pitch, roll] = self.pose.map(|angle| angle.get());
         Some(HeadPose { yaw: yaw?, pitch: pitch?, roll: roll? }.rotated(0.0))
+    }
+
+    /// What is reported about the face.
+    #[must_use]
+    pub fn attributes(&self) -> Attributes<'_> {
+        Attributes {
+            age: self.age(),
+            female: self.female(),
+            smile: self.smile(),
+            smiling: self.is_smiling(),
+            expression: self.expression(),
+            pose: self.pose(),
+        }
     }
 
     /// `[length]`: the mean embedding of the looks.

@@ -4,6 +4,7 @@
 
 pub mod align;
 mod analyzer;
+mod choice;
 pub mod detect;
 mod enrol;
 mod estimates;
@@ -15,9 +16,11 @@ mod keypoints;
 mod locator;
 mod quality;
 mod recognise;
+mod record;
 mod track;
 
-pub use analyzer::{AnalyzedFace, FaceAnalyzer, FaceCrops};
+pub use analyzer::{AnalyzedFace, AnalyzerParams, FaceAnalyzer, FaceCrops};
+pub use choice::{Choice, NetworkNames, RECOGNITION, default_network, preferred_networks};
 pub use detect::{Detect, Face, FaceDetector};
 pub use enrol::{Enrolled, Enroller, thumbnail, thumbnail_rect};
 pub use estimates::{Estimates, EstimatesParams, PoseWeights};
@@ -27,9 +30,10 @@ pub use keypoints::{KeypointNetwork, Locate};
 pub use locator::load_locator;
 pub use quality::{Flaw, Quality, QualityParams};
 pub use recognise::{CutFace, FaceNetwork, Recognise};
+pub use record::{Attributes, ExpressionRecord, FaceRecord, HeadPoseRecord, rounded};
 pub use track::{Track, TrackId, Tracker, TrackerParams};
 
-use visavis_infer::InferError;
+use visavis_infer::{InferError, Task};
 
 /// What can fail between a picture and the results for its faces.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +68,12 @@ pub enum FaceError {
         model: String,
         /// The task.
         task: String,
+    },
+    /// There is no network for a task that needs one.
+    #[error("no network for {task} was found: add one to a folder of networks (`visavis models list` shows them)")]
+    NoNetwork {
+        /// The task.
+        task: Task,
     },
     /// The detector does not accept this size.
     #[error("{model} takes {allowed}, not {width}x{height}")]

@@ -11,7 +11,6 @@ mod alarm;
 mod buffer;
 #[cfg(test)]
 mod buffer_tests;
-mod choice;
 mod clock;
 mod controller;
 mod detection;
@@ -54,7 +53,6 @@ mod worker_threads;
 
 pub use alarm::{Alarm, AlarmParams, Cause};
 pub use buffer::Pacing;
-pub use choice::Choice;
 pub use clock::{rfc3339, seconds};
 pub use error::LiveError;
 pub use event::Event;

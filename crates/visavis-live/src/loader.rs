@@ -3,16 +3,16 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use visavis_face::detect::{DetectorParams, PhotoDetector, PhotoParams};
+use visavis_face::detect::{DetectorParams, PhotoDetector};
 use visavis_face::{
-    Detect, Enroller, FaceAnalyzer, FaceDetector, FaceNetwork, FaceView, Locate, Recognise, load_locator,
+    AnalyzerParams, Choice, Detect, Enroller, FaceAnalyzer, FaceDetector, FaceNetwork, FaceView, Locate, Recognise,
+    load_locator,
 };
 use visavis_gallery::{Converted, EmbeddingId, Gallery, GalleryError, IdentityParams};
 use visavis_image::{Picture, Rect, Turn, codec};
 use visavis_infer::manifest::HeadDecode;
 use visavis_infer::{EngineOptions, Registry, Runtime, fingerprint};
 
-use crate::choice::Choice;
 use crate::error::LiveError;
 
 /// Loads networks by name. Called from several threads, also to load a network again after a panic.
@@ -176,13 +176,7 @@ impl RegistryLoader {
     /// [`LiveError`], which names the network.
     pub fn photo_detector(&self, model: &str) -> Result<Box<dyn Detect>, LiveError> {
         let entry = self.registry.get(model)?;
-        let network = entry.load(&self.runtime, &self.detection)?;
-        let params = self.detector_params();
-        // The photo detector filters small faces itself, since the inner detector runs at other scales.
-        let detector = FaceDetector::new(&entry.manifest, network, DetectorParams { smallest: 0.0, ..params })?;
-        let nms_iou = entry.manifest.detector.as_ref().map_or(PhotoParams::default().nms_iou, |spec| spec.nms_iou);
-        let params = PhotoParams { smallest: params.smallest, nms_iou, ..PhotoParams::default() };
-        Ok(Box::new(PhotoDetector::new(Box::new(detector), params)))
+        Ok(Box::new(PhotoDetector::load(entry, &self.runtime, &self.detection, self.detector_params())?))
     }
 
     /// Loads an analyzer of photos with the networks of `choice`.
@@ -190,14 +184,12 @@ impl RegistryLoader {
     /// # Errors
     /// [`LiveError`], which names the network that cannot be loaded.
     pub fn analyzer(&self, choice: &Choice) -> Result<FaceAnalyzer, LiveError> {
-        let mut analyzer = FaceAnalyzer::new(self.photo_detector(&choice.detector)?);
-        if let Some(name) = &choice.keypoints {
-            analyzer = analyzer.with_locator(self.locator(name)?);
-        }
-        for (model, tasks) in choice.recognition() {
-            analyzer = analyzer.with_network(self.recogniser(model)?, &tasks);
-        }
-        Ok(analyzer)
+        let params = AnalyzerParams {
+            detection: self.detection.clone(),
+            recognition: self.recognition.clone(),
+            detector: self.detector_params(),
+        };
+        Ok(FaceAnalyzer::load(&self.registry, &self.runtime, &params, choice)?)
     }
 
     /// Loads the networks that turn photos into gallery entries.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
+use visavis_face::Choice;
 use visavis_infer::Task;
 
-use crate::choice::Choice;
 use crate::detector_pool::DetectorPool;
 use crate::error::LiveError;
 use crate::event::Event;

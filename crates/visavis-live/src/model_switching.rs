@@ -4,10 +4,10 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
+use visavis_face::{Choice, RECOGNITION};
 use visavis_gallery::GalleryError;
 use visavis_infer::Task;
 
-use crate::choice::{Choice, RECOGNITION};
 use crate::error::LiveError;
 use crate::event::Event;
 use crate::message::{LoaderRequest, Message};

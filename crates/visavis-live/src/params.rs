@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use visavis_face::{EstimatesParams, TrackerParams};
+use visavis_face::{Choice, EstimatesParams, TrackerParams};
 
 use crate::alarm::AlarmParams;
 use crate::buffer::Pacing;
-use crate::choice::Choice;
 use crate::input_size::InputSizeParams;
 use crate::schedule::ScheduleParams;
 use crate::sighting::SightingParams;

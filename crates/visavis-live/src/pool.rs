@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use visavis_face::Choice;
 use visavis_infer::Task;
 
-use crate::choice::Choice;
 use crate::event::Event;
 use crate::job_queue::{CameraId, JobQueue};
 use crate::loader::Loader;

@@ -221,8 +221,8 @@ impl Snapshots {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::choice::Choice;
     use std::time::{Duration, UNIX_EPOCH};
+    use visavis_face::Choice;
     use visavis_video::{Pace, SourceInfo};
 
     fn snapshot() -> Snapshot {

@@ -3,7 +3,8 @@
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
-use crate::choice::Choice;
+use visavis_face::Choice;
+
 use crate::error::LiveError;
 use crate::job_queue::JobQueue;
 use crate::loader::Loader;

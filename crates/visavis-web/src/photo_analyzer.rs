@@ -3,9 +3,9 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use visavis_face::{AnalyzedFace, FaceAnalyzer};
+use visavis_face::{AnalyzedFace, Choice, FaceAnalyzer};
 use visavis_image::{Frame, codec};
-use visavis_live::{Choice, RegistryLoader, Scene};
+use visavis_live::{RegistryLoader, Scene};
 
 use crate::enrol::MAX_PIXELS;
 use crate::problem::Problem;

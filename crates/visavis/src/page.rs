@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use visavis_face::default_network;
 use visavis_gallery::Gallery;
 use visavis_infer::Task;
 use visavis_live::{Delivery, Pipeline, Prepared, RegistryLoader, Subscription};
@@ -16,7 +17,6 @@ use visavis_web::{
 
 use crate::film::Film;
 use visavis_cli::options::complain;
-use visavis_cli::session::default_network;
 
 /// Flags about the page.
 #[derive(clap::Args, Clone, Debug)]

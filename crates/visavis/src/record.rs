@@ -1,9 +1,7 @@
 //! The output formats of scenes: JSON Lines and CSV.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
-use visavis_face::{Expression, HeadPose};
+use visavis_face::{Attributes, Face, FaceRecord, rounded};
 use visavis_live::{Scene, SceneFace};
 
 /// One frame.
@@ -22,56 +20,16 @@ pub(crate) struct SceneRecord<'a> {
     /// Time since which the source has delivered no picture (RFC 3339). Such a line repeats the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) stalled_since: Option<String>,
-    pub(crate) faces: Vec<FaceRecord<'a>>,
+    pub(crate) faces: Vec<SceneFaceRecord<'a>>,
 }
 
 /// One face of a frame.
 #[derive(Serialize)]
-pub(crate) struct FaceRecord<'a> {
-    pub(crate) track: u64,
-    /// x, y, width, height in pixels of the source.
-    #[serde(rename = "box")]
-    pub(crate) bounds: [f64; 4],
-    pub(crate) score: f64,
-    pub(crate) detected: bool,
-    /// Degrees, clockwise, by which the face is turned in the picture: 90, 180 or 270; absent for an upright face.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) turned: Option<u16>,
-    /// Left eye, right eye, nose, left and right mouth corner, as seen when the face is upright.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) landmarks: Option<[[f64; 2]; 5]>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) age: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) gender: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) female: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) smiling: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) smile: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) expression: Option<ExpressionRecord<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) head_pose: Option<HeadPoseRecord>,
+pub(crate) struct SceneFaceRecord<'a> {
+    #[serde(flatten)]
+    pub(crate) face: FaceRecord<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) resembles: Option<ResemblanceRecord<'a>>,
-}
-
-/// The most likely expression, and the shares of all expressions.
-#[derive(Serialize)]
-pub(crate) struct ExpressionRecord<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) share: f64,
-    pub(crate) shares: BTreeMap<&'a str, f64>,
-}
-
-/// Head pose in degrees, as seen in the picture: yaw to the right, pitch up, roll clockwise.
-#[derive(Serialize)]
-pub(crate) struct HeadPoseRecord {
-    pub(crate) yaw: f64,
-    pub(crate) pitch: f64,
-    pub(crate) roll: f64,
 }
 
 /// The most similar person of the gallery.
@@ -87,12 +45,6 @@ pub(crate) struct ResemblanceRecord<'a> {
     pub(crate) same_person: bool,
 }
 
-/// Rounds to a number of decimals. Further decimals are noise and make lines long.
-fn rounded(value: f32, decimals: i32) -> f64 {
-    let factor = 10f64.powi(decimals);
-    (f64::from(value) * factor).round() / factor
-}
-
 impl<'a> SceneRecord<'a> {
     pub(crate) fn new(scene: &'a Scene, source: Option<&'a str>) -> Self {
         Self {
@@ -101,29 +53,25 @@ impl<'a> SceneRecord<'a> {
             time: visavis_live::seconds(scene.frame.captured_at),
             taken_at: scene.frame.wall_time.map(visavis_live::rfc3339),
             stalled_since: scene.stalled_since.map(visavis_live::rfc3339),
-            faces: scene.faces.iter().map(|face| FaceRecord::new(face, scene.frame.shrunk)).collect(),
+            faces: scene.faces.iter().map(|face| SceneFaceRecord::new(face, scene.frame.shrunk)).collect(),
         }
     }
 }
 
-impl<'a> FaceRecord<'a> {
+impl<'a> SceneFaceRecord<'a> {
     /// `shrunk`: width of a pixel of the analysed picture, in pixels of the source.
     fn new(face: &'a SceneFace, shrunk: f32) -> Self {
-        let pixels = |value: f32| rounded(value * shrunk, 1);
-        Self {
-            track: face.track,
-            bounds: <[f32; 4]>::from(face.rect).map(pixels),
-            score: rounded(face.score, 3),
-            detected: face.detected,
-            turned: Some(face.turn.degrees()).filter(|degrees| *degrees != 0),
-            landmarks: face.landmarks.map(|l| l.to_array().map(|p| [pixels(p.x), pixels(p.y)])),
-            age: face.age.map(|age| rounded(age, 1)),
-            gender: face.female.map(|female| if female >= 0.5 { "female" } else { "male" }),
-            female: face.female.map(|female| rounded(female, 3)),
+        let position = Face { rect: face.rect, score: face.score, landmarks: face.landmarks, turn: face.turn };
+        let attributes = Attributes {
+            age: face.age,
+            female: face.female,
+            smile: face.smile,
             smiling: face.smiling,
-            smile: face.smile.map(|smile| rounded(smile, 3)),
-            expression: face.expression.as_ref().and_then(ExpressionRecord::new),
-            head_pose: face.pose.map(HeadPoseRecord::new),
+            expression: face.expression.as_ref(),
+            pose: face.pose,
+        };
+        Self {
+            face: FaceRecord::new(face.track, &position, face.detected, attributes, shrunk),
             resembles: face.resembles.as_ref().map(|found| ResemblanceRecord {
                 name: &found.name,
                 likeness: rounded(found.likeness, 3),
@@ -131,20 +79,6 @@ impl<'a> FaceRecord<'a> {
                 same_person: found.same_person,
             }),
         }
-    }
-}
-
-impl<'a> ExpressionRecord<'a> {
-    fn new(expression: &'a Expression) -> Option<Self> {
-        let (name, share) = expression.likeliest()?;
-        let shares = expression.labels.iter().map(String::as_str).zip(expression.shares.iter().map(|s| rounded(*s, 3)));
-        Some(Self { name, share: rounded(share, 3), shares: shares.collect() })
-    }
-}
-
-impl HeadPoseRecord {
-    fn new(pose: HeadPose) -> Self {
-        Self { yaw: rounded(pose.yaw, 1), pitch: rounded(pose.pitch, 1), roll: rounded(pose.roll, 1) }
     }
 }
 
@@ -182,10 +116,10 @@ impl SceneRecord<'_> {
         fn cell<T: ToString>(value: Option<T>) -> String {
             value.map(|value| value.to_string()).unwrap_or_default()
         }
-        self.faces.iter().map(|face| {
+        self.faces.iter().map(|SceneFaceRecord { face, resembles }| {
             let [x, y, width, height] = face.bounds.map(|value| value.to_string());
             let (expression, pose) = (face.expression.as_ref(), face.head_pose.as_ref());
-            let resembles = face.resembles.as_ref();
+            let resembles = resembles.as_ref();
             [
                 cell(self.source),
                 self.frame.to_string(),

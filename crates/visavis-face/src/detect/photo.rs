@@ -1,9 +1,9 @@
 //! Faces in whole photos: large faces, small faces, and faces in photos that are rotated by 90, 180 or 270 degrees.
 
 use visavis_image::{Picture, Point, Rect, Resizer, Similarity, Turn, fit_factor, warp_into};
-use visavis_infer::Placement;
+use visavis_infer::{EngineOptions, Entry, Placement, Runtime};
 
-use super::{Detect, Face, InputSizes, non_maximum_suppression};
+use super::{Detect, DetectorParams, Face, FaceDetector, InputSizes, non_maximum_suppression};
 use crate::FaceError;
 
 /// How photos are searched. Lengths are in pixels of the detector's input unless stated otherwise.
@@ -99,6 +99,24 @@ impl PhotoDetector {
         let sizes = detector.input_sizes();
         let (scaled, tile) = (Picture::new(1, 1), Picture::new(1, 1));
         Self { detector, params, sizes, resizer: Resizer::new(), scaled, tile }
+    }
+
+    /// Loads a detector network for photos.
+    ///
+    /// # Errors
+    /// [`FaceError::Infer`] if it cannot be loaded; the errors of [`FaceDetector::new`].
+    pub fn load(
+        entry: &Entry,
+        runtime: &Runtime,
+        options: &EngineOptions,
+        params: DetectorParams,
+    ) -> Result<Self, FaceError> {
+        let network = entry.load(runtime, options)?;
+        // Small faces are left out here, since the detector of single pictures runs at other scales.
+        let detector = FaceDetector::new(&entry.manifest, network, DetectorParams { smallest: 0.0, ..params })?;
+        let defaults = PhotoParams::default();
+        let nms_iou = entry.manifest.detector.as_ref().map_or(defaults.nms_iou, |spec| spec.nms_iou);
+        Ok(Self::new(Box::new(detector), PhotoParams { smallest: params.smallest, nms_iou, ..defaults }))
     }
 
     /// Scales of a photo of `width` × `height` pixels, coarsest first.

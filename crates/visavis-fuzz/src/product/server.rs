@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use visavis_face::{Detect, Face, FaceError, FaceView, Findings, Locate, Recognise};
+use visavis_face::{Choice, Detect, Face, FaceError, FaceView, Findings, Locate, Recognise};
 use visavis_gallery::{Converted, EmbeddingId, Gallery, IdentityParams, NewAlarm, NewPhoto, NewSighting};
 use visavis_image::Picture;
 use visavis_infer::manifest::Metric;
 use visavis_infer::runtime::Search;
 use visavis_infer::{InferError, Placement, Registry, Runtime, Task};
 use visavis_live::{
-    AlarmParams, Choice, Delivery, LiveError, Loader, Pipeline, PipelineParams, Prepared, RegistryLoader, Scene,
+    AlarmParams, Delivery, LiveError, Loader, Pipeline, PipelineParams, Prepared, RegistryLoader, Scene,
 };
 use visavis_video::{OpenOptions, standby, switched};
 use visavis_web::{Access, Camera, Listener, NoticeParams, Record, Server, ServerConfig};

@@ -6,11 +6,11 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use visavis_face::{Age, Detect, Face, FaceError, FaceView, Findings, Locate, Recognise};
+use visavis_face::{Age, Choice, Detect, Face, FaceError, FaceView, Findings, Locate, Recognise};
 use visavis_gallery::{Converted, Gallery, GalleryError};
 use visavis_image::{Picture, Rect, Turn};
 use visavis_infer::{InferError, Placement, Task};
-use visavis_live::{Choice, LiveError, Loader};
+use visavis_live::{LiveError, Loader};
 use visavis_video::{Pace, Shot, Source, SourceInfo, VideoError};
 
 fn placement() -> Placement {

@@ -6,15 +6,15 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use visavis_face::QualityParams;
+use visavis_face::{Choice, QualityParams};
 use visavis_gallery::{
     EmbeddingId, Gallery, GalleryParams, IdentityParams, NewPhoto, PersonId, SightingFilter, SqliteStore,
 };
 use visavis_infer::Task;
 use visavis_infer::manifest::Metric;
 use visavis_live::{
-    AlarmParams, Cause, Choice, Delivery, Event, GrowthParams, Pacing, Pipeline, PipelineParams, Prepared,
-    ScheduleParams, SightingKind, SightingParams, Subscription, VisitorParams,
+    AlarmParams, Cause, Delivery, Event, GrowthParams, Pacing, Pipeline, PipelineParams, Prepared, ScheduleParams,
+    SightingKind, SightingParams, Subscription, VisitorParams,
 };
 
 use crate::fakes::{FakeLoader, camera, says};

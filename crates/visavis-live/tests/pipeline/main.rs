@@ -13,11 +13,10 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use fakes::{Behaviour, FakeLoader, Film, camera, says};
-use visavis_face::FaceError;
+use visavis_face::{Choice, FaceError};
 use visavis_infer::{InferError, Task};
 use visavis_live::{
-    Choice, Delivery, Event, LiveError, Outcome, Pacing, Pipeline, PipelineParams, Prepared, Received, Scene,
-    Subscription,
+    Delivery, Event, LiveError, Outcome, Pacing, Pipeline, PipelineParams, Prepared, Received, Scene, Subscription,
 };
 
 fn choice(age: &str) -> Choice {

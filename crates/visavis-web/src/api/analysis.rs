@@ -7,8 +7,8 @@ use axum::extract::{FromRequest, Multipart, Request, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
+use visavis_face::Choice;
 use visavis_gallery::{distance, false_match_rate};
-use visavis_live::Choice;
 
 use super::{ApiResult, Json, Query, Upload};
 use crate::app_state::AppState;

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
+use visavis_face::Choice;
 use visavis_gallery::{Gallery, NewPhoto};
 use visavis_infer::{Registry, Runtime, Task};
-use visavis_live::{AlarmParams, Choice, Delivery, Loader, Pipeline, PipelineParams, Prepared, RegistryLoader};
+use visavis_live::{AlarmParams, Delivery, Loader, Pipeline, PipelineParams, Prepared, RegistryLoader};
 use visavis_video::{OpenOptions, standby, switched};
 use visavis_web::{Access, AuditRecord, Camera, Listener, NoticeParams, OutputCounts, Server, ServerConfig};
 

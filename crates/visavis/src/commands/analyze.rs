@@ -10,10 +10,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use visavis_face::{AnalyzedFace, FaceAnalyzer};
+use visavis_face::{AnalyzedFace, Choice, FaceAnalyzer};
 use visavis_gallery::Gallery;
 use visavis_image::{Frame, codec};
-use visavis_live::{Choice, Delivery, Loader, Pacing, PipelineParams, Prepared, RegistryLoader, Scene, Subscription};
+use visavis_live::{Delivery, Loader, Pacing, PipelineParams, Prepared, RegistryLoader, Scene, Subscription};
 use visavis_video::{FileKind, FolderContents, Mp4Writer, OpenOptions, Source, VideoError, load_photo, open_path};
 
 use crate::annotate::Annotator;

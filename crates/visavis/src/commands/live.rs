@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use visavis_live::{Choice, Outcome, Pacing, PipelineParams};
+use visavis_face::Choice;
+use visavis_live::{Outcome, Pacing, PipelineParams};
 use visavis_video::{Pace, Source};
 
 use crate::alarms::{AlarmArgs, GrowthArgs, SightingArgs};

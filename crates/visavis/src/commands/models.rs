@@ -4,10 +4,10 @@ use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 use std::path::PathBuf;
+use visavis_face::default_network;
 use visavis_infer::{EngineKind, Manifest, Registry, Task};
 
 use visavis_cli::options::{complain, say, say_json};
-use visavis_cli::session::default_network;
 
 /// List, show and verify networks
 #[derive(Parser)]

@@ -12,10 +12,11 @@ use visavis_cli::interrupt;
 use visavis_cli::options::complain;
 use visavis_cli::session::Session;
 use visavis_cli::terminal;
+use visavis_face::Choice;
 use visavis_gallery::{Gallery, Resemblance};
 use visavis_infer::Task;
 use visavis_live::{
-    Choice, Delivery, Event, Loader, Outcome, Pipeline, Prepared, RegistryLoader, SceneFace, Subscription, WorkerPool,
+    Delivery, Event, Loader, Outcome, Pipeline, Prepared, RegistryLoader, SceneFace, Subscription, WorkerPool,
 };
 use visavis_video::{standby, switched};
 use visavis_web::{OutputCounts, Server};
