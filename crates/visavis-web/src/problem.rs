@@ -95,6 +95,10 @@ impl From<GalleryError> for Problem {
             }
             GalleryError::InUse { .. } => Self::conflict("another program is using the gallery: try again"),
             GalleryError::ReadOnly { .. } => Self::conflict("the gallery is read-only"),
+            GalleryError::Unreachable { .. } => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the database of the gallery cannot be reached: try again later",
+            ),
             _ => {
                 log::error!("{error}");
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the gallery failed; the log of visavis says why")
@@ -161,5 +165,18 @@ impl From<PathRejection> for Problem {
 impl From<BytesRejection> for Problem {
     fn from(rejection: BytesRejection) -> Self {
         Self::new(rejection.status(), rejection.body_text())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unreachable_database_is_told_as_a_passing_fault_without_its_address() {
+        let place = "postgresql://door@db.example/faces".to_owned();
+        let problem = Problem::from(GalleryError::Unreachable { place, reason: "timed out".to_owned() });
+        assert_eq!(problem.status, 503);
+        assert!(!problem.detail.contains("db.example"), "{}", problem.detail);
     }
 }

@@ -34,6 +34,12 @@ fn several_cameras_are_shown_on_one_page() {
     let switch = "{ method: 'PUT', headers: { 'Content-Type': 'application/json' }, body: '{\"network\":null}' }";
     page.wait(&format!("(await fetch('cameras/1/api/v1/tasks/age', {switch})).ok"));
     page.wait("(await (await fetch('cameras/2/api/v1/status')).json()).tasks.age.network === null");
+    // There is a notice about all cameras, and one about each.
+    let notice = "(async (path) => { const answer = await fetch(path); return answer.ok && await answer.text(); })";
+    let notices = page.eval(&format!("Promise.all(['notice', 'cameras/1/notice', 'cameras/2/notice'].map({notice}))"));
+    for notice in notices.as_array().unwrap() {
+        assert!(notice.as_str().unwrap().contains("<html lang=\"en\""), "{notice}");
+    }
     // A click opens the page of a camera.
     page.click(".tile", "yard");
     page.wait("location.pathname === '/cameras/2/'");
