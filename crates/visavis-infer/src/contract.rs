@@ -109,7 +109,7 @@ fn last_extent(manifest: &Manifest, index: usize) -> Option<Want> {
     Some(match &head.decode {
         HeadDecode::Years | HeadDecode::Angles { pitch: Some(_), .. } => Want::Exactly(1),
         HeadDecode::Angles { pitch: None, .. } => Want::Exactly(3),
-        HeadDecode::Expectation { .. } | HeadDecode::Embedding { .. } => Want::MoreThan(1),
+        HeadDecode::Distribution { .. } | HeadDecode::Embedding { .. } => Want::MoreThan(1),
         HeadDecode::Label { labels, .. } | HeadDecode::Classes { labels, .. } => Want::Exactly(labels.len()),
         HeadDecode::Points { .. } => Want::Exactly(10),
     })

@@ -459,8 +459,9 @@ impl Head {
 pub enum HeadDecode {
     /// `[N, 1]`: years.
     Years,
-    /// `[N, n]`: one class per year from 0; the age is Σ p·i.
-    Expectation {
+    /// `[N, n]`: the probability of each year from 0; the age is the median.
+    #[serde(alias = "expectation")]
+    Distribution {
         /// The activation function that the scores still need.
         #[serde(default)]
         activation: Activation,

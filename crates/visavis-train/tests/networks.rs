@@ -39,7 +39,7 @@ fn manifest(network: &Network) -> Manifest {
             threshold: 0.5,
         };
         let (task, decode) = match head.name.as_str() {
-            "age" => (Task::Age, HeadDecode::Expectation { activation: Activation::None }),
+            "age" => (Task::Age, HeadDecode::Distribution { activation: Activation::None }),
             "gender" => (Task::Gender, label("female")),
             "smile" => (Task::Smile, label("smiling")),
             "similarity" => {

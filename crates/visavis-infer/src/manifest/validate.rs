@@ -358,7 +358,7 @@ fn check_head(index: usize, head: &Head) -> Result<(), Complaint> {
     }
     let (kind, fits) = match &head.decode {
         HeadDecode::Years => ("years", head.task == Task::Age),
-        HeadDecode::Expectation { .. } => ("expectation", head.task == Task::Age),
+        HeadDecode::Distribution { .. } => ("distribution", head.task == Task::Age),
         HeadDecode::Label { .. } => ("label", matches!(head.task, Task::Gender | Task::Smile)),
         HeadDecode::Classes { .. } => ("classes", head.task == Task::Expression),
         HeadDecode::Angles { .. } => ("angles", head.task == Task::HeadPose),

@@ -228,7 +228,7 @@ fn head(task: FaceTask, reading: Option<Reading>) -> Head {
         threshold: 0.5,
     };
     let (of, decode) = match task {
-        FaceTask::Age => (Task::Age, HeadDecode::Expectation { activation: Activation::None }),
+        FaceTask::Age => (Task::Age, HeadDecode::Distribution { activation: Activation::None }),
         FaceTask::Gender => (Task::Gender, label(["male", "female"])),
         FaceTask::Smile => (Task::Smile, label(["not_smiling", "smiling"])),
         FaceTask::Expression => {
