@@ -45,9 +45,6 @@ pub trait Recognise: Send {
     fn placement(&self) -> Placement;
 }
 
-/// Batch size. Engines prepare for each batch size, so there are only two: this one and 1.
-const BATCH: usize = 4;
-
 /// A face network with any heads that a manifest can describe.
 pub struct FaceNetwork {
     manifest: Manifest,
@@ -184,7 +181,9 @@ impl Recognise for FaceNetwork {
         let mut answers = Vec::with_capacity(faces.len());
         let mut rest = faces;
         while !rest.is_empty() {
-            let count = if self.manifest.input.batch && rest.len() >= BATCH { BATCH } else { 1 };
+            // Engines prepare for each batch size, so there are only two.
+            let batch = self.model.batch();
+            let count = if self.manifest.input.batch && rest.len() >= batch { batch } else { 1 };
             let (now, later) = rest.split_at(count);
             self.run(now, &mut answers, cut)?;
             rest = later;
@@ -200,7 +199,7 @@ impl Recognise for FaceNetwork {
 fn fits(decode: &HeadDecode, columns: usize) -> bool {
     match decode {
         HeadDecode::Years => columns == 1,
-        HeadDecode::Expectation { .. } => columns > 1,
+        HeadDecode::Distribution { .. } => columns > 1,
         HeadDecode::Label { labels, .. } | HeadDecode::Classes { labels, .. } => columns == labels.len(),
         HeadDecode::Angles { pitch, .. } => columns == if pitch.is_some() { 1 } else { 3 },
         HeadDecode::Points { .. } => columns == 10,
@@ -211,7 +210,7 @@ fn fits(decode: &HeadDecode, columns: usize) -> bool {
 fn width_of(decode: &HeadDecode) -> String {
     match decode {
         HeadDecode::Years => "1".into(),
-        HeadDecode::Expectation { .. } => "classes".into(),
+        HeadDecode::Distribution { .. } => "classes".into(),
         HeadDecode::Label { labels, .. } | HeadDecode::Classes { labels, .. } => labels.len().to_string(),
         HeadDecode::Angles { pitch, .. } => if pitch.is_some() { "1" } else { "3" }.into(),
         HeadDecode::Points { .. } => "10".into(),
@@ -224,7 +223,7 @@ fn decode(decoder: &Decoder, rows: &[&[f32]], answer: &mut Findings) {
     let row = rows[0];
     match &decoder.head.decode {
         HeadDecode::Years => answer.age = Some(Age { years: row[0], distribution: None }),
-        HeadDecode::Expectation { activation } => {
+        HeadDecode::Distribution { activation } => {
             answer.age = Some(Age::from_distribution(activate(row, *activation).into()));
         }
         HeadDecode::Label { labels, positive, activation, threshold } => {
@@ -289,6 +288,10 @@ mod tests {
         fn placement(&self) -> &Placement {
             &self.placement
         }
+
+        fn batch(&self) -> usize {
+            4
+        }
     }
 
     fn network(heads: Vec<Head>, rows: Vec<Vec<f32>>) -> (FaceNetwork, std::sync::Arc<std::sync::Mutex<Vec<usize>>>) {
@@ -343,7 +346,7 @@ mod tests {
             Head {
                 task: Task::Age,
                 tensor: "a".into(),
-                decode: HeadDecode::Expectation { activation: Activation::Softmax },
+                decode: HeadDecode::Distribution { activation: Activation::Softmax },
             },
             Head { tensor: "g".into(), ..label(Task::Gender, &["male", "female"], "male", Activation::None) },
             label(Task::Smile, &["no", "yes"], "yes", Activation::Softmax),

@@ -3,57 +3,56 @@
 use crate::{Picture, Similarity};
 
 /// Most samples per output pixel and axis when shrinking. More than 4 × make no visible difference, but cost time.
-const MOST_TAPS: u32 = 4;
+const MOST_TAPS: usize = 4;
 
 /// Fills `out` from `source`: the output pixel at p shows the source at `to_source.apply(p)`, interpolated bilinearly;
 /// black where that lies outside. Where the output is smaller than what it shows, several samples are averaged, so
 /// that fine structure does not alias.
 pub fn warp_into(source: &Picture, to_source: &Similarity, out: &mut Picture) {
-    let taps = (to_source.scale().round().max(1.0) as u32).min(MOST_TAPS);
-    let (width, height) = (out.width(), out.height());
-    let stride = width as usize * 3;
-    if stride == 0 || height == 0 {
-        return;
-    }
     let Similarity { a, b, tx, ty } = *to_source;
     let usable = [a, b, tx, ty].iter().all(|value| value.is_finite());
     if source.width() == 0 || source.height() == 0 || !usable {
         out.pixels_mut().fill(0);
         return;
     }
+    match to_source.scale().round() as u32 {
+        0 | 1 => warp::<1>(source, to_source, out),
+        2 => warp::<2>(source, to_source, out),
+        3 => warp::<3>(source, to_source, out),
+        _ => warp::<MOST_TAPS>(source, to_source, out),
+    }
+}
+
+/// With `TAPS` × `TAPS` samples per output pixel. The number is known to the compiler, which unrolls the loops over the samples.
+fn warp<const TAPS: usize>(source: &Picture, to_source: &Similarity, out: &mut Picture) {
+    let stride = out.width() as usize * 3;
+    if stride == 0 {
+        return;
+    }
     let sampler = Sampler::new(source);
+    let Similarity { a, b, tx, ty } = *to_source;
     let (a, b, tx, ty) = (f64::from(a), f64::from(b), f64::from(tx), f64::from(ty));
-    let pitch = 1.0 / f64::from(taps);
+    let pitch = 1.0 / TAPS as f64;
     let step = (fixed(a * pitch), fixed(b * pitch));
     // Where the first sample of sub-row `v` lies; half a pixel less, so that whole numbers are pixel centres.
     let start = |v: f64| (fixed(a * pitch / 2.0 - b * v + tx - 0.5), fixed(b * pitch / 2.0 + a * v + ty - 0.5));
-    let mut sums = vec![[0u32; 3]; if taps > 1 { width as usize } else { 0 }];
+    let count = ((TAPS * TAPS) as u32) << 10;
+    let grey_levels = |sum: u32| ((sum + count / 2) / count) as u8;
     for (y, row) in out.pixels_mut().chunks_exact_mut(stride).enumerate() {
-        if taps == 1 {
-            let (mut sx, mut sy) = start(y as f64 + 0.5);
-            for pixel in row.as_chunks_mut::<3>().0 {
-                *pixel = sampler.sample(sx, sy).map(|value| ((value + (1 << 21)) >> 22) as u8);
-                (sx, sy) = (sx + step.0, sy + step.1);
-            }
-            continue;
-        }
-        sums.fill([0; 3]);
-        for j in 0..taps {
-            let (mut sx, mut sy) = start(y as f64 + (f64::from(j) + 0.5) * pitch);
-            for sum in &mut sums {
-                for _ in 0..taps {
-                    // The sum of sixteen samples of 8 + 10 bits fits into 32 bits.
-                    let sample = sampler.sample(sx, sy);
-                    for (sum, value) in sum.iter_mut().zip(sample) {
-                        *sum += value as u32 >> 12;
-                    }
-                    (sx, sy) = (sx + step.0, sy + step.1);
+        let mut places: [(i64, i64); TAPS] = std::array::from_fn(|j| start(y as f64 + (j as f64 + 0.5) * pitch));
+        for pixel in row.as_chunks_mut::<3>().0 {
+            // The sum of sixteen samples of 8 + 10 bits fits into 32 bits.
+            let (mut red, mut green, mut blue) = (0, 0, 0);
+            for (x, y) in &mut places {
+                for _ in 0..TAPS {
+                    let sample = sampler.sample(*x, *y);
+                    red += sample[0] as u32 >> 12;
+                    green += sample[1] as u32 >> 12;
+                    blue += sample[2] as u32 >> 12;
+                    (*x, *y) = (*x + step.0, *y + step.1);
                 }
             }
-        }
-        let count = (taps * taps) << 10;
-        for (pixel, sum) in row.as_chunks_mut::<3>().0.iter_mut().zip(&sums) {
-            *pixel = sum.map(|sum| ((sum + count / 2) / count) as u8);
+            *pixel = [grey_levels(red), grey_levels(green), grey_levels(blue)];
         }
     }
 }
@@ -85,7 +84,8 @@ impl<'a> Sampler<'a> {
     }
 
     /// The colour at (x, y), pixel centres at whole numbers, times 2²².
-    #[inline]
+    // Without `array::from_fn`, whose closure is not inlined: it would be called for each channel.
+    #[inline(always)]
     fn sample(&self, x: i64, y: i64) -> [i32; 3] {
         let weight = |position: i64| ((position >> (PLACES - WEIGHT_BITS)) & i64::from(ONE - 1)) as i32;
         let (wx, wy) = (weight(x), weight(y));
@@ -96,12 +96,13 @@ impl<'a> Sampler<'a> {
             let at = (top as usize * self.width + left as usize) * 3;
             let upper = &self.pixels[at..at + 6];
             let lower = &self.pixels[at + self.width * 3..][..6];
-            return std::array::from_fn(|c| {
+            let channel = |c: usize| {
                 i32::from(upper[c]) * weights[0]
                     + i32::from(upper[c + 3]) * weights[1]
                     + i32::from(lower[c]) * weights[2]
                     + i32::from(lower[c + 3]) * weights[3]
-            });
+            };
+            return [channel(0), channel(1), channel(2)];
         }
         self.sample_at_edge(left, top, weights)
     }

@@ -38,6 +38,11 @@ pub trait Model: Send {
 
     /// Where it runs.
     fn placement(&self) -> &Placement;
+
+    /// How many pictures to run together, of a network that accepts several: as many as take no longer together than one by one.
+    fn batch(&self) -> usize {
+        1
+    }
 }
 
 /// Where a model runs, for display and the log.
