@@ -1,7 +1,8 @@
 //! Flags that several commands share.
 
+use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::thread;
 use std::time::Duration;
@@ -298,6 +299,21 @@ pub fn say_json(value: &impl serde::Serialize) -> Result<()> {
     say(&serde_json::to_string(value)?)
 }
 
+/// Writes a file under a temporary name and renames it, so that the old file stays if writing fails. What is not a file, such as
+/// `/dev/stdout`, is written directly.
+pub fn write_file(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
+    let direct = path.exists() && !path.is_file();
+    let aside = path.with_file_name(format!(".{}.part", path.file_name().unwrap_or_default().to_string_lossy()));
+    let written = match direct {
+        true => fs::write(path, bytes),
+        false => fs::write(&aside, bytes).and_then(|()| fs::rename(&aside, path)),
+    };
+    if written.is_err() && !direct {
+        let _ = fs::remove_file(&aside);
+    }
+    written.with_context(|| format!("{} cannot be written", path.display()))
+}
+
 /// Parses a rate between 0.000001 and 0.5.
 pub fn parse_rate(text: &str) -> Result<f64> {
     let rate: f64 = text.parse().with_context(|| format!("`{text}` is not a number"))?;
@@ -317,5 +333,22 @@ mod tests {
         for bad in ["320", "0x3", "-1x3", "99999x3", "ax3", ""] {
             assert!(parse_size(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_stays_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("plot.svg");
+        write_file(&file, "one").unwrap();
+        // The temporary name is taken.
+        let aside = folder.path().join(".plot.svg.part");
+        fs::create_dir(&aside).unwrap();
+        let said = write_file(&file, "other").unwrap_err().to_string();
+        assert!(said.contains("plot.svg cannot be written"), "{said}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "one");
+        fs::remove_dir(&aside).unwrap();
+        write_file(&file, "other").unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "other");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file stays");
     }
 }

@@ -19,7 +19,7 @@ use visavis_face::detect::{DetectorParams, PointedDetector};
 use visavis_image::codec;
 use visavis_live::Loader;
 
-use visavis_cli::options::{EngineArgs, NetworkArgs, complain, cores, parse_size, say, say_json};
+use visavis_cli::options::{EngineArgs, NetworkArgs, complain, cores, parse_size, say, say_json, write_file};
 use visavis_cli::session::Session;
 
 /// Prepare labelled faces for training and evaluation
@@ -300,5 +300,5 @@ fn sheet(path: &Path, out: &Path, count: usize, columns: u32) -> Result<()> {
         Some("png") => codec::encode_png(&sheet)?,
         _ => bail!("{}: name a file that ends with .png or .jpg", out.display()),
     };
-    std::fs::write(out, bytes).with_context(|| format!("{} cannot be written", out.display()))
+    write_file(out, bytes)
 }

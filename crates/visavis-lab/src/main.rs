@@ -25,7 +25,7 @@ use visavis_cli::terminal::LogFormat;
     max_term_width = 110,
     after_help = "Examples:
   visavis-lab data pack --layout table --from faces/ --out packs/faces    prepare labelled faces
-  visavis-lab train network --recipe recipes/smile.toml --out runs/smile  train a network
+  visavis-lab train network --recipe recipes/smile_mobilenetv1.toml --out runs/smile  train a network
   visavis-lab evaluate detection --boxes wider/boxes.json                 measure the default detector
   visavis-lab tables --out tables.md                                      compare all networks"
 )]

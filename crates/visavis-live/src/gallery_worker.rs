@@ -1,5 +1,5 @@
 //! The gallery worker thread: raises and records alarms, adds visitors to the gallery, and reads the changes of other programs.
-//! Only this thread waits for the gallery's store while the pipeline runs; frames and recognition do not.
+//! While the pipeline runs, only this thread and the sighting recorder wait for the gallery's store; frames and recognition do not.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -212,7 +212,7 @@ impl GalleryWorker {
         let FaceView { rect, turn, .. } = seen.view;
         let crop = if params.crops { thumbnail(&seen.frame.picture, &rect, turn) } else { None };
         let time = seconds_since_1970();
-        let source = shared.snapshots.newest().source.name();
+        let source = shared.snapshots.newest().camera();
         let recorded = gallery.record_alarm(&NewAlarm {
             time,
             source: &source,

@@ -14,6 +14,8 @@ use crate::visitors::GrowthParams;
 /// The parameters of a pipeline.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PipelineParams {
+    /// Name of the camera in alarms and sightings; `None`: the name of the source.
+    pub camera: Option<String>,
     /// Whether frames are dropped when a stage is slow (live), or every frame is processed.
     pub pacing: Pacing,
     /// Capacity of the frame buffer between the grabber and detection. The paper's demo had 8.
@@ -47,6 +49,7 @@ pub struct PipelineParams {
 impl Default for PipelineParams {
     fn default() -> Self {
         Self {
+            camera: None,
             pacing: Pacing::Live,
             buffer: 8,
             workers: 1,

@@ -8,8 +8,6 @@ use visavis_gallery::{PersonId, SightingId};
 /// How sightings are recorded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SightingParams {
-    /// Name of the camera in the entries; `None`: the name of the source.
-    pub camera: Option<String>,
     /// Sightings are deleted when their last look is older than this.
     pub keep: Duration,
     /// A visit ends when its face was not seen for this time.
@@ -19,7 +17,7 @@ pub struct SightingParams {
 impl Default for SightingParams {
     /// 30 days; 30 seconds.
     fn default() -> Self {
-        Self { camera: None, keep: Duration::from_secs(30 * 24 * 3600), away: Duration::from_secs(30) }
+        Self { keep: Duration::from_secs(30 * 24 * 3600), away: Duration::from_secs(30) }
     }
 }
 

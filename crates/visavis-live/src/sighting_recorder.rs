@@ -74,7 +74,7 @@ impl Recorder {
         if let Some(scene) = scene {
             self.observe(scene, now, time, gallery.embedding());
         }
-        let (stored, failure) = self.store(gallery, &shared.snapshots.newest().source.name(), now, ended);
+        let (stored, failure) = self.store(gallery, &shared.snapshots.newest().camera(), now, ended);
         let changed = !stored.is_empty();
         stored.into_iter().for_each(|sighting| shared.emit(Event::Sighting(Arc::new(sighting))));
         match failure.map_or_else(|| self.clean_up(gallery, now, time), Err) {
@@ -121,11 +121,11 @@ impl Recorder {
     fn store(
         &mut self,
         gallery: &Gallery,
-        source: &str,
+        camera: &str,
         now: Duration,
         ended: bool,
     ) -> (Vec<Sighting>, Option<GalleryError>) {
-        let (camera, away) = (self.params.camera.as_deref().unwrap_or(source), self.params.away);
+        let away = self.params.away;
         let (mut stored, mut failure) = (Vec::new(), None);
         self.visits.retain_mut(|visit| {
             let left = ended || now > visit.last_at + away;

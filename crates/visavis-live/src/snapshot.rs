@@ -27,6 +27,13 @@ pub struct Snapshot {
     pub gallery: Option<GalleryState>,
 }
 
+impl Snapshot {
+    /// The name of the camera for alarms and sightings.
+    pub(crate) fn camera(&self) -> String {
+        self.params.camera.clone().unwrap_or_else(|| self.source.name())
+    }
+}
+
 /// State of one task. The network that does it is in [`PipelineParams::choice`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TaskState {

@@ -290,7 +290,7 @@ pub struct Stage {
     /// Decay of the moving average of the weights; 0 disables it.
     #[serde(default = "average")]
     pub average: f64,
-    /// Ends the stage after this many epochs without a better validation.
+    /// Ends the stage after more than this many epochs without a better validation.
     #[serde(default)]
     pub patience: Option<usize>,
     /// Parameters whose names begin with one of these are frozen.
@@ -412,7 +412,7 @@ pub enum Schedule {
         warm_up: f64,
         /// 0.1 in the paper.
         factor: f64,
-        /// Epochs.
+        /// The rate is lowered after more than this many epochs without a better validation.
         patience: usize,
     },
 }

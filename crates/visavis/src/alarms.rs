@@ -23,7 +23,8 @@ pub(crate) struct AlarmArgs {
     pub(crate) alarm_log: Option<PathBuf>,
     /// Post each alarm as JSON to this URL; failed posts are retried
     ///
-    /// An alarm that cannot be delivered is retried for four minutes and then dropped.
+    /// An alarm that cannot be delivered is retried for four minutes and then dropped. One that the receiver refuses (status 4xx other
+    /// than 408 and 429) is not retried.
     #[arg(long, value_name = "URL")]
     pub(crate) alarm_webhook: Option<String>,
     /// PEM file of certificate authorities trusted for web hooks, in addition to those of the system
@@ -165,11 +166,11 @@ impl GrowthArgs {
 }
 
 impl SightingArgs {
-    /// The parameters of sightings by the camera of this name; `None` if they are not recorded.
-    pub(crate) fn sightings(&self, camera: Option<String>) -> Option<SightingParams> {
+    /// The parameters of sightings; `None` if they are not recorded.
+    pub(crate) fn sightings(&self) -> Option<SightingParams> {
         let keep = Duration::from_secs_f64(self.remember_days * 24.0 * 3600.0);
         let away = Duration::from_secs_f64(self.remember_gap);
-        self.remember.then_some(SightingParams { camera, keep, away })
+        self.remember.then_some(SightingParams { keep, away })
     }
 }
 

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use flate2::read::GzDecoder;
 use sha2::{Digest, Sha256};
 
-use visavis_cli::options::complain;
+use visavis_cli::options::{complain, write_file};
 
 /// One photo.
 pub(crate) struct Sample {
@@ -177,16 +177,14 @@ fn download(package: &Package, into: &Path) -> Result<PathBuf> {
     files.next().context("pip reported success but downloaded no file")
 }
 
-/// Extracts the photos from an archive. Each is written under a temporary name and renamed.
+/// Extracts the photos from an archive.
 fn unpack(archive: &Path, folder: &Path) -> Result<()> {
     let wanted = |name: &str| SAMPLES.iter().find(|sample| name.ends_with(sample.member));
     let keep = |sample: &Sample, bytes: &[u8]| -> Result<()> {
         if hash(bytes) != sample.sha256 {
             bail!("{} does not have the expected SHA-256", sample.member);
         }
-        let aside = folder.join(format!(".{}.part", sample.file));
-        fs::write(&aside, bytes).with_context(|| format!("{} cannot be written", aside.display()))?;
-        Ok(fs::rename(&aside, folder.join(sample.file))?)
+        write_file(&folder.join(sample.file), bytes)
     };
     let file = File::open(archive)?;
     let mut bytes = Vec::new();

@@ -13,7 +13,7 @@ use visavis_eval::plots::{AgeMap, ConfusionMatrix};
 use visavis_eval::protocol::{self, AttributeAnswer, View, ViewAnswers};
 use visavis_infer::Task;
 
-use super::faces::{FaceArgs, Networks, note, watched, write_plot};
+use super::faces::{FaceArgs, Networks, Row, note, watched, write_plot};
 use super::text_table::TextTable;
 use visavis_cli::options::{EngineArgs, say, say_json};
 
@@ -51,17 +51,9 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// The figures of one network under one view of one pack.
+/// The figures of one network.
 #[derive(Serialize)]
-struct Row {
-    set: String,
-    fingerprint: String,
-    view: View,
-    network: String,
-    /// Number of faces without this view.
-    left_out: usize,
-    /// Number of faces that the view does not change.
-    unchanged: usize,
+struct Figures {
     #[serde(flatten)]
     report: AttributeReport,
     groups: Vec<GroupRow>,
@@ -89,16 +81,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
                 if let Some(folder) = &args.plot {
                     draw(folder, &pack.info().name, answers.view, network, &found, &report)?;
                 }
-                rows.push(Row {
-                    set: pack.info().name.clone(),
-                    fingerprint: pack.fingerprint().to_owned(),
-                    view: answers.view,
-                    network: network.clone(),
-                    left_out: answers.left_out,
-                    unchanged: answers.unchanged,
-                    report,
-                    groups: if args.groups { found.groups() } else { Vec::new() },
-                });
+                let figures = Figures { report, groups: if args.groups { found.groups() } else { Vec::new() } };
+                rows.push(Row::new(&pack, &answers, network, figures));
             }
         }
     }
@@ -206,25 +190,25 @@ fn figures(report: &AttributeReport) -> Vec<[String; 4]> {
     lines
 }
 
-fn print(rows: &[Row]) -> Result<()> {
+fn print(rows: &[Row<Figures>]) -> Result<()> {
     say("With 95 % intervals.")?;
     let mut table = TextTable::new(&["set", "view", "network", "figure", "n", "", "", ""]);
     for row in rows {
-        for line in figures(&row.report) {
-            let names = [row.set.clone(), row.view.to_string(), row.network.clone()];
+        for line in figures(&row.figures.report) {
+            let names = row.names();
             table.row(names.into_iter().chain(line).chain([note(row.left_out, row.unchanged)]));
         }
     }
     table.print()?;
-    if rows.iter().all(|row| row.groups.is_empty()) {
+    if rows.iter().all(|row| row.figures.groups.is_empty()) {
         return Ok(());
     }
     say("")?;
     let mut table = TextTable::new(&["set", "view", "network", "by", "group", "figure", "n", "", ""]);
     for row in rows {
-        for group in &row.groups {
+        for group in &row.figures.groups {
             for line in figures(&group.report) {
-                let names = [row.set.clone(), row.view.to_string(), row.network.clone()];
+                let names = row.names();
                 table.row(names.into_iter().chain([group.by.to_owned(), group.group.clone()]).chain(line));
             }
         }

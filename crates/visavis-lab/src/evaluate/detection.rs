@@ -18,7 +18,7 @@ use super::detectors::{PictureSet, Run, SizedDetector};
 use super::faces::SplitArg;
 use super::faults;
 use super::text_table::TextTable;
-use visavis_cli::options::{EngineArgs, NetworkArgs, complain, parse_size, say, say_json};
+use visavis_cli::options::{EngineArgs, NetworkArgs, complain, parse_size, say, say_json, write_file};
 use visavis_cli::session::Session;
 
 /// Measure the average precision of detectors on pictures with face boxes (COCO JSON)
@@ -105,7 +105,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if let Some(path) = &args.plot {
         let plot = plot(args, &set, &runs);
         let bytes = if ending(path) == "svg" { plot.svg()?.into_bytes() } else { plot.png()? };
-        std::fs::write(path, bytes).with_context(|| format!("{} cannot be written", path.display()))?;
+        write_file(path, bytes)?;
     }
     if args.json { runs.iter().try_for_each(|run| tell_json(args, run)) } else { tell(args, &set, &runs) }
 }

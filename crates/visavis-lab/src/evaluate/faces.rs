@@ -7,16 +7,19 @@ use std::str::FromStr;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 use visavis_data::{Split, pack::Pack};
 use visavis_eval::plots::Plot;
-use visavis_eval::protocol::{AttributeNetworks, KeypointFinder, Progress, ProtocolError, ProtocolParams, View};
+use visavis_eval::protocol::{
+    AttributeNetworks, KeypointFinder, Progress, ProtocolError, ProtocolParams, View, ViewAnswers,
+};
 use visavis_face::FaceDetector;
 use visavis_face::detect::DetectorParams;
 use visavis_image::{Picture, codec};
 use visavis_infer::{Manifest, Registry, Runtime, Task};
 use visavis_live::{Loader, RegistryLoader};
 
-use visavis_cli::options::{EngineArgs, complain, cores};
+use visavis_cli::options::{EngineArgs, complain, cores, write_file};
 
 /// Which faces, under which views.
 #[derive(Args, Clone, Debug)]
@@ -143,6 +146,40 @@ impl Networks {
     }
 }
 
+/// The figures of one network under one view of one pack.
+#[derive(Serialize)]
+pub(super) struct Row<F> {
+    set: String,
+    fingerprint: String,
+    view: View,
+    network: String,
+    /// Number of faces without this view.
+    pub(super) left_out: usize,
+    /// Number of faces that the view does not change.
+    pub(super) unchanged: usize,
+    #[serde(flatten)]
+    pub(super) figures: F,
+}
+
+impl<F> Row<F> {
+    pub(super) fn new<A>(pack: &Pack, answers: &ViewAnswers<A>, network: &str, figures: F) -> Self {
+        Self {
+            set: pack.info().name.clone(),
+            fingerprint: pack.fingerprint().to_owned(),
+            view: answers.view,
+            network: network.to_owned(),
+            left_out: answers.left_out,
+            unchanged: answers.unchanged,
+            figures,
+        }
+    }
+
+    /// The first cells of a line: set, view and network.
+    pub(super) fn names(&self) -> [String; 3] {
+        [self.set.clone(), self.view.to_string(), self.network.clone()]
+    }
+}
+
 /// Runs networks on the faces of a pack with a progress bar.
 pub(super) fn watched<A>(
     pack: &Pack,
@@ -175,7 +212,7 @@ pub(super) fn write_plot(folder: &Path, name: &str, plot: &impl Plot) -> Result<
     std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     for (end, bytes) in [("svg", plot.svg()?.into_bytes()), ("png", plot.png()?)] {
         let path = folder.join(format!("{name}.{end}"));
-        std::fs::write(&path, bytes).with_context(|| format!("{} cannot be written", path.display()))?;
+        write_file(&path, bytes)?;
     }
     Ok(())
 }
@@ -184,7 +221,7 @@ pub(super) fn write_plot(folder: &Path, name: &str, plot: &impl Plot) -> Result<
 pub(super) fn write_picture(path: &Path, picture: &Picture) -> Result<()> {
     let png = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png"));
     let bytes = if png { codec::encode_png(picture)? } else { codec::encode_jpeg(picture, 90)? };
-    std::fs::write(path, bytes).with_context(|| format!("{} cannot be written", path.display()))
+    write_file(path, bytes)
 }
 
 /// A remark on the faces of a view.

@@ -10,10 +10,10 @@ use visavis_eval::bootstrap::{Bootstrap, Estimate};
 use visavis_eval::groups::Grouping;
 use visavis_eval::keypoints::{KeypointCase, KeypointReport, evaluate, sorted_errors};
 use visavis_eval::plots::{CumulativeErrors, ErrorCurve};
-use visavis_eval::protocol::{self, KeypointAnswer, View, ViewAnswers};
+use visavis_eval::protocol::{self, KeypointAnswer, ViewAnswers};
 use visavis_infer::Task;
 
-use super::faces::{FaceArgs, Networks, note, watched, write_plot};
+use super::faces::{FaceArgs, Networks, Row, note, watched, write_plot};
 use super::text_table::TextTable;
 use visavis_cli::options::{EngineArgs, say, say_json};
 
@@ -45,17 +45,9 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// The figures of one network under one view of one pack.
+/// The figures of one network.
 #[derive(Serialize)]
-struct Row {
-    set: String,
-    fingerprint: String,
-    view: View,
-    network: String,
-    /// Number of faces without this view.
-    left_out: usize,
-    /// Number of faces that the view does not change.
-    unchanged: usize,
+struct Figures {
     #[serde(flatten)]
     report: KeypointReport,
     groups: Vec<GroupRow>,
@@ -88,16 +80,11 @@ pub(super) fn run(args: &Args) -> Result<()> {
                 write_plot(folder, &format!("keypoints_{}_{}", pack.info().name, answers.view), &plot)?;
             }
             for (network, found) in args.network.iter().zip(&found) {
-                rows.push(Row {
-                    set: pack.info().name.clone(),
-                    fingerprint: pack.fingerprint().to_owned(),
-                    view: answers.view,
-                    network: network.clone(),
-                    left_out: answers.left_out,
-                    unchanged: answers.unchanged,
+                let figures = Figures {
                     report: evaluate(&found.cases, &Bootstrap::default()),
                     groups: if args.groups { found.groups() } else { Vec::new() },
-                });
+                };
+                rows.push(Row::new(&pack, &answers, network, figures));
             }
         }
     }
@@ -170,26 +157,23 @@ fn figures(report: &KeypointReport) -> [String; 7] {
 
 const FIGURES: [&str; 7] = ["n", "missed", "error", "median", "above 10 %", "of the box", "eyes, nose, mouth"];
 
-fn print(rows: &[Row]) -> Result<()> {
+fn print(rows: &[Row<Figures>]) -> Result<()> {
     say("Mean distance of five keypoints in % of the eye distance, with 95 % intervals.")?;
     let mut table = TextTable::new(&[&["set", "view", "network"], &FIGURES[..], &[""]].concat());
     for row in rows {
-        let names = [row.set.clone(), row.view.to_string(), row.network.clone()];
-        table.row(names.into_iter().chain(figures(&row.report)).chain([note(row.left_out, row.unchanged)]));
+        let names = row.names();
+        table.row(names.into_iter().chain(figures(&row.figures.report)).chain([note(row.left_out, row.unchanged)]));
     }
     table.print()?;
-    if rows.iter().all(|row| row.groups.is_empty()) {
+    if rows.iter().all(|row| row.figures.groups.is_empty()) {
         return Ok(());
     }
     say("")?;
     let mut table =
         TextTable::new(&["set", "view", "network", "by", "group", "n", "missed", "error", "above 10 %", "of the box"]);
     for row in rows {
-        for GroupRow { by, group, report } in &row.groups {
-            table.row([
-                row.set.clone(),
-                row.view.to_string(),
-                row.network.clone(),
+        for GroupRow { by, group, report } in &row.figures.groups {
+            let cells = [
                 (*by).to_owned(),
                 group.clone(),
                 report.faces.to_string(),
@@ -197,7 +181,8 @@ fn print(rows: &[Row]) -> Result<()> {
                 percent(report.interocular),
                 percent(report.failures),
                 percent(report.by_box),
-            ]);
+            ];
+            table.row(row.names().into_iter().chain(cells));
         }
     }
     table.print()

@@ -10,7 +10,7 @@ use visavis_data::layout::lfw::{FacePair, pairs, stem};
 use visavis_data::pack::{Pack, PackedFace};
 use visavis_eval::bootstrap::Bootstrap;
 use visavis_eval::groups::Grouping;
-use visavis_eval::protocol::{self, AttributeAnswer, ProtocolParams, View, ViewAnswers};
+use visavis_eval::protocol::{self, AttributeAnswer, ProtocolParams, ViewAnswers};
 use visavis_eval::similarity::{
     Calibration, Embedded, GalleryCheck, GalleryTrial, Identification, OpenSet, Pair, Verification, answers, calibrate,
     identification, identification_of, made_up, open_set, verification,
@@ -21,7 +21,7 @@ use visavis_image::{Picture, Rect, Similarity, warp_into};
 use visavis_infer::manifest::{HeadDecode, Likeness, Metric, Strangers};
 use visavis_infer::{Manifest, Task};
 
-use super::faces::{FaceArgs, Networks, note, watched, write_picture};
+use super::faces::{FaceArgs, Networks, Row, note, watched, write_picture};
 use super::text_table::TextTable;
 use visavis_cli::options::{EngineArgs, complain, parse_rate, say_json};
 
@@ -83,17 +83,9 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// The figures of one network under one view of one pack.
+/// The figures of one network.
 #[derive(Serialize)]
-struct Row {
-    set: String,
-    fingerprint: String,
-    view: View,
-    network: String,
-    /// Number of faces without this view.
-    left_out: usize,
-    /// Number of faces that the view does not change.
-    unchanged: usize,
+struct Figures {
     identification: Option<Identification>,
     open_set: Option<OpenSet>,
     calibration: Option<Calibration>,
@@ -136,13 +128,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
                     write_sheet(path, args, metric, &pack, &faces, &packed)?;
                 }
                 let bootstrap = Bootstrap::default();
-                rows.push(Row {
-                    set: pack.info().name.clone(),
-                    fingerprint: pack.fingerprint().to_owned(),
-                    view: answers.view,
-                    network: network.clone(),
-                    left_out: answers.left_out,
-                    unchanged: answers.unchanged,
+                let figures = Figures {
                     identification: identification(metric, &faces, &bootstrap),
                     open_set: open_set(metric, &faces, args.fpir, &bootstrap),
                     calibration: calibrate(metric, &faces),
@@ -151,7 +137,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
                         .and_then(|listed| verification(&measured(metric, &faces, listed), &bootstrap)),
                     galleries: before_galleries(args, networks.manifest(network)?, &fill[place], &faces)?,
                     groups: if args.groups { by_group(metric, &pack, &faces, &packed) } else { Vec::new() },
-                });
+                };
+                rows.push(Row::new(&pack, &answers, network, figures));
             }
         }
     }
@@ -278,22 +265,14 @@ fn measured(metric: Metric, faces: &[Embedded], listed: &[FacePair]) -> Vec<Pair
     found
 }
 
-fn print(rows: &[Row]) -> Result<()> {
+fn print(rows: &[Row<Figures>]) -> Result<()> {
     let mut table = TextTable::new(&["set", "view", "network", "figure", "n", "value", "note"]);
     for row in rows {
         let mut line = |figure: &str, n: usize, value: String, remark: String| {
-            table.row([
-                row.set.clone(),
-                row.view.to_string(),
-                row.network.clone(),
-                figure.to_owned(),
-                n.to_string(),
-                value,
-                remark,
-            ]);
+            table.row(row.names().into_iter().chain([figure.to_owned(), n.to_string(), value, remark]));
         };
         let seen = note(row.left_out, row.unchanged);
-        if let Some(found) = &row.identification {
+        if let Some(found) = &row.figures.identification {
             let gallery = format!("{} photos of {} people to choose from", found.gallery, found.people);
             for (figure, value, remark) in [
                 ("rank-1, %", &found.rank_1, gallery),
@@ -304,19 +283,19 @@ fn print(rows: &[Row]) -> Result<()> {
                 line(figure, value.n, value.times(100.0).text(1), remark);
             }
         }
-        for GroupRow { by, group, identification } in &row.groups {
+        for GroupRow { by, group, identification } in &row.figures.groups {
             for (figure, value) in [("rank-1", &identification.rank_1), ("mAP", &identification.mean_average_precision)]
             {
                 let figure = format!("{figure}, %, {by} {group}");
                 line(&figure, value.n, value.times(100.0).text(1), String::new());
             }
         }
-        if let Some(found) = &row.open_set {
+        if let Some(found) = &row.figures.open_set {
             let figure = format!("FNIR at FPIR {} %, %", found.fpir * 100.0);
             let remark = format!("threshold {:.3}, by {} strangers", found.threshold, found.strangers);
             line(&figure, found.fnir.n, found.fnir.times(100.0).text(1), remark);
         }
-        if let Some(found) = &row.calibration {
+        if let Some(found) = &row.figures.calibration {
             let strangers = "within it one of 1,000 pairs of strangers".to_owned();
             line("same person, distance", found.pairs[0], format!("{:.4}", found.same_person), strangers);
             line(
@@ -335,7 +314,7 @@ fn print(rows: &[Row]) -> Result<()> {
                 line("likeness", found.pairs[0], numbers, remark);
             }
         }
-        for found in &row.galleries {
+        for found in &row.figures.galleries {
             let of = format!("gallery of {} photos", found.photos);
             let remark = match found.made_up {
                 0 => format!("distance within {:.4}", found.within),
@@ -354,7 +333,7 @@ fn print(rows: &[Row]) -> Result<()> {
                 line(&figure, identified.n, identified.times(100.0).text(2), String::new());
             }
         }
-        if let Some(found) = &row.verification {
+        if let Some(found) = &row.figures.verification {
             let remark = format!("best threshold {:.3}", found.threshold);
             line("verification, %", found.accuracy.n, found.accuracy.times(100.0).text(2), remark);
             for (rate, accepted) in found.accepted {

@@ -26,7 +26,7 @@ use super::keypoints::{Answers as KeypointAnswers, measure as measure_keypoints}
 use super::machine;
 use super::similarity::identifications;
 use super::speed::{TimingArgs, time_locator};
-use visavis_cli::options::{EngineArgs, complain, say};
+use visavis_cli::options::{EngineArgs, complain, say, write_file};
 
 /// The paper's Tables I to V as Markdown, our figures beside the paper's
 ///
@@ -238,7 +238,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     speeds(&mut tables, &candidates, &mut networks.loader, untrained.as_ref(), &args.timing)?;
     let text = tables.markdown();
     match &args.out {
-        Some(path) => std::fs::write(path, text).with_context(|| format!("{} cannot be written", path.display())),
+        Some(path) => write_file(path, text),
         None => say(text.trim_end()),
     }
 }

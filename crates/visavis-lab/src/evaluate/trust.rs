@@ -22,7 +22,7 @@ use super::attributes::{Answers, measure};
 use super::faces::{FaceArgs, Networks, watched, write_plot};
 use super::machine;
 use super::similarity::{embedded, metric};
-use visavis_cli::options::{EngineArgs, say};
+use visavis_cli::options::{EngineArgs, say, write_file};
 
 /// Write a report on accuracy and fairness, as Markdown and HTML
 ///
@@ -99,13 +99,12 @@ pub(super) fn run(args: &Args) -> Result<()> {
     report.text(
         "Labels of age, gender and race code in these sets are the impressions of labellers or of a network, not what people say of \
          themselves. The photos come from the web: a camera in a shop, poor light and low resolution give larger errors. Groups \
-         that the sets do not label, such as skin tone measured on the skin, disabilities or head coverings, were not examined. \
-         Intervals are 95 % bootstrap intervals over faces; those of a group with few faces are wide.",
+         that the sets do not label, such as skin tone measured on the skin, disabilities or head coverings, were not examined.",
     );
     std::fs::create_dir_all(&args.out).with_context(|| format!("{} cannot be made", args.out.display()))?;
     for (name, text) in [("trust.md", report.markdown()), ("trust.html", report.html())] {
         let path = args.out.join(name);
-        std::fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))?;
+        write_file(&path, text)?;
         say(&path.display().to_string())?;
     }
     Ok(())
@@ -113,6 +112,11 @@ pub(super) fn run(args: &Args) -> Result<()> {
 
 fn introduce(args: &Args, networks: &Networks, report: &mut Report) -> Result<()> {
     report.text(&format!("Measured by `{}` on {}.", args.command(), machine::describe()));
+    report.text(
+        "Figures in brackets are 95 % bootstrap intervals over faces; those of groups with few faces are wide. “–”: not measured, \
+         since the set has no labels for it or the network does not tell it. The view says how a face is cut out: `detected` is the \
+         box of the detector, as in live use. A fingerprint identifies the weights of a network and how its results are decoded.",
+    );
     let mut table = Table::new(&["network", "tasks", "fingerprint", "trained on"]);
     for name in [&args.attributes, &args.similarity] {
         let manifest = networks.manifest(name)?;
@@ -140,7 +144,11 @@ fn attributes(args: &Args, networks: &Networks, pack: &Pack, report: &mut Report
         found.cases.iter().filter_map(|case| Some((case.labels.gender?, case.age()?))).collect();
     if !aged.is_empty() {
         report.heading(&format!("Age: {set}"));
-        report.text(&format!("{} faces, view `{}`. Positive bias: told too old.", aged.len(), answers.view));
+        report.text(&format!(
+            "{} faces, view `{}`. A positive bias means that estimates are too high on average.",
+            aged.len(),
+            answers.view
+        ));
         let mut table = Table::new(&["gender", "age", "faces", "mean absolute error, years", "bias, years"]);
         for cell in ages_by_gender(&by_gender, &bootstrap) {
             let gender = match cell.gender {
@@ -174,7 +182,7 @@ fn attributes(args: &Args, networks: &Networks, pack: &Pack, report: &mut Report
         report.table(table);
     }
     let groups = found.groups();
-    let mut table = Table::new(&["by", "group", "gender right, %", "smile right, %", "expression right, %"]);
+    let mut table = Table::new(&["by", "group", "gender correct, %", "smile correct, %", "expression correct, %"]);
     for group in &groups {
         let cell = |report: &Option<visavis_eval::attributes::LabelReport>| {
             percent(report.as_ref().map(|report| report.accuracy))
@@ -204,8 +212,11 @@ fn identities(args: &Args, networks: &Networks, pack: &Pack, report: &mut Report
     let (faces, packed) = embedded(pack, answers, 0);
     let bootstrap = Bootstrap::default();
     report.heading(&format!("Identification: {set}"));
-    let mut table =
-        Table::new(&["false positive identification rate, %", "false negative identification rate, %", "strangers"]);
+    let mut table = Table::new(&[
+        "false positive identification rate, %",
+        "false negative identification rate, %",
+        "photos of strangers",
+    ]);
     for rate in ALARM_RATES {
         // With fewer strangers than 1 / rate, the rate cannot be measured.
         let found = open_set(metric, &faces, rate, &bootstrap);
@@ -214,9 +225,9 @@ fn identities(args: &Args, networks: &Networks, pack: &Pack, report: &mut Report
         }
     }
     report.text(
-        "A third of the people is not in the gallery. The first column is the share of their photos that is identified as a person \
-         in the gallery, by which the threshold is set; the second is the share of photos of people in the gallery that are not \
-         identified rightly.",
+        "A third of the people are strangers: they are not in the gallery. The threshold is set so that the share of their photos in the \
+         first column is identified as a person of the gallery. The second column is the share of photos of the other people that are \
+         not identified correctly.",
     );
     report.table(table);
     let groups = groups(pack, &faces, &packed);
@@ -226,8 +237,8 @@ fn identities(args: &Args, networks: &Networks, pack: &Pack, report: &mut Report
     };
     report.heading(&format!("False matches within groups: {set}"));
     report.text(&format!(
-        "One threshold for all (distance {:.3}), at which {} % of {} pairs of two people match. Within a group only pairs of its own \
-         people count, so that its rate is usually higher: they resemble each other more.",
+        "The threshold is the same for all groups (distance {:.3}): {} % of {} pairs of photos of two people match. The rate of a group \
+         counts only pairs within the group. It is usually higher, since the people of a group resemble each other more.",
         found.threshold,
         found.rate * 100.0,
         found.pairs

@@ -31,8 +31,8 @@ const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
 /// best.safetensors, the weights of the best validation. Ctrl-C writes a checkpoint; --resume continues from the last one.
 #[derive(Parser)]
 #[command(after_help = "Examples:
-  visavis-lab train network --recipe recipes/smile.toml --out runs/smile
-  visavis-lab train network --recipe recipes/smile.toml --out runs/smile --resume")]
+  visavis-lab train network --recipe recipes/smile_mobilenetv1.toml --out runs/smile
+  visavis-lab train network --recipe recipes/smile_mobilenetv1.toml --out runs/smile --resume")]
 pub(super) struct Args {
     /// The recipe
     #[arg(long, value_name = "FILE")]

@@ -14,12 +14,12 @@ use visavis_train::feed::scenes::{Composer, SceneSet, scene_epoch};
 use visavis_train::feed::{Augmenter, Sampler, mix};
 use visavis_train::recipe::{NetworkRecipe, Recipe};
 
-use visavis_cli::options::say;
+use visavis_cli::options::{say, write_file};
 
 /// Draw the network's training pictures: faces of the first stage, each unchanged and augmented
 #[derive(Parser)]
 #[command(after_help = "Example:
-  visavis-lab train preview --recipe recipes/smile.toml --out seen.png")]
+  visavis-lab train preview --recipe recipes/smile_mobilenetv1.toml --out seen.png")]
 pub(super) struct Args {
     /// The recipe
     #[arg(long, value_name = "FILE")]
@@ -75,7 +75,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         }
     }
     let png = codec::encode_png(&sheet)?;
-    std::fs::write(&args.out, png).with_context(|| format!("{} cannot be written", args.out.display()))?;
+    write_file(&args.out, png)?;
     say(&format!("{}: {rows} faces, each as it is and {} times varied", args.out.display(), args.variations))
 }
 
@@ -112,6 +112,6 @@ fn scenes(args: &Args, recipe: &Recipe) -> Result<()> {
         paste_rounded(&mut sheet, &view.picture, x as i32, y as i32, 0.0);
     }
     let png = codec::encode_png(&sheet)?;
-    std::fs::write(&args.out, png).with_context(|| format!("{} cannot be written", args.out.display()))?;
+    write_file(&args.out, png)?;
     say(&format!("{}: {} pictures of {width}x{height}", args.out.display(), columns * args.faces))
 }

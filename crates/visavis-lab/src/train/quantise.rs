@@ -1,10 +1,10 @@
 //! `visavis-lab train quantise`: the 8-bit version of a network.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use visavis_cli::options::{EngineArgs, say};
+use visavis_cli::options::{EngineArgs, say, write_file};
 use visavis_data::pack::Pack;
 use visavis_infer::manifest::{Quantised, sha256};
 use visavis_infer::{EngineChoice, EngineOptions, Manifest, Registry, Runtime};
@@ -58,12 +58,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let manifest = Manifest { quantised: Some(version), ..entry.manifest.clone() };
     std::fs::create_dir_all(&args.out).with_context(|| format!("{} cannot be made", args.out.display()))?;
     let place = |name: &str| args.out.join(name);
-    write(&place(&manifest.file), &single)?;
-    write(&place(&file), &bytes)?;
-    write(&place(&format!("{}.toml", args.network)), toml::to_string_pretty(&manifest)?.as_bytes())?;
+    write_file(&place(&manifest.file), &single)?;
+    write_file(&place(&file), &bytes)?;
+    write_file(&place(&format!("{}.toml", args.network)), toml::to_string_pretty(&manifest)?.as_bytes())?;
     say(&format!("{}: {} KiB, calibrated on {} faces", place(&file).display(), bytes.len() / 1024, inputs.len()))
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    std::fs::write(path, bytes).with_context(|| format!("{} cannot be written", path.display()))
 }

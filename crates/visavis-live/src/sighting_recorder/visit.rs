@@ -10,8 +10,7 @@ use visavis_image::Frame;
 use crate::scene::SceneFace;
 use crate::sighting::{Sighting, SightingKind};
 
-/// A visit is stored this long after its first look, so that the first results are averages and a face seen by mistake in a single
-/// frame is left out.
+/// A visit is stored this long after its first look, or when it ends, so that the first results are averages.
 const STORED_AFTER: Duration = Duration::from_millis(500);
 /// How often the time of the last look is stored. A process that is killed loses at most this much of it.
 const STORE_INTERVAL: Duration = Duration::from_secs(10);

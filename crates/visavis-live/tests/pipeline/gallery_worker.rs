@@ -90,7 +90,9 @@ fn started(
 ) -> (Pipeline, Subscription, Sender<()>) {
     // Settled faces are compared as often as others, so that the tests need not wait.
     let schedule = ScheduleParams { settled_pause: Duration::ZERO, ..ScheduleParams::default() };
-    let params = PipelineParams { pacing: Pacing::Live, choice, alarm, growth, schedule, ..PipelineParams::default() };
+    let camera = Some("door".into());
+    let params =
+        PipelineParams { camera, pacing: Pacing::Live, choice, alarm, growth, schedule, ..PipelineParams::default() };
     let mut prepared = Prepared::new(params, loader).unwrap();
     let scenes = prepared.subscribe(Delivery::Newest);
     let (source, trigger) = camera();
@@ -137,7 +139,7 @@ fn a_watched_person_raises_one_alarm_and_a_denied_face_none() {
     assert_eq!(serde_json::to_value(&**first).unwrap()["name"], "Eve");
     // Recorded by the pipeline itself, with the name of the source.
     let [recorded] = &gallery.alarms(None, 9).unwrap()[..] else { panic!("one alarm is recorded") };
-    assert_eq!((Some(recorded.id), recorded.source.as_deref()), (first.id, Some("fake")));
+    assert_eq!((Some(recorded.id), recorded.source.as_deref()), (first.id, Some("door")));
     assert_eq!((recorded.person.as_ref().map(|(_, name)| &**name), recorded.has_crop), (Some("Eve"), true));
     pipeline.deny_last_alarm();
     let seen = play_until(&events, &trigger, &scenes, |event| matches!(event, Event::AlarmDenied { .. }));
@@ -379,7 +381,8 @@ fn every_visit_is_stored_and_ends_with_the_pipeline() {
     let loader = FakeLoader::new().with("owl", &[Task::Similarity], says(30.0)).with_gallery(Arc::clone(&gallery));
     let params = PipelineParams {
         choice: Choice { detector: "two".into(), similarity: Some("owl".into()), ..Choice::default() },
-        sightings: Some(SightingParams { camera: Some("door".into()), ..SightingParams::default() }),
+        camera: Some("door".into()),
+        sightings: Some(SightingParams::default()),
         ..PipelineParams::default()
     };
     let mut prepared = Prepared::new(params, Arc::new(loader)).unwrap();

@@ -242,7 +242,7 @@ impl Client {
         while Instant::now() < late {
             time::sleep_until(received.next_look().min(late).into()).await;
             if let Some(bytes) = received.too_much() {
-                return self.flood(bytes, "before the first picture");
+                return self.flood(bytes, "while the connection was opened");
             }
         }
         self.failed(format!("no answer within {} s: check the address", OPENING.as_secs())).into()

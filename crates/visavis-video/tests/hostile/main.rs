@@ -76,7 +76,7 @@ fn no_camera_fills_the_memory() {
     if !ffmpeg {
         eprintln!("skipped in part: ffmpeg, which reads HTTP, is not installed");
     }
-    let opening = &["MiB before the first picture", "check the address"][..];
+    let opening = &["MiB while the connection was opened", "check the address"][..];
     let picture = &["MiB without a complete picture"][..];
     let size = &["16384x16384", "are more than"][..];
     let table = [

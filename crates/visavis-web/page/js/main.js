@@ -74,7 +74,7 @@ function explain() {
   } else if (!connected) stage.curtain(...curtainOf("Connecting …", "Waiting for visavis to answer."));
   else if (status?.source.waiting) {
     const hindrance = BrowserCamera.hindrance();
-    stage.curtain(...curtainOf("No camera yet", hindrance ?? "Its pictures stay on this machine.", ...(hindrance ? [] : [start()]), other()));
+    stage.curtain(...curtainOf("No camera yet", hindrance ?? "Its pictures are sent only to the computer that runs visavis.", ...(hindrance ? [] : [start()]), other()));
   } else if (!shown) stage.curtain(...curtainOf("Waiting for the picture", "The source has not delivered one yet."));
   else stage.curtain();
 }

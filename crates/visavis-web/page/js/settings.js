@@ -77,7 +77,7 @@ export class SettingsPane {
       ...(now.gallery ? this.#gallery(now.gallery) : []),
       h("div", { class: "group" }, h("h3", {}, "People in front of the camera"),
         h("p", {}, h("a", { href: "notice", target: "_blank", rel: "noopener" }, "The notice for them")),
-        h("p", { class: "quiet" }, "What is analysed and stored now, who is responsible, their rights. It needs no token; `visavis notice` prints a QR code for it.")));
+        h("p", { class: "quiet" }, "What is analysed and stored now, who is responsible, their rights. It needs no token; `visavis notice` writes a sheet with a QR code for it.")));
   }
 
   /** Alarms and growth. */

@@ -21,7 +21,7 @@ use crate::commands::live::{finish, open_output};
 use crate::outputs::{AnnotatedNames, is_annotated, refuse_input};
 use crate::record::{CSV_HEADER, SceneRecord};
 use visavis_cli::interrupt;
-use visavis_cli::options::{EngineArgs, NetworkArgs, complain, cores};
+use visavis_cli::options::{EngineArgs, NetworkArgs, complain, cores, write_file};
 use visavis_cli::session::Session;
 
 /// Analyse every frame of pictures and films: one line for each frame (JSON Lines) or face (CSV)
@@ -384,11 +384,7 @@ fn is_apple_double(file: &Path) -> bool {
 
 fn write_picture(annotator: &mut Annotator, scene: &Scene, to: &Path) -> Result<()> {
     let bytes = codec::encode_jpeg(annotator.draw(scene), JPEG_QUALITY)?;
-    let mut aside = to.to_owned().into_os_string();
-    aside.push(".part");
-    let aside = PathBuf::from(aside);
-    std::fs::write(&aside, bytes).with_context(|| format!("{} cannot be written", aside.display()))?;
-    std::fs::rename(&aside, to).with_context(|| format!("{} cannot be written", to.display()))
+    write_file(to, bytes)
 }
 
 fn progress(length: Option<u64>, what: &str) -> ProgressBar {

@@ -104,7 +104,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Show the most similar people for the main face of a photo
+    /// Show the most similar people for the largest face of a photo
     Search {
         /// Gallery: a file or `postgres://USER@HOST/DATABASE`
         #[arg(value_name = "GALLERY", value_parser = GalleryPlace::parser())]
@@ -332,7 +332,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
                 return say_json(&added);
             }
             if added.known > 0 {
-                complain(&format!("{} of the photos are in the gallery already", added.known));
+                complain(&format!("photos that are already in the gallery: {}", added.known));
             }
             say(&format!("{name}: {} photo{} added", added.photos, if added.photos == 1 { "" } else { "s" }))
         }

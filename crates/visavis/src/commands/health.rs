@@ -9,9 +9,9 @@ use visavis_cli::options::say;
 
 /// Ask a running visavis whether it answers; the exit code is 0 if it does
 ///
-/// For the health check of a container or a service. No token is needed: a page that asks for one answers too.
+/// For the health check of a container or a service. No token is needed.
 #[derive(Parser)]
-#[command(after_help = "Examples:\n  visavis health\n  visavis health https://127.0.0.1:8443/cameras/door/")]
+#[command(after_help = "Examples:\n  visavis health\n  visavis health https://127.0.0.1:8443/faces/")]
 pub(crate) struct Args {
     /// Address of the page
     #[arg(default_value = "http://127.0.0.1:8080/")]
@@ -21,7 +21,7 @@ pub(crate) struct Args {
     timeout: u64,
 }
 
-/// Asks for the status.
+/// Asks for `/healthz`.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let address = args.address.trim_end_matches('/');
     let config = ureq::Agent::config_builder()
@@ -32,11 +32,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         .http_status_as_error(false)
         .build();
     let agent: ureq::Agent = config.into();
-    let answer = agent.get(format!("{address}/api/v1/status")).call();
+    let answer = agent.get(format!("{address}/healthz")).call();
     let status = answer.with_context(|| format!("visavis at {address} does not answer"))?.status().as_u16();
     match status {
         200 => say("visavis answers"),
-        401 => say("visavis answers, and asks for a token"),
         _ => bail!("{address} answers with the status {status}: this is not the address of the page of visavis"),
     }
 }

@@ -124,7 +124,8 @@ pub(crate) struct RunningArgs {
     pub(crate) repeat: bool,
     /// Mirror the picture: true or false [default: true for webcams]
     ///
-    /// By default, cameras of this machine and of a browser are mirrored; films and network cameras are not.
+    /// By default, cameras of this machine and of a browser are mirrored, and pipes of JPEG pictures whose frame rate is not given;
+    /// films and network cameras are not.
     #[arg(long, value_name = "BOOL", hide_possible_values = true, help_heading = "Source")]
     pub(crate) mirror: Option<bool>,
     /// Stop after this many seconds [default: run until the source ends]

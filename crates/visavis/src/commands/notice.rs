@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
 use qrcode::{EcLevel, QrCode};
 use url::Url;
-use visavis_cli::options::say;
+use visavis_cli::options::{say, write_file};
 use visavis_image::codec;
 use visavis_web::Language;
 
@@ -88,7 +88,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Some("png") => codec::encode_png(&sheet.picture())?,
         _ => bail!("{}: the name must end in .svg or .png", args.qr.display()),
     };
-    std::fs::write(&args.qr, bytes).with_context(|| format!("{} cannot be written", args.qr.display()))?;
+    write_file(&args.qr, bytes)?;
     if !args.address.path().trim_end_matches('/').ends_with("/notice") {
         visavis_cli::options::complain(&format!(
             "warning: the notice is at the path `notice` of the page, but the address is {address}"

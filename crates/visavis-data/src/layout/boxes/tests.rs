@@ -276,3 +276,18 @@ fn wider_face_says_which_faces_are_easy() {
     .unwrap();
     assert!(error(BoxLayout::Wider, &folder, "wider_face_split").contains("`event_list`"));
 }
+
+/// Opening a pipe waits until a program writes to it.
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_a_list_is_not_opened() {
+    let pictures = WIDER_PICTURES.map(|file| format!("WIDER_val/images/{file}"));
+    let folder =
+        set(&[("wider_face_split/wider_face_val_bbx_gt.txt", WIDER)], &[&pictures[0], &pictures[2], &pictures[3]]);
+    let made = std::process::Command::new("mkfifo").arg(folder.path().join(&pictures[1])).status().unwrap();
+    assert!(made.success());
+    let (send, said) = std::sync::mpsc::channel();
+    std::thread::spawn(move || send.send(error(BoxLayout::Wider, &folder, "")));
+    let said = said.recv_timeout(std::time::Duration::from_secs(60)).expect("the pipe was opened");
+    assert!(said.contains("empty.jpg") && said.contains("there is no such file"), "{said}");
+}

@@ -159,9 +159,10 @@ impl Shared<'_> {
             None => bail!("there is no source"),
         };
         let mut params = live_params(&self.choice, first.as_ref(), &args.running);
+        params.camera.clone_from(&label);
         if args.networks.gallery.is_some() {
             (params.alarm, params.growth) = (Some(args.alarms.alarm()), args.growth.growth());
-            params.sightings = args.sightings.sightings(label.clone());
+            params.sightings = args.sightings.sightings();
         }
         // With a page the source can be switched: then the switch mirrors each source according to its kind.
         params.mirror &= page.is_none();
