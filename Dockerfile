@@ -3,6 +3,8 @@
 # docs/install.md describes how it is run.
 
 FROM rust:1.95-bookworm AS build
+# With nasm, the decoder of H.264 is built with assembly code.
+RUN apt-get update && apt-get install -y --no-install-recommends nasm && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
 RUN cargo build --release --locked && strip target/release/visavis
