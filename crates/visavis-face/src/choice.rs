@@ -100,7 +100,7 @@ impl Choice {
 pub struct NetworkNames {
     /// Face detection; it cannot be left out.
     pub detector: Option<String>,
-    /// Keypoints; `"detector"` uses the keypoints of the detector.
+    /// Keypoints; `"detector"` uses the keypoints of the detector. They cannot be left out.
     pub keypoints: Option<String>,
     /// Ages.
     pub age: Option<String>,
@@ -121,7 +121,7 @@ impl NetworkNames {
     ///
     /// # Errors
     /// [`FaceError::Infer`] for an unknown name, [`FaceError::WrongTask`] for a network that does not have its task,
-    /// [`FaceError::NoNetwork`] if there is no detector.
+    /// [`FaceError::Needed`] for a detector or keypoints named `"none"`, [`FaceError::NoNetwork`] if there is no detector.
     pub fn choose(
         &self,
         registry: &Registry,
@@ -130,14 +130,18 @@ impl NetworkNames {
     ) -> Result<Choice, FaceError> {
         let of = |task, named: &Option<String>| pick(registry, task, recognition, named.as_deref());
         let only_named = |task, named: &Option<String>| named.as_ref().map_or(Ok(None), |_| of(task, named));
+        for (task, named) in [(Task::Detection, &self.detector), (Task::Keypoints, &self.keypoints)] {
+            if named.as_deref() == Some("none") {
+                return Err(FaceError::Needed { task });
+            }
+        }
         let detector = pick(registry, Task::Detection, detection, self.detector.as_deref())?;
         let mut choice = Choice {
             detector: detector.ok_or(FaceError::NoNetwork { task: Task::Detection })?,
             // The error of the detectors' own keypoints is three times as large (docs/tables.md, Table II).
             keypoints: match self.keypoints.as_deref() {
                 Some("detector") => None,
-                Some(named) => Some(named.to_owned()),
-                None => of(Task::Keypoints, &None)?,
+                _ => of(Task::Keypoints, &self.keypoints)?,
             },
             age: of(Task::Age, &self.age)?,
             gender: of(Task::Gender, &self.gender)?,
@@ -221,8 +225,11 @@ mod tests {
     #[test]
     fn networks_that_do_not_fit_are_errors() {
         let detector = |name: &str| NetworkNames { detector: Some(name.to_owned()), ..NetworkNames::default() };
-        assert!(matches!(choose(&detector("none")), Err(FaceError::NoNetwork { task: Task::Detection })));
+        assert!(matches!(choose(&detector("none")), Err(FaceError::Needed { task: Task::Detection })));
         assert!(matches!(choose(&detector("onet")), Err(FaceError::WrongTask { .. })));
         assert!(matches!(choose(&detector("nonsense")), Err(FaceError::Infer(_))));
+        let keypoints = |name: &str| NetworkNames { keypoints: Some(name.to_owned()), ..NetworkNames::default() };
+        assert!(matches!(choose(&keypoints("none")), Err(FaceError::Needed { task: Task::Keypoints })));
+        assert!(matches!(choose(&keypoints("smile_mobilenetv1")), Err(FaceError::WrongTask { .. })));
     }
 }

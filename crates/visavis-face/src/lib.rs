@@ -69,6 +69,12 @@ pub enum FaceError {
         /// The task.
         task: String,
     },
+    /// `none` was named for a task that cannot be left out.
+    #[error("{task} cannot be left out: name a network instead of `none` (`visavis models list --task {task}`)")]
+    Needed {
+        /// The task.
+        task: Task,
+    },
     /// There is no network for a task that needs one.
     #[error("no network for {task} was found: add one to a folder of networks (`visavis models list` shows them)")]
     NoNetwork {

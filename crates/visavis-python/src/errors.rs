@@ -30,9 +30,10 @@ pub(crate) fn of_network(error: &InferError) -> PyErr {
 pub(crate) fn of_face(error: &FaceError) -> PyErr {
     match error {
         FaceError::Infer(error) => of_network(error),
-        FaceError::WrongTask { .. } | FaceError::NoNetwork { .. } | FaceError::InputSize { .. } => {
-            PyValueError::new_err(error.to_string())
-        }
+        FaceError::WrongTask { .. }
+        | FaceError::Needed { .. }
+        | FaceError::NoNetwork { .. }
+        | FaceError::InputSize { .. } => PyValueError::new_err(error.to_string()),
         _ => PyRuntimeError::new_err(error.to_string()),
     }
 }

@@ -90,9 +90,9 @@ fn started(
 ) -> (Pipeline, Subscription, Sender<()>) {
     // Settled faces are compared as often as others, so that the tests need not wait.
     let schedule = ScheduleParams { settled_pause: Duration::ZERO, ..ScheduleParams::default() };
-    let camera = Some("door".into());
-    let params =
-        PipelineParams { camera, pacing: Pacing::Live, choice, alarm, growth, schedule, ..PipelineParams::default() };
+    let mut params =
+        PipelineParams { pacing: Pacing::Live, choice, alarm, growth, schedule, ..PipelineParams::default() };
+    params.camera = Some("door".into());
     let mut prepared = Prepared::new(params, loader).unwrap();
     let scenes = prepared.subscribe(Delivery::Newest);
     let (source, trigger) = camera();

@@ -32,7 +32,7 @@ impl ModelCard {
         let _ = writeln!(
             text,
             "| | |\n|---|---|\n| tasks | {} |\n| input | {width}×{height} pixels, {} |\n| parameters | {} |\n\
-             | file | {:.1} MiB |\n| licence | {} |\n",
+             | file | {:.1} MiB |\n| licence of the weights | {} |\n",
             tasks.join(", "),
             match (&manifest.crop, manifest.input.multiple_of) {
                 (Some(Crop::Aligned | Crop::Points { .. }), _) => "aligned by five keypoints".to_owned(),
@@ -45,10 +45,16 @@ impl ModelCard {
             manifest.licence,
         );
         let _ = writeln!(text, "## Data\n\n{}\n", self.data);
+        let recipe = export.recipe.without_folders();
+        let init = recipe
+            .init
+            .as_ref()
+            .map_or("None: training began with random weights.".into(), |file| format!("`{}`.", file.display()));
+        let _ = writeln!(text, "## Initial weights\n\n{init}\n");
         let _ = writeln!(text, "## Recipe\n\n```sh\n{}\n```\n", self.commands.join("\n"));
-        let recipe = toml::to_string_pretty(&export.recipe.without_folders()).unwrap_or_default();
+        let recipe = toml::to_string_pretty(&recipe).unwrap_or_default();
         let _ = writeln!(text, "```toml\n{}\n```\n", recipe.trim_end());
-        let _ = writeln!(text, "## Figures\n\n| what | value | printed by |\n|---|---|---|");
+        let _ = writeln!(text, "## Figures\n\n| figure | value | printed by |\n|---|---|---|");
         for figure in &self.figures {
             let _ = writeln!(text, "| {} | {} | `{}` |", figure.what, figure.value, figure.by);
         }

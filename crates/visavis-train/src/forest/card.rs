@@ -77,13 +77,18 @@ fn markdown(manifest: &Manifest, bytes: usize, card: &ForestCard) -> String {
          the mouth) in a face's box, after V. Kazemi and J. Sullivan, \"One millisecond face alignment with an ensemble \
          of regression trees\", CVPR 2014. {levels} levels of {trees} trees of depth {depth}, {size:.2} MiB, one CPU \
          core, no engine.\n\n\
-         ## Recipe\n\n```\n{command}\n```\n\n\
+         ## Data\n\n{data}\n\n\
+         Boxes are the detector's and, for half of the starts, labelled ones with a random error like the detector's; every \
+         other start uses the mirror image of the face.\n\n\
+         ## Initial weights\n\nNone: training begins with the mean shape of the faces.\n\n\
+         ## Recipe\n\n```sh\n{command}\n```\n\n\
          | parameter | value |\n|---|---|\n",
         name = card.name,
         levels = params.levels,
         trees = params.trees,
         depth = params.depth,
         size = bytes as f64 / f64::from(1 << 20),
+        data = card.data,
         command = card.command,
     );
     for (name, value) in [
@@ -101,14 +106,7 @@ fn markdown(manifest: &Manifest, bytes: usize, card: &ForestCard) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "| {name} | {value} |");
     }
-    let _ = write!(
-        text,
-        "\n## Data\n\n{}\n\n\
-         Boxes are the detector's and, for half of the starts, labelled ones with a random error like the detector's; every \
-         other start uses the mirror image of the face.\n\n\
-         ## Figures\n\n| what | value | measured by |\n|---|---|---|\n",
-        card.data
-    );
+    text.push_str("\n## Figures\n\n| figure | value | printed by |\n|---|---|---|\n");
     for figure in &manifest.figures {
         let _ = writeln!(text, "| {} | {} | {} |", figure.what, figure.value, figure.by);
     }
