@@ -5,6 +5,7 @@ pub mod gallery_key;
 pub mod index;
 pub mod interrupt;
 pub mod options;
+pub mod output;
 pub mod place;
 pub mod run;
 pub mod session;

@@ -1,8 +1,7 @@
 //! Flags that several commands share.
 
-use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::thread;
 use std::time::Duration;
@@ -11,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use visavis_face::NetworkNames;
 use visavis_infer::{Device, EngineChoice, EngineOptions, Precision};
-use visavis_video::{CameraCredentials, OpenOptions, RawFormat, StreamParams, Transport};
+use visavis_video::{CameraCredentials, FRAME_RATES, OpenOptions, RawFormat, StreamParams, Transport};
 
 use crate::credentials::CredentialsFile;
 use crate::place::GalleryPlace;
@@ -73,7 +72,7 @@ pub struct EngineArgs {
     )]
     pub precision: Precision,
     /// Number of threads that each network uses
-    #[arg(long, default_value_t = 1, value_name = "N", help_heading = "Performance", hide_short_help = true)]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = parse_workers, help_heading = "Performance", hide_short_help = true)]
     pub threads: usize,
 }
 
@@ -147,7 +146,7 @@ pub struct NetworkArgs {
     #[arg(long, help_heading = "Networks", value_name = "SCORE", value_parser = parse_share, hide_short_help = true)]
     pub score: Option<f32>,
     /// Minimum width of a face, in pixels of the picture
-    #[arg(long, help_heading = "Networks", default_value_t = 0.0, value_name = "PIXELS", hide_short_help = true)]
+    #[arg(long, help_heading = "Networks", default_value_t = 0.0, value_name = "PIXELS", value_parser = parse_pixels, hide_short_help = true)]
     pub smallest_face: f32,
     /// Gallery of people to compare faces with: a file or a database
     ///
@@ -182,10 +181,10 @@ pub struct SourceArgs {
     pub camera_size: Option<[u32; 2]>,
     /// Pictures per second that are requested from a webcam or made by virtual:PATH, or the rate of standard input [default for raw
     /// pictures: 30]
-    #[arg(long, help_heading = "Source", value_name = "FPS", hide_short_help = true)]
+    #[arg(long, help_heading = "Source", value_name = "FPS", value_parser = parse_frame_rate, hide_short_help = true)]
     pub fps: Option<f64>,
     /// Seconds for which virtual:PATH shows each photo [default: 4]
-    #[arg(long, help_heading = "Source", value_name = "SECONDS", hide_short_help = true)]
+    #[arg(long, help_heading = "Source", value_name = "SECONDS", value_parser = parse_seconds, hide_short_help = true)]
     pub virtual_seconds: Option<f64>,
     /// Let ffmpeg decode films on the GPU, if it can
     #[arg(long, help_heading = "Source", hide_short_help = true)]
@@ -299,19 +298,40 @@ pub fn say_json(value: &impl serde::Serialize) -> Result<()> {
     say(&serde_json::to_string(value)?)
 }
 
-/// Writes a file under a temporary name and renames it, so that the old file stays if writing fails. What is not a file, such as
-/// `/dev/stdout`, is written directly.
-pub fn write_file(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
-    let direct = path.exists() && !path.is_file();
-    let aside = path.with_file_name(format!(".{}.part", path.file_name().unwrap_or_default().to_string_lossy()));
-    let written = match direct {
-        true => fs::write(path, bytes),
-        false => fs::write(&aside, bytes).and_then(|()| fs::rename(&aside, path)),
-    };
-    if written.is_err() && !direct {
-        let _ = fs::remove_file(&aside);
+/// Parses a number of seconds above 0.
+pub fn parse_seconds(text: &str) -> Result<f64> {
+    let seconds: f64 = text.parse().with_context(|| format!("`{text}` is not a number"))?;
+    if !(seconds > 0.0 && seconds.is_finite()) {
+        bail!("{seconds} is not a number of seconds above 0");
     }
-    written.with_context(|| format!("{} cannot be written", path.display()))
+    Ok(seconds)
+}
+
+/// Parses a number of pixels from 0 on.
+fn parse_pixels(text: &str) -> Result<f32> {
+    let pixels: f32 = text.parse().with_context(|| format!("`{text}` is not a number"))?;
+    if !(pixels >= 0.0 && pixels.is_finite()) {
+        bail!("{pixels} is not a number of pixels");
+    }
+    Ok(pixels)
+}
+
+/// Parses pictures per second.
+fn parse_frame_rate(text: &str) -> Result<f64> {
+    let rate: f64 = text.parse().with_context(|| format!("`{text}` is not a number"))?;
+    if !FRAME_RATES.contains(&rate) {
+        bail!("{rate} is not between {} and {}", FRAME_RATES.start(), FRAME_RATES.end());
+    }
+    Ok(rate)
+}
+
+/// Parses a number of threads or recognition workers. More only cost memory, since no machine has as many cores.
+pub fn parse_workers(text: &str) -> Result<usize> {
+    let count: usize = text.parse().with_context(|| format!("`{text}` is not a whole number"))?;
+    if !(1..=256).contains(&count) {
+        bail!("{count} is not between 1 and 256");
+    }
+    Ok(count)
 }
 
 /// Parses a rate between 0.000001 and 0.5.
@@ -336,19 +356,14 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_cannot_be_written_stays_as_it_was() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("plot.svg");
-        write_file(&file, "one").unwrap();
-        // The temporary name is taken.
-        let aside = folder.path().join(".plot.svg.part");
-        fs::create_dir(&aside).unwrap();
-        let said = write_file(&file, "other").unwrap_err().to_string();
-        assert!(said.contains("plot.svg cannot be written"), "{said}");
-        assert_eq!(fs::read_to_string(&file).unwrap(), "one");
-        fs::remove_dir(&aside).unwrap();
-        write_file(&file, "other").unwrap();
-        assert_eq!(fs::read_to_string(&file).unwrap(), "other");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file stays");
+    fn numbers_that_make_no_sense_are_refused() {
+        for bad in ["nan", "inf", "0", "-1", "x"] {
+            assert!(parse_seconds(bad).is_err(), "{bad}");
+            assert!(parse_workers(bad).is_err(), "{bad}");
+            assert!(parse_frame_rate(bad).is_err(), "{bad}");
+        }
+        assert!(parse_pixels("nan").is_err() && parse_pixels("-1").is_err() && parse_workers("3000").is_err());
+        assert_eq!((parse_seconds("0.5").unwrap(), parse_workers("2").unwrap()), (0.5, 2));
+        assert_eq!((parse_pixels("0").unwrap(), parse_frame_rate("12.5").unwrap()), (0.0, 12.5));
     }
 }

@@ -64,7 +64,7 @@ fn advice(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
         GalleryError::Missing { path } => {
             Some(format!("'visavis gallery build PHOTOS --out {}' builds it", path.display()))
         }
-        GalleryError::Damaged { path, .. } | GalleryError::Newer { path, .. } => {
+        GalleryError::Damaged { path, .. } => {
             Some(format!("'visavis gallery build PHOTOS --out {}' builds it anew", path.display()))
         }
         GalleryError::OtherNetwork { path, network, .. } => {

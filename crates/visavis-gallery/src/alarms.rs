@@ -1,6 +1,6 @@
 //! The list of raised alarms, stored with the people that they are about.
 
-use crate::store::Transactions;
+use crate::store::{Transaction, Transactions};
 use crate::value::{Picture, Row};
 use crate::{Gallery, GalleryError, PersonId, rows, rules};
 
@@ -139,19 +139,70 @@ impl Gallery {
     /// exist any more.
     ///
     /// # Errors
-    /// The failures of the store.
+    /// [`GalleryError::AlarmAcknowledged`] if an alarm about a person is denied after it was acknowledged, which deleted its
+    /// face; the failures of the store.
     pub fn answer_alarm(&self, alarm: AlarmId, answer: Answer) -> Result<bool, GalleryError> {
         self.change("answering an alarm", |tx| {
-            let sql = "SELECT person, vector FROM alarm WHERE id = $1 AND person IS NOT NULL AND vector IS NOT NULL";
+            let sql = "SELECT person, vector, answer FROM alarm WHERE id = $1 AND person IS NOT NULL";
             if answer == Answer::Denied
                 && let Some(row) = tx.query(sql, &[alarm.into()])?.first()
             {
-                let (person, vector) = (row.get(0)?, row.get::<Vec<f32>>(1)?);
-                rows::insert_denial(tx, person, &vector)?;
-                rows::touch(tx, person)?;
+                if Answer::of(&row.get::<String>(2)?) == Answer::Acknowledged {
+                    return Err(GalleryError::AlarmAcknowledged { alarm });
+                }
+                let person = row.get(0)?;
+                if let Some(vector) = row.get::<Option<Vec<f32>>>(1)? {
+                    rows::insert_denial(tx, person, &vector)?;
+                    rows::touch(tx, person)?;
+                }
             }
             let sql = "UPDATE alarm SET answer = $2, vector = NULL WHERE id = $1";
             Ok(tx.execute(sql, &[alarm.into(), answer.word().into()])? > 0)
         })
     }
+}
+
+/// An alarm about a removed person, to restore it. Kept in memory only.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct KeptAlarm {
+    time: i64,
+    source: Option<String>,
+    identified: Option<f32>,
+    vector: Option<Vec<f32>>,
+    crop: Option<Vec<u8>>,
+    answer: String,
+}
+
+/// The alarms about a person, oldest first. Damaged ones are left out.
+pub(crate) fn kept(tx: &mut dyn Transaction, person: PersonId) -> Result<Vec<KeptAlarm>, GalleryError> {
+    let sql = "SELECT time, source, identified, vector, crop, answer FROM alarm WHERE person = $1 ORDER BY id";
+    let read = |row: &Row| -> Result<KeptAlarm, GalleryError> {
+        Ok(KeptAlarm {
+            time: row.get(0)?,
+            source: row.get(1)?,
+            identified: row.get(2)?,
+            vector: row.get(3)?,
+            crop: row.get(4)?,
+            answer: row.get(5)?,
+        })
+    };
+    Ok(tx.query(sql, &[person.into()])?.iter().filter_map(|row| read(row).ok()).collect())
+}
+
+/// Adds alarms of a restored person, under new numbers.
+pub(crate) fn insert(tx: &mut dyn Transaction, person: PersonId, alarms: &[KeptAlarm]) -> Result<(), GalleryError> {
+    let sql = "INSERT INTO alarm (person, time, source, identified, vector, crop, answer) VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    for KeptAlarm { time, source, identified, vector, crop, answer } in alarms {
+        let params = [
+            person.into(),
+            (*time).into(),
+            source.as_deref().into(),
+            (*identified).into(),
+            vector.as_deref().into(),
+            crop.as_deref().map(Picture).into(),
+            answer.as_str().into(),
+        ];
+        tx.execute(sql, &params)?;
+    }
+    Ok(())
 }

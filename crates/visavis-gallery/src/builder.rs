@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::encryption::EncryptedStore;
 use crate::index::{index_path, remove_index};
-use crate::sqlite::{self, companions, failed, journal, remove_with_companions};
+use crate::sqlite::{self, BUILDING, companions, failed, journal, remove_abandoned, remove_with_companions};
 use crate::{
     Added, EmbeddingId, Gallery, GalleryError, GalleryKey, GalleryParams, NewPhoto, PersonSummary, SqliteStore,
 };
@@ -40,8 +40,7 @@ impl GalleryBuilder {
     /// Starts a gallery that will be at `target`, encrypted if there is a key.
     ///
     /// # Errors
-    /// [`GalleryError::NotAGallery`] where some other kind of file is there, which is never overwritten;
-    /// [`GalleryError::Embedding`] where no gallery can hold the network's vectors; the failures of the file system.
+    /// As [`GalleryBuilder::check_target`]; [`GalleryError::Embedding`] where no gallery can hold the network's vectors.
     pub fn new(
         target: impl AsRef<Path>,
         embedding: &EmbeddingId,
@@ -51,15 +50,16 @@ impl GalleryBuilder {
         static BEGUN: AtomicU64 = AtomicU64::new(0);
 
         let target = target.as_ref();
-        refuse_other_files(target)?;
+        Self::check_target(target)?;
+        remove_abandoned(target);
         // In the same folder, because a move is atomic only within one file system.
         let mut name = OsString::from(".");
         name.push(target.file_name().unwrap_or_default());
-        name.push(format!(".{}-{}.building", std::process::id(), BEGUN.fetch_add(1, Ordering::Relaxed)));
+        name.push(format!(".{}-{}{BUILDING}", std::process::id(), BEGUN.fetch_add(1, Ordering::Relaxed)));
         let aside = target.with_file_name(name);
         // Left by a killed process with the same process number.
         remove_with_companions(&aside);
-        let store = SqliteStore::create_aside(&aside, embedding)?;
+        let store = SqliteStore::create_aside(&aside, embedding).map_err(of_target(target))?;
         let aside = Aside(aside);
         EncryptedStore::encrypt_empty(&store, key)?;
         let params = GalleryParams { key: key.cloned(), ..GalleryParams::default() };
@@ -67,12 +67,34 @@ impl GalleryBuilder {
         Ok(Self { target: target.to_path_buf(), gallery, aside })
     }
 
+    /// Checks that a gallery can be built at `target`, so that no work is done in vain.
+    ///
+    /// # Errors
+    /// [`GalleryError::Target`] where the path is empty or its folder is missing; [`GalleryError::NotAGallery`] where some other
+    /// kind of file is there, which is never overwritten; the failures of the file system.
+    pub fn check_target(target: impl AsRef<Path>) -> Result<(), GalleryError> {
+        let target = target.as_ref();
+        let fault = |reason: String| Err(GalleryError::Target { path: target.to_path_buf(), reason });
+        if target.as_os_str().is_empty() {
+            return fault("the path is empty: give the name of a file".into());
+        }
+        if target.to_string_lossy().ends_with(std::path::is_separator) {
+            return fault("the path is that of a folder: give the name of a file".into());
+        }
+        match target.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+                fault(format!("there is no folder {}: create it, or correct the path", folder.display()))
+            }
+            _ => refuse_other_files(target),
+        }
+    }
+
     /// As [`Gallery::add`].
     ///
     /// # Errors
     /// As [`Gallery::add`].
     pub fn add(&mut self, person: &str, photos: &[NewPhoto]) -> Result<Added, GalleryError> {
-        self.gallery.add(person, photos)
+        self.gallery.add(person, photos).map_err(of_target(&self.target))
     }
 
     /// All people added so far, sorted by name.
@@ -91,7 +113,7 @@ impl GalleryBuilder {
     pub fn finish(self) -> Result<(), GalleryError> {
         let Self { target, gallery, aside } = self;
         drop(gallery);
-        File::open(&aside.0).and_then(|file| file.sync_all()).map_err(GalleryError::io(&aside.0, "saving"))?;
+        File::open(&aside.0).and_then(|file| file.sync_all()).map_err(GalleryError::io(&target, "saving"))?;
         let held = hold(&target)?;
         // Journal files of a deleted gallery: SQLite would apply them to the new one and damage it.
         for file in companions(&target) {
@@ -115,6 +137,20 @@ impl GalleryBuilder {
             File::open(folder).and_then(|folder| folder.sync_all()).map_err(GalleryError::io(folder, "saving"))?;
         }
         Ok(())
+    }
+}
+
+/// Names the gallery that is built in an error, instead of the temporary file.
+fn of_target(target: &Path) -> impl Fn(GalleryError) -> GalleryError {
+    move |mut error| {
+        if let GalleryError::Full { path, .. }
+        | GalleryError::ReadOnly { path, .. }
+        | GalleryError::Store { path, .. }
+        | GalleryError::Io { path, .. } = &mut error
+        {
+            *path = target.to_path_buf();
+        }
+        error
     }
 }
 
@@ -155,7 +191,7 @@ fn refuse_other_files(target: &Path) -> Result<(), GalleryError> {
     let is_gallery = match fs::metadata(target) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(GalleryError::io(target, doing)(error)),
-        Ok(meta) if meta.is_dir() => false,
+        Ok(meta) if !meta.is_file() => false,
         Ok(_) => {
             let application = sqlite::connect(target, OpenFlags::SQLITE_OPEN_READ_WRITE).and_then(|connection| {
                 connection.pragma_query_value(None, "application_id", |row| row.get::<_, i32>(0))

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::{EmbeddingId, PersonId};
+use crate::{AlarmId, EmbeddingId, PersonId};
 
 /// The errors of a gallery. For a gallery in a database, `path` is the address of the database without its password.
 #[derive(Debug, thiserror::Error)]
@@ -129,15 +129,37 @@ pub enum GalleryError {
         /// The operation that failed.
         doing: &'static str,
     },
+    /// The disk is full.
+    #[error("the gallery {} cannot be written ({doing}): the disk is full; free some space and try again", path.display())]
+    Full {
+        /// The file.
+        path: PathBuf,
+        /// The operation that failed.
+        doing: &'static str,
+    },
+    /// There is no permission to read the file or its folder.
+    #[error("the gallery {} cannot be read: permit this user to read the file and its folder", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A new gallery cannot be at this path.
+    #[error("a new gallery cannot be at \"{}\": {reason}", path.display())]
+    Target {
+        /// The path.
+        path: PathBuf,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// Any other failure of the store.
-    #[error("the gallery {}: {doing}: {source}", path.display())]
+    #[error("the gallery {}: {doing}: {error}", path.display())]
     Store {
         /// The file, or the database's address.
         path: PathBuf,
         /// The operation that failed.
         doing: &'static str,
-        /// The error of SQLite or PostgreSQL.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        /// The error of SQLite or PostgreSQL. It is part of the message, so it is no source of this error: it would be printed twice.
+        error: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The address of a database is invalid. The error does not repeat the address, since it may contain a password.
     #[error("the address of the gallery's database is invalid: {reason}")]
@@ -172,7 +194,7 @@ pub enum GalleryError {
         reason: String,
     },
     /// The photo cannot be added.
-    #[error("the photo {photo:?} of {person:?} cannot be added: {reason}")]
+    #[error("the photo {photo:?} of \"{person}\" cannot be added: {reason}")]
     Photo {
         /// The person of the photo.
         person: String,
@@ -182,7 +204,7 @@ pub enum GalleryError {
         reason: String,
     },
     /// A person was added without a photo.
-    #[error("no photo of {person:?} was given: give one or more")]
+    #[error("no photo of \"{person}\" was given: give one or more")]
     NoPhoto {
         /// The person.
         person: String,
@@ -204,7 +226,7 @@ pub enum GalleryError {
         reason: &'static str,
     },
     /// Another person has this name.
-    #[error("the gallery {} already has a person named {name:?}: choose another name, or merge the two", path.display())]
+    #[error("the gallery {} already has a person named \"{name}\": choose another name, or merge the two", path.display())]
     NameTaken {
         /// The file.
         path: PathBuf,
@@ -228,7 +250,7 @@ pub enum GalleryError {
         person: PersonId,
     },
     /// There is no person with this name.
-    #[error("the gallery {} has no person named {name:?}{}", path.display(), did_you_mean(near))]
+    #[error("the gallery {} has no person named \"{name}\"{}", path.display(), did_you_mean(near))]
     UnknownPerson {
         /// The file.
         path: PathBuf,
@@ -236,6 +258,15 @@ pub enum GalleryError {
         name: String,
         /// Similar names, nearest first.
         near: Vec<String>,
+    },
+    /// The alarm was acknowledged, which deleted the embedding of its face, so a denial would teach the gallery nothing.
+    #[error(
+        "the alarm {} was acknowledged, which deleted its face, so it cannot be denied any more: deny the next alarm of this face",
+        alarm.0
+    )]
+    AlarmAcknowledged {
+        /// The alarm.
+        alarm: AlarmId,
     },
     /// A table of people is invalid.
     #[error("{}, line {line}: {reason}", path.display())]
@@ -287,9 +318,9 @@ impl GalleryError {
     pub(crate) fn failed(
         path: &Path,
         doing: &'static str,
-        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+        error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        Self::Store { path: path.to_path_buf(), doing, source: source.into() }
+        Self::Store { path: path.to_path_buf(), doing, error: error.into() }
     }
 
     /// Converts an I/O error, adding the file and the operation.
@@ -310,9 +341,9 @@ impl GalleryError {
 fn did_you_mean(near: &[String]) -> String {
     match near {
         [] => String::new(),
-        [one] => format!(": did you mean {one:?}?"),
+        [one] => format!(": did you mean \"{one}\"?"),
         many => {
-            let many: Vec<_> = many.iter().map(|name| format!("{name:?}")).collect();
+            let many: Vec<_> = many.iter().map(|name| format!("\"{name}\"")).collect();
             format!(": did you mean one of {}?", many.join(", "))
         }
     }

@@ -1,6 +1,6 @@
 //! Everything stored about one person as a ZIP file, for the person who asks what is stored about them.
 
-use std::io::{Seek, Write};
+use std::io::{Cursor, Write};
 
 use serde_json::{Value as Json, json};
 use zip::write::SimpleFileOptions;
@@ -17,12 +17,13 @@ impl Gallery {
     ///
     /// # Errors
     /// [`GalleryError::Store`] if `out` fails, and the failures of the store.
-    pub fn export_person(&self, person: PersonId, out: impl Write + Seek) -> Result<bool, GalleryError> {
+    pub fn export_person(&self, person: PersonId, mut out: impl Write) -> Result<bool, GalleryError> {
         let Some((data, pictures)) = self.store.reading("exporting a person", |tx| self.collect(tx, person))? else {
             return Ok(false);
         };
         let failed = |error: zip::result::ZipError| GalleryError::failed(self.place(), "writing an export", error);
-        let mut zip = ZipWriter::new(out);
+        // In memory, where writing does not fail: after a failure, the library would print a message of its own.
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
         // JPEG files do not become smaller.
         let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
         let text = serde_json::to_vec_pretty(&data).unwrap_or_default();
@@ -30,7 +31,8 @@ impl Gallery {
             zip.start_file(name, options).map_err(failed)?;
             zip.write_all(&bytes).map_err(|error| failed(error.into()))?;
         }
-        zip.finish().map_err(failed)?;
+        let zip = zip.finish().map_err(failed)?;
+        out.write_all(zip.get_ref()).map_err(|error| GalleryError::failed(self.place(), "writing an export", error))?;
         Ok(true)
     }
 

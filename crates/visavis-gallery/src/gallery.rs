@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::encryption::EncryptedStore;
 use crate::index::{APPROXIMATE_FROM, indexed, remove_index, strangers_within};
+use crate::name::normalised;
 use crate::remote::{self, COMPARED};
 use crate::rows::{self, Meta};
 use crate::sightings::SightingVectors;
@@ -239,14 +240,14 @@ impl Gallery {
     /// # Errors
     /// The failures of the store.
     pub fn people_like(&self, wanted: &Wanted) -> Result<(usize, Vec<PersonSummary>), GalleryError> {
-        let part = wanted.name.trim().to_lowercase();
+        let part = normalised(wanted.name.trim()).to_lowercase();
         self.store.reading("listing people", |tx| {
             let sql = "SELECT id, name FROM person WHERE (watched OR NOT $1) AND NOT (met AND $2)";
             let all = tx.query(sql, &[wanted.watched.into(), wanted.named.into()])?;
             let mut named = Vec::new();
             for row in all {
                 let name: String = row.get(1)?;
-                if part.is_empty() || name.to_lowercase().contains(&part) {
+                if part.is_empty() || normalised(&name).to_lowercase().contains(&part) {
                     named.push((name, row.get::<i64>(0)?));
                 }
             }
@@ -269,7 +270,7 @@ impl Gallery {
         self.store.reading("looking for a person", |tx| rows::person(tx, id))
     }
 
-    /// The person with exactly this name.
+    /// The person with this name, whether the gallery stores it in Unicode's form NFC or in another one.
     ///
     /// # Errors
     /// [`GalleryError::UnknownPerson`] with names like it, and the failures of the store.
@@ -367,6 +368,7 @@ impl Gallery {
             let number = self.ours(rows::count_change(tx)?)?.changes;
             Ok((work(tx)?, number))
         })?;
+        self.store.settle();
         // The change was made, so a failure to read it back is no failure of the change. The next refresh reads it.
         if let Err(error) = self.catch_up(Some(number)) {
             log::warn!("{}: searches do not include the last change yet: {error}", self.place().display());

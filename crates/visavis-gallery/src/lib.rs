@@ -49,7 +49,7 @@ pub use identification::{IdentityParams, chances, distance_at, false_match_rate,
 pub use index::{APPROXIMATE_FROM, IndexBuilder, IndexReport, Match, Snapshot, distance, index_path, strangers_within};
 pub use merge::Merge;
 pub use people::{Added, NewPhoto, PersonRecord, Removed, RemovedPhoto};
-pub use photo_source::{PhotoSource, photos_in};
+pub use photo_source::{FoundPhotos, PhotoSource, photos_in};
 #[cfg(feature = "postgres")]
 pub use postgres::{Address, PostgresStore};
 pub use resemblance::{Comparisons, Resemblance, tell_apart};

@@ -1,26 +1,91 @@
 //! Names of people: validation, names from file names, similar names.
 
+use std::borrow::Cow;
+
+use unicode_normalization::UnicodeNormalization;
+
 use super::GalleryError;
 
 /// Longest name, in bytes.
 const MAX_NAME: usize = 200;
 
-/// Trims a name and checks it.
+/// Trims a name, brings it into Unicode's form NFC, and checks it.
 ///
 /// # Errors
-/// [`GalleryError::Name`] if nothing is left, the name is longer than 200 bytes, or it contains control characters.
-pub(super) fn checked(name: &str) -> Result<&str, GalleryError> {
-    let trimmed = name.trim();
-    let reason = if trimmed.is_empty() {
-        "it is empty"
-    } else if trimmed.len() > MAX_NAME {
-        "it is longer than 200 bytes"
-    } else if trimmed.chars().any(char::is_control) {
-        "it contains control characters, such as line breaks"
+/// [`GalleryError::Name`] if nothing is left, the name is longer than 200 bytes, or it contains control characters or
+/// invisible ones.
+pub(super) fn checked(name: &str) -> Result<String, GalleryError> {
+    let tidy = normalised(name.trim());
+    match fault(&tidy) {
+        None => Ok(tidy.into_owned()),
+        Some(reason) => Err(GalleryError::Name { name: name.to_owned(), reason }),
+    }
+}
+
+/// The reason why a person cannot have this name, and what to do; `None` if they can.
+fn fault(name: &str) -> Option<&'static str> {
+    if name.chars().all(|c| c.is_whitespace() || is_joiner(c)) {
+        Some("it is empty")
+    } else if name.len() > MAX_NAME {
+        Some("it is longer than 200 bytes: shorten it")
+    } else if name.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) {
+        Some("it contains control characters, such as line breaks: leave them out")
+    } else if name.chars().any(is_invisible) {
+        Some("it contains characters that are invisible or change the direction of writing: leave them out")
     } else {
-        return Ok(trimmed);
-    };
-    Err(GalleryError::Name { name: name.to_owned(), reason })
+        None
+    }
+}
+
+/// Whether the character joins or separates its neighbours. Emoji, and Persian and Indic names, need these.
+fn is_joiner(c: char) -> bool {
+    matches!(c, '\u{200C}' | '\u{200D}')
+}
+
+/// Whether the character does not show, or changes the direction of writing: two names that differ by it look identical.
+fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{AD}'
+            | '\u{34F}'
+            | '\u{61C}'
+            | '\u{115F}'
+            | '\u{1160}'
+            | '\u{17B4}'
+            | '\u{17B5}'
+            | '\u{180E}'
+            | '\u{200B}'
+            | '\u{200E}'
+            | '\u{200F}'
+            | '\u{202A}'..='\u{202E}'
+            | '\u{2060}'..='\u{206F}'
+            | '\u{3164}'
+            | '\u{FEFF}'
+            | '\u{FFA0}'
+            | '\u{FFF9}'..='\u{FFFB}'
+            | '\u{1D173}'..='\u{1D17A}'
+            | '\u{E0000}'..='\u{E007F}'
+    )
+}
+
+/// The text in Unicode's form NFC: texts that look the same are the same, whether an accent is part of a letter or follows it.
+pub(super) fn normalised(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() { Cow::Borrowed(text) } else { Cow::Owned(text.nfc().collect()) }
+}
+
+/// The name as it was given, then in the forms NFC and NFD if these differ: galleries of older versions contain names in any
+/// form.
+pub(super) fn spellings(name: &str) -> Vec<String> {
+    let name = name.trim();
+    let mut spellings = vec![name.to_owned()];
+    if !name.is_ascii() {
+        for other in [name.nfc().collect::<String>(), name.nfd().collect()] {
+            if !spellings.contains(&other) {
+                spellings.push(other);
+            }
+        }
+    }
+    spellings
 }
 
 /// The name of a person from the name of a folder: underscores become spaces.
@@ -43,11 +108,11 @@ pub(super) fn of_stem(stem: &str) -> String {
 
 /// At most three of `names` that contain `name` or differ from it by a few letters, nearest first.
 pub(super) fn near<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let wanted = name.trim().to_lowercase();
+    let wanted = normalised(name.trim()).to_lowercase();
     let allowed = (wanted.chars().count() / 3).max(1);
     let mut found: Vec<(usize, &str)> = names
         .filter_map(|candidate| {
-            let other = candidate.to_lowercase();
+            let other = normalised(candidate).to_lowercase();
             let part = !wanted.is_empty() && other.contains(&wanted);
             let apart = letters_apart(&wanted, &other);
             // People often type a part of a name, so it counts as a difference of one letter.
@@ -129,8 +194,35 @@ mod tests {
     #[test]
     fn names_are_checked() {
         assert_eq!(checked("  Ada ").unwrap(), "Ada");
-        for bad in ["", "  \t", "a\nb", "a\0b", &"x".repeat(201)] {
+        for bad in ["", "  \t", "a\nb", "a\0b", "a\u{2028}b", &"x".repeat(201), "\u{200D}"] {
             assert!(matches!(checked(bad), Err(GalleryError::Name { .. })), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_look_the_same_are_the_same() {
+        // The accent is part of the letter, or follows it.
+        let (composed, decomposed) = ("Jos\u{E9} N\u{FA}\u{F1}ez", "Jose\u{301} Nu\u{301}n\u{303}ez");
+        assert_eq!(checked(decomposed).unwrap(), composed);
+        assert_eq!(checked(composed).unwrap(), composed);
+        assert_eq!(spellings(" Ada "), ["Ada"]);
+        assert_eq!(spellings(composed), [composed, decomposed]);
+        assert_eq!(spellings(decomposed), [decomposed, composed]);
+        assert_eq!(near(&composed[..composed.len() - 1], [decomposed].into_iter()), [decomposed]);
+        for bad in
+            ["\u{202E}adA", "A\u{200B}da", "Ada\u{200F}", "A\u{AD}da", "A\u{2066}da", "\u{FEFF}Ada", "A\u{E0061}"]
+        {
+            let text = checked(bad).unwrap_err().to_string();
+            assert!(text.contains("invisible"), "{bad:?}: {text}");
+        }
+        // Joined emoji, a Persian name, a Malayalam one that ends with a joiner, and a Japanese one with a variant of a letter.
+        for good in [
+            "\u{1F468}\u{200D}\u{1F680} Ada",
+            "\u{639}\u{644}\u{6CC}\u{200C}\u{631}\u{636}\u{627}",
+            "\u{D2E}\u{D4B}\u{D39}\u{D28}\u{D4D}\u{200D}",
+            "\u{8FBB}\u{E0100}",
+        ] {
+            assert_eq!(checked(good).unwrap(), good);
         }
     }
 }

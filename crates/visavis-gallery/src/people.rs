@@ -1,5 +1,7 @@
 //! Changes to named people: add, rename, watch, remove, restore; and changes to their photos.
 
+use crate::alarms::{self, KeptAlarm};
+use crate::sightings::{self, KeptSighting};
 use crate::store::Transaction;
 use crate::{
     EmbeddingId, Gallery, GalleryError, PersonId, PersonSummary, PhotoId, VectorFault, check_vector, rows, rules,
@@ -38,7 +40,8 @@ pub struct Removed {
     pub erased: bool,
 }
 
-/// Everything about one person but their alarms. Kept in memory only, so that a removal is final even if the program ends.
+/// Everything about one person. Kept in memory only, so that a removal is final even if the program ends. The alarms and sightings
+/// are only in the record of a removal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PersonRecord {
     /// The name.
@@ -57,6 +60,10 @@ pub struct PersonRecord {
     pub last_seen: Option<i64>,
     /// `[length]` each: the denied faces of this person.
     pub denials: Vec<Vec<f32>>,
+    /// The alarms about a removed person, oldest first.
+    pub(crate) alarms: Vec<KeptAlarm>,
+    /// The newest sightings of a removed person, oldest first.
+    pub(crate) sightings: Vec<KeptSighting>,
     /// The network of the vectors.
     pub made_by: EmbeddingId,
 }
@@ -82,14 +89,14 @@ impl Gallery {
     /// unusable, and the failures of the store.
     pub fn add(&self, person: &str, photos: &[NewPhoto]) -> Result<Added, GalleryError> {
         let name = rules::person_name(person)?;
-        rules::photos(name, photos, &self.embedding)?;
+        rules::photos(&name, photos, &self.embedding)?;
         self.change("adding photos", |tx| {
-            let person = match rows::person_named(tx, name)? {
+            let person = match rows::person_named(tx, &name)? {
                 Some(known) => {
                     rows::update_person(tx, &PersonSummary { met: false, ..known.clone() })?;
                     known.id
                 }
-                None => rows::insert_person(tx, &PersonSummary::new(name))?,
+                None => rows::insert_person(tx, &PersonSummary::new(&name))?,
             };
             Ok(Added { person, photos: rows::insert_photos(tx, person, photos)? })
         })
@@ -138,10 +145,10 @@ impl Gallery {
         let name = rules::person_name(name)?;
         self.change("renaming", |tx| {
             let known = self.there(tx, person)?;
-            if rows::person_named(tx, name)?.is_some_and(|other| other.id != person) {
-                return Err(self.name_taken(name));
+            if rows::person_named(tx, &name)?.is_some_and(|other| other.id != person) {
+                return Err(self.name_taken(&name));
             }
-            rows::update_person(tx, &PersonSummary { name: name.to_owned(), met: false, ..known }).map(drop)
+            rows::update_person(tx, &PersonSummary { name, met: false, ..known }).map(drop)
         })
     }
 
@@ -191,21 +198,29 @@ impl Gallery {
     /// [`GalleryError::NoSuchPerson`], and the failures of the store.
     pub fn remove_person(&self, person: PersonId) -> Result<Removed, GalleryError> {
         let record = self.removal("removing", |tx| {
-            let record = rows::record(tx, &self.embedding, person)?.ok_or_else(|| self.no_such_person(person))?;
+            let mut record = rows::record(tx, &self.embedding, person)?.ok_or_else(|| self.no_such_person(person))?;
+            record.alarms = self.kept(alarms::kept(tx, person));
+            record.sightings = self.kept(sightings::kept(tx, person));
             rows::delete_person(tx, person)?;
             Ok(record)
         })?;
         Ok(Removed { record, erased: self.erase_remains()? })
     }
 
-    /// Restores a removed person under a new number.
+    /// Restores a removed person under a new number, with their alarms and the newest 10,000 of their sightings, which get new
+    /// numbers too.
     ///
     /// # Errors
     /// [`GalleryError::NameTaken`] if another person has the name by now, [`GalleryError::OtherNetwork`] if the gallery was
     /// converted to another network since, and the failures of the store.
     pub fn restore(&self, record: &PersonRecord) -> Result<PersonId, GalleryError> {
         self.made_here(&record.made_by)?;
-        self.change("restoring a person", |tx| self.insert_record(tx, record))
+        self.change("restoring a person", |tx| {
+            let person = self.insert_record(tx, record)?;
+            alarms::insert(tx, person, &record.alarms)?;
+            sightings::insert(tx, person, &record.sightings)?;
+            Ok(person)
+        })
     }
 
     /// Removes a photo, also from unused parts of the store, and returns it; `None` if it does not exist. Deletes the index,
@@ -244,7 +259,16 @@ impl Gallery {
         rows::person(tx, person)?.ok_or_else(|| self.no_such_person(person))
     }
 
-    /// Adds a removed person. Their name must be free.
+    /// Alarms or sightings of a person who is removed. A damaged gallery may contain some that cannot be read: the removal is
+    /// more important than that they can be restored.
+    fn kept<T>(&self, read: Result<Vec<T>, GalleryError>) -> Vec<T> {
+        read.unwrap_or_else(|error| {
+            log::warn!("{}: what cannot be read cannot be restored: {error}", self.place().display());
+            Vec::new()
+        })
+    }
+
+    /// Adds a removed person without their alarms and sightings. Their name must be free.
     pub(crate) fn insert_record(
         &self,
         tx: &mut dyn Transaction,

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use crate::name::spellings;
 use crate::store::Transaction;
 use crate::value::{FromValue, Picture, Row, Value};
 use crate::{EmbeddingId, GalleryError, NewPhoto, PersonId, PersonRecord, PersonSummary, PhotoId};
@@ -81,9 +82,14 @@ pub(crate) fn person(tx: &mut dyn Transaction, id: PersonId) -> Result<Option<Pe
     Ok(people(tx, "WHERE person.id = $1", &[id.into()])?.pop())
 }
 
-/// The person with exactly this name.
+/// The person with this name, however its accents are stored.
 pub(crate) fn person_named(tx: &mut dyn Transaction, name: &str) -> Result<Option<PersonSummary>, GalleryError> {
-    Ok(people(tx, "WHERE person.name = $1", &[name.trim().into()])?.pop())
+    for spelling in spellings(name) {
+        if let Some(person) = people(tx, "WHERE person.name = $1", &[spelling.as_str().into()])?.pop() {
+            return Ok(Some(person));
+        }
+    }
+    Ok(None)
 }
 
 /// Adds a person without photos. The number in `person` is ignored.
@@ -159,7 +165,7 @@ pub(crate) fn insert_denial(tx: &mut dyn Transaction, person: PersonId, vector: 
     tx.execute("INSERT INTO denial (person, vector) VALUES ($1, $2)", &[person.into(), vector.into()]).map(drop)
 }
 
-/// Everything about a person but their alarms; `None` if the person does not exist.
+/// Everything about a person but their alarms and sightings; `None` if the person does not exist.
 pub(crate) fn record(
     tx: &mut dyn Transaction,
     embedding: &EmbeddingId,
@@ -179,11 +185,13 @@ pub(crate) fn record(
         seen,
         last_seen,
         denials: denials.iter().filter_map(|row| row.get(0).ok()).collect(),
+        alarms: Vec::new(),
+        sightings: Vec::new(),
         made_by: embedding.clone(),
     }))
 }
 
-/// Adds a person with everything in the record, under a new number.
+/// Adds a person with everything in the record but alarms and sightings, under a new number.
 pub(crate) fn insert_record(tx: &mut dyn Transaction, record: &PersonRecord) -> Result<PersonId, GalleryError> {
     let PersonRecord { name, photos, watched, ignored, met, seen, last_seen, denials, .. } = record;
     let (watched, ignored, met, seen, last_seen) = (*watched, *ignored, *met, *seen, *last_seen);

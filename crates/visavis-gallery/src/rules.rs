@@ -10,11 +10,12 @@ use super::{EmbeddingId, GalleryError, Match, NewPhoto, PersonId, PhotoId, name}
 /// A visitor gets this name followed by their number.
 pub(crate) const NAMELESS: &str = "Visitor";
 
-/// Trims a name and checks it.
+/// Trims a name, brings it into Unicode's form NFC, and checks it.
 ///
 /// # Errors
-/// [`GalleryError::Name`] if nothing is left, the name is longer than 200 bytes, or it contains control characters.
-pub(crate) fn person_name(name: &str) -> Result<&str, GalleryError> {
+/// [`GalleryError::Name`] if nothing is left, the name is longer than 200 bytes, or it contains control characters or
+/// invisible ones.
+pub(crate) fn person_name(name: &str) -> Result<String, GalleryError> {
     name::checked(name)
 }
 

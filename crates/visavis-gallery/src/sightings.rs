@@ -19,6 +19,9 @@ const THREADS: usize = 4;
 /// Number of sightings from which on a search uses several threads: below it, starting them takes longer than the search.
 const PARALLEL_FROM: usize = 50_000;
 
+/// Largest number of sightings of a removed person that can be restored. With pictures, these take some hundred megabytes.
+const MOST_KEPT: usize = 10_000;
+
 /// Number of pictures that a person learns when sightings are named.
 const MOST_LEARNED: usize = 10;
 
@@ -436,12 +439,12 @@ impl Gallery {
                 let Some(row) = tx.query(sql, &[id.0.into()])?.pop() else { continue };
                 let person = match named {
                     Some(person) => person,
-                    None => match rows::person_named(tx, name)? {
+                    None => match rows::person_named(tx, &name)? {
                         Some(known) => {
                             rows::update_person(tx, &PersonSummary { met: false, ..known.clone() })?;
                             known.id
                         }
-                        None => rows::insert_person(tx, &PersonSummary::new(name))?,
+                        None => rows::insert_person(tx, &PersonSummary::new(&name))?,
                     },
                 };
                 named = Some(person);
@@ -488,6 +491,73 @@ impl Gallery {
         let forgotten = self.store.writing(doing, |tx| tx.execute(sql, &[before.into()]))?;
         Ok(forgotten)
     }
+}
+
+/// A sighting of a removed person, to restore it. Kept in memory only.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct KeptSighting {
+    camera: String,
+    first_seen: i64,
+    last_seen: i64,
+    stated: bool,
+    identified: Option<f32>,
+    age: Option<f32>,
+    female: Option<f32>,
+    smiling: Option<f32>,
+    quality: f32,
+    vector: Option<Vec<f32>>,
+    crop: Option<Vec<u8>>,
+}
+
+/// The newest sightings of a person, oldest first. Damaged ones are left out.
+pub(crate) fn kept(tx: &mut dyn Transaction, person: PersonId) -> Result<Vec<KeptSighting>, GalleryError> {
+    let sql = "SELECT camera, first_seen, last_seen, stated, identified, age, female, smiling, quality, vector, crop
+               FROM sighting WHERE person = $1 ORDER BY first_seen DESC, id DESC LIMIT $2";
+    let read = |row: &Row| -> Result<KeptSighting, GalleryError> {
+        Ok(KeptSighting {
+            camera: row.get(0)?,
+            first_seen: row.get(1)?,
+            last_seen: row.get(2)?,
+            stated: row.get(3)?,
+            identified: row.get(4)?,
+            age: row.get(5)?,
+            female: row.get(6)?,
+            smiling: row.get(7)?,
+            quality: row.get(8)?,
+            vector: row.get(9)?,
+            crop: row.get(10)?,
+        })
+    };
+    let newest = tx.query(sql, &[person.into(), MOST_KEPT.into()])?;
+    Ok(newest.iter().rev().filter_map(|row| read(row).ok()).collect())
+}
+
+/// Adds sightings of a restored person, under new numbers.
+pub(crate) fn insert(
+    tx: &mut dyn Transaction,
+    person: PersonId,
+    sightings: &[KeptSighting],
+) -> Result<(), GalleryError> {
+    let sql = "INSERT INTO sighting (person, camera, first_seen, last_seen, stated, identified, age, female, smiling, quality, vector, crop)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+    for sighting in sightings {
+        let params = [
+            person.into(),
+            sighting.camera.as_str().into(),
+            sighting.first_seen.into(),
+            sighting.last_seen.into(),
+            sighting.stated.into(),
+            sighting.identified.into(),
+            sighting.age.into(),
+            sighting.female.into(),
+            sighting.smiling.into(),
+            sighting.quality.into(),
+            sighting.vector.as_deref().into(),
+            sighting.crop.as_deref().map(Picture).into(),
+        ];
+        tx.execute(sql, &params)?;
+    }
+    Ok(())
 }
 
 fn entry(row: &Row) -> Result<SightingEntry, GalleryError> {

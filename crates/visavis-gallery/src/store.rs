@@ -32,6 +32,11 @@ pub trait Store: Send + Sync {
     /// The errors of `work` and of the store. Then nothing is changed.
     fn write(&self, doing: &'static str, work: Work<'_>) -> Result<(), GalleryError>;
 
+    /// Copies finished changes from the store's log into its file, so that a copy of the file alone contains them, as far as this
+    /// is possible without waiting for another program. Called after each change of people and photos. Does nothing if there
+    /// is no such log.
+    fn settle(&self) {}
+
     /// Removes traces of deleted rows, as far as the store can. Returns true if none remain.
     ///
     /// # Errors

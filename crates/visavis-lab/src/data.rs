@@ -19,7 +19,8 @@ use visavis_face::detect::{DetectorParams, PointedDetector};
 use visavis_image::codec;
 use visavis_live::Loader;
 
-use visavis_cli::options::{EngineArgs, NetworkArgs, complain, cores, parse_size, say, say_json, write_file};
+use visavis_cli::options::{EngineArgs, NetworkArgs, complain, cores, parse_size, say, say_json};
+use visavis_cli::output::write_file;
 use visavis_cli::session::Session;
 
 /// Prepare labelled faces for training and evaluation
@@ -131,7 +132,7 @@ struct PackArgs {
     #[arg(long, value_name = "SCORE")]
     score: Option<f32>,
     /// Number of threads [default: all cores]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = visavis_cli::options::parse_workers)]
     workers: Option<usize>,
     #[command(flatten)]
     engines: EngineArgs,

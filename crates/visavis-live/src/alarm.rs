@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use visavis_face::TrackId;
-use visavis_gallery::{AlarmId, Match, PersonId};
+use visavis_gallery::{AlarmId, EmbeddingId, Match, PersonId, distance};
 use visavis_image::Rect;
 
 /// When alarms are raised, and what they contain.
@@ -14,7 +14,8 @@ pub struct AlarmParams {
     /// Number of recognition results in a row that must agree on a face.
     pub confirm: usize,
     /// An alarm about the same person is raised again only after no result has shown the person for this time. A person who stays
-    /// in view raises one alarm.
+    /// in view raises one alarm. A face that matches no person of the gallery is the same person as an earlier one if it is within
+    /// the network's same-person distance of it.
     pub cool_down: Duration,
     /// The wanted false match rate: share of the results of people outside the gallery that may match a watched person, 0 to 1.
     /// The distance threshold follows from it and from the number of photos of watched people, by the network's measured
@@ -99,11 +100,15 @@ enum Identity {
     Other,
 }
 
-/// What an alarm was about: a person, or the tracked face of an unknown person.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum AlarmSubject {
-    Person(PersonId),
-    Track(TrackId),
+/// An unknown face that raised an alarm.
+#[derive(Debug)]
+struct UnknownFace {
+    /// Its last track.
+    track: TrackId,
+    /// Its embedding. Empty after a change of the network.
+    vector: Vec<f32>,
+    /// When it was last in view.
+    last: Duration,
 }
 
 /// Decides from recognition results of tracked faces when an alarm is raised.
@@ -112,16 +117,21 @@ pub(crate) struct AlarmTrigger {
     params: AlarmParams,
     /// Of each track: when the last result came, and the last results.
     results: HashMap<TrackId, (Duration, VecDeque<Identity>)>,
-    /// The subjects of past alarms, and when each was last in view.
-    raised: HashMap<AlarmSubject, Duration>,
+    /// The watched people of past alarms, and when each was last in view.
+    raised: HashMap<PersonId, Duration>,
+    /// The unknown faces of past alarms.
+    unknown: Vec<UnknownFace>,
 }
 
 /// The results of a track are discarded after this time without a new one.
 const TRACK_TIMEOUT: Duration = Duration::from_secs(30);
+/// Limit for the number of unknown faces that a face is compared with. The more there are, the likelier another person is taken for
+/// one of them and raises no alarm.
+const MAX_UNKNOWN: usize = 64;
 
 impl AlarmTrigger {
     pub(crate) fn new(params: AlarmParams) -> Self {
-        Self { params, results: HashMap::new(), raised: HashMap::new() }
+        Self { params, results: HashMap::new(), raised: HashMap::new(), unknown: Vec::new() }
     }
 
     /// Sets other parameters. Past alarms are still taken into account.
@@ -130,18 +140,21 @@ impl AlarmTrigger {
     }
 
     /// Takes a recognition result of a track at time `at`. `nearest` are the nearest people of the gallery, nearest first;
-    /// `max_distance` is the largest distance that counts as a match with a watched person. Returns the cause if an alarm is to be
-    /// raised.
+    /// `max_distance` is the largest distance that counts as a match with a watched person; `vector` is the embedding of the face,
+    /// made by `network`. Returns the cause if an alarm is to be raised.
     pub(crate) fn observe(
         &mut self,
         at: Duration,
         track: TrackId,
         nearest: &[Match],
         max_distance: f32,
+        vector: &[f32],
+        network: &EmbeddingId,
     ) -> Option<Cause> {
         self.results.retain(|_, (last, _)| *last + TRACK_TIMEOUT > at);
         let cool_down = self.params.cool_down;
         self.raised.retain(|_, last| *last + cool_down > at);
+        self.unknown.retain(|face| face.last + cool_down > at);
         let first = nearest.first();
         let identity = match first {
             Some(found) if found.watched && found.distance <= max_distance => Identity::Watched(found.person),
@@ -158,17 +171,44 @@ impl AlarmTrigger {
         if identities.len() < confirm || identities.iter().any(|other| *other != identity) {
             return None;
         }
-        let (subject, cause) = match (identity, first) {
+        match (identity, first) {
             (Identity::Watched(person), Some(found)) => {
                 let Match { identified, likeness, distance, .. } = *found;
                 let name = found.name.to_string();
-                (AlarmSubject::Person(person), Cause::Watched { person, name, identified, likeness, distance })
+                // An entry that is there already is renewed: the person is still in view.
+                let is_new = self.raised.insert(person, at).is_none();
+                is_new.then_some(Cause::Watched { person, name, identified, likeness, distance })
             }
-            (Identity::Unknown, _) if self.params.unknown => (AlarmSubject::Track(track), Cause::Unknown),
-            _ => return None,
+            (Identity::Unknown, _) if self.params.unknown => {
+                self.is_new_unknown(at, track, vector, network).then_some(Cause::Unknown)
+            }
+            _ => None,
+        }
+    }
+
+    /// Notes that an unknown face is in view. Returns whether none of the past alarms was about it.
+    fn is_new_unknown(&mut self, at: Duration, track: TrackId, vector: &[f32], network: &EmbeddingId) -> bool {
+        let is_same = |face: &UnknownFace| {
+            let is_near = || distance(network.metric, &face.vector, vector) <= network.same_person;
+            face.track == track || (!face.vector.is_empty() && is_near())
         };
-        // An entry that is there already is renewed: the subject is still in view.
-        self.raised.insert(subject, at).is_none().then_some(cause)
+        if let Some(face) = self.unknown.iter_mut().find(|face| is_same(face)) {
+            // It is still in view, or again.
+            (face.track, face.last) = (track, at);
+            return false;
+        }
+        if self.unknown.len() >= MAX_UNKNOWN {
+            // The one that left first.
+            self.unknown.sort_by_key(|face| face.last);
+            self.unknown.remove(0);
+        }
+        self.unknown.push(UnknownFace { track, vector: vector.to_vec(), last: at });
+        true
+    }
+
+    /// Discards the vectors of the old network, which cannot be compared with those of the new one.
+    pub(crate) fn change_network(&mut self) {
+        self.unknown.iter_mut().for_each(|face| face.vector.clear());
     }
 
     /// Discards the results of a track, after its alarm was denied.
@@ -180,7 +220,8 @@ impl AlarmTrigger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use visavis_gallery::PhotoId;
+    use visavis_gallery::{IdentityParams, PhotoId};
+    use visavis_infer::manifest::Metric;
 
     fn person_at(person: i64, distance: f32, watched: bool) -> [Match; 1] {
         let (same_person, likeness) = (distance <= 0.6, 1.0 - distance / 1.2);
@@ -189,7 +230,26 @@ mod tests {
     }
 
     fn observe(trigger: &mut AlarmTrigger, second: f64, track: TrackId, nearest: &[Match]) -> Option<Cause> {
-        trigger.observe(Duration::from_secs_f64(second), track, nearest, 0.5)
+        observe_face(trigger, second, track, nearest, [1.0, 0.0])
+    }
+
+    fn observe_face(
+        trigger: &mut AlarmTrigger,
+        second: f64,
+        track: TrackId,
+        nearest: &[Match],
+        vector: [f32; 2],
+    ) -> Option<Cause> {
+        let network = EmbeddingId {
+            name: "owl".into(),
+            fingerprint: "1a2b".into(),
+            length: 2,
+            metric: Metric::Euclidean,
+            same_person: 0.6,
+            likeness: None,
+            identity: IdentityParams::default(),
+        };
+        trigger.observe(Duration::from_secs_f64(second), track, nearest, 0.5, &vector, &network)
     }
 
     fn trigger(params: AlarmParams) -> AlarmTrigger {
@@ -232,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_faces_raise_alarms_if_wanted_once_for_each_track() {
+    fn unknown_faces_raise_alarms_if_wanted_once_for_each_face() {
         let far = person_at(1, 0.9, false);
         let mut without_unknown = trigger(AlarmParams::default());
         let mut with_unknown = trigger(AlarmParams { unknown: true, ..AlarmParams::default() });
@@ -243,13 +303,42 @@ mod tests {
         assert_eq!(observe(&mut with_unknown, 1.0, 1, &[]), None);
         assert_eq!(observe(&mut with_unknown, 2.0, 1, &far), Some(Cause::Unknown));
         for second in [3.0, 4.0] {
-            assert_eq!(observe(&mut with_unknown, second, 2, &far), None);
+            assert_eq!(observe_face(&mut with_unknown, second, 2, &far, [0.0, 1.0]), None);
         }
-        assert_eq!(observe(&mut with_unknown, 5.0, 2, &far), Some(Cause::Unknown));
+        assert_eq!(observe_face(&mut with_unknown, 5.0, 2, &far, [0.0, 1.0]), Some(Cause::Unknown));
         // A person of the gallery who is not watched is not unknown.
         for second in [6.0, 7.0, 8.0] {
             assert_eq!(observe(&mut with_unknown, second, 3, &person_at(1, 0.3, false)), None);
         }
+    }
+
+    #[test]
+    fn an_unknown_face_that_comes_back_soon_raises_no_second_alarm() {
+        let mut trigger = trigger(AlarmParams { unknown: true, ..AlarmParams::default() });
+        // The number of alarms of three results.
+        let alarms = |trigger: &mut AlarmTrigger, from: u32, track: TrackId, vector: [f32; 2]| {
+            let seconds = (from..from + 3).map(f64::from);
+            seconds.filter_map(|second| observe_face(trigger, second, track, &[], vector)).count()
+        };
+        assert_eq!(alarms(&mut trigger, 0, 1, [1.0, 0.0]), 1);
+        assert_eq!(alarms(&mut trigger, 6, 2, [1.0, 0.3]), 0, "the same face, as another track");
+        assert_eq!(alarms(&mut trigger, 14, 3, [1.0, 0.0]), 0, "it was in view less than ten seconds ago");
+        assert_eq!(alarms(&mut trigger, 17, 4, [0.0, 1.0]), 1, "another face");
+        assert_eq!(alarms(&mut trigger, 40, 5, [1.0, 0.0]), 1, "after the cool-down");
+        // The vectors of two networks are not compared. A face that stays in view raises no alarm.
+        trigger.change_network();
+        assert_eq!(alarms(&mut trigger, 43, 5, [0.0, 0.0]), 0);
+        assert_eq!(alarms(&mut trigger, 46, 6, [1.0, 0.0]), 1);
+    }
+
+    #[test]
+    fn the_number_of_unknown_faces_is_limited() {
+        let mut trigger = AlarmTrigger::new(AlarmParams { confirm: 1, unknown: true, ..AlarmParams::default() });
+        for track in 1..=200 {
+            assert!(observe_face(&mut trigger, 0.0, track, &[], [track as f32, 0.0]).is_some());
+        }
+        assert_eq!(trigger.unknown.len(), MAX_UNKNOWN);
+        assert_eq!(observe_face(&mut trigger, 1.0, 300, &[], [200.0, 0.0]), None, "the newest ones are kept");
     }
 
     #[test]

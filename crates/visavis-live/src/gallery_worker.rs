@@ -154,6 +154,7 @@ impl GalleryWorker {
     /// Discards the vectors and distances of the network before.
     fn change_network(&mut self, network: &EmbeddingId) {
         (self.alarm_distance, self.last_alarm) = (None, None);
+        self.trigger.iter_mut().for_each(AlarmTrigger::change_network);
         self.visitors.iter_mut().for_each(Visitors::change_network);
         self.network = Some(network.clone());
     }
@@ -198,7 +199,8 @@ impl GalleryWorker {
             Some(distance) => distance,
             None => *self.alarm_distance.insert(alarm_distance(gallery, params.false_alarms)?),
         };
-        let Some(cause) = trigger.observe(shared.clock.now(), seen.track, &seen.nearest, distance) else {
+        let (now, network) = (shared.clock.now(), gallery.embedding());
+        let Some(cause) = trigger.observe(now, seen.track, &seen.nearest, distance, &seen.vector, network) else {
             return Ok(());
         };
         self.alarms += 1;
@@ -258,6 +260,7 @@ impl GalleryWorker {
         let mut actions = visitors.observe(&VisitorObservation {
             track: seen.track,
             at,
+            in_view: &seen.in_view,
             quality,
             vector: &seen.vector,
             scale,
@@ -271,7 +274,7 @@ impl GalleryWorker {
         while let Some(action) = actions.pop() {
             match action {
                 VisitorAction::Add { track, vector } => {
-                    actions.extend(self.add_visitor(shared, gallery, track, vector, at, scale)?);
+                    actions.extend(self.add_visitor(shared, gallery, track, vector, at, &seen.in_view)?);
                 }
                 VisitorAction::Seen { person, new } => gallery.seen(person, seconds_since_1970(), new)?,
                 VisitorAction::AddPhoto { person } => {
@@ -298,19 +301,19 @@ impl GalleryWorker {
         track: TrackId,
         vector: Vec<f32>,
         at: Duration,
-        scale: Scale,
+        in_view: &[TrackId],
     ) -> Result<Vec<VisitorAction>, GalleryError> {
         let Some(visitors) = &mut self.visitors else { return Ok(Vec::new()) };
         let nearest = gallery.search(&vector, NEAREST)?;
-        if let Some(known) = visitors.known(track, at, &nearest, scale) {
-            return Ok(visitors.settled(track, known, at));
+        if let Some(known) = visitors.known(track, in_view, &nearest, Scale::of(gallery)) {
+            return Ok(visitors.settled(track, known, at, in_view));
         }
         let Some((_, portrait)) = self.portraits.get(&track) else { return Ok(Vec::new()) };
         let person = gallery.meet(&NewPhoto { vector, ..portrait.clone() }, seconds_since_1970())?;
         self.portraits.remove(&track);
         shared.emit(Event::PersonAdded { person });
         // The first visit was recorded together with the person.
-        visitors.settled(track, person, at);
+        visitors.settled(track, person, at, in_view);
         Ok(Vec::new())
     }
 

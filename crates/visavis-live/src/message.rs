@@ -88,6 +88,8 @@ pub(crate) struct GalleryWorkerParams {
 /// One recognition result of a tracked face, with its embedding.
 pub(crate) struct Observation {
     pub(crate) track: TrackId,
+    /// The tracks of all faces that were detected in the frame.
+    pub(crate) in_view: Vec<TrackId>,
     pub(crate) frame: Frame,
     pub(crate) view: FaceView,
     /// The head pose, if the network that made the embedding also determines it.

@@ -187,7 +187,9 @@ fn compare(
         shared.offer_to_gallery(|| {
             let (frame, gallery) = (job.work.frame.clone(), Arc::clone(gallery));
             let (track, nearest, pose) = (job.work.faces[face].track, nearest.clone(), findings.pose);
-            GalleryRequest::Observe(Box::new(Observation { track, frame, view, pose, vector, gallery, nearest }))
+            let in_view = job.work.faces.iter().map(|face| face.track).collect();
+            let seen = Observation { track, in_view, frame, view, pose, vector, gallery, nearest };
+            GalleryRequest::Observe(Box::new(seen))
         });
     }
     Ok((findings, nearest))

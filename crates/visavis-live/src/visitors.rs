@@ -92,6 +92,8 @@ pub(crate) struct VisitorObservation<'a> {
     pub(crate) track: TrackId,
     /// When, on any monotonic clock.
     pub(crate) at: Duration,
+    /// The tracks of all faces in the same picture, this one included.
+    pub(crate) in_view: &'a [TrackId],
     /// How well the face is visible.
     pub(crate) quality: Quality,
     /// Its embedding.
@@ -148,8 +150,6 @@ struct Candidate {
 const RECORD_INTERVAL: Duration = Duration::from_secs(10);
 /// A track has ended after this time without a result.
 const TRACK_TIMEOUT: Duration = Duration::from_secs(30);
-/// Two tracks with results within this time are in view together.
-const TOGETHER: Duration = Duration::from_secs(1);
 
 /// Decides from recognition results of tracked faces who is new, who has come again, and who is the same person.
 #[derive(Debug, Default)]
@@ -174,7 +174,7 @@ impl Visitors {
     pub(crate) fn observe(&mut self, seen: &VisitorObservation<'_>) -> Vec<VisitorAction> {
         self.tracks.retain(|_, track| track.last + TRACK_TIMEOUT > seen.at);
         let good = seen.quality.suffices(&self.params.quality);
-        let known = self.known(seen.track, seen.at, seen.nearest, seen.scale);
+        let known = self.known(seen.track, seen.in_view, seen.nearest, seen.scale);
         let track = self.tracks.entry(seen.track).or_default();
         track.last = seen.at;
         track.votes.push_back(known);
@@ -187,14 +187,14 @@ impl Visitors {
         let elected = elected(&track.votes);
         match track.person {
             None => match elected {
-                Some(person) => self.settled(seen.track, person, seen.at),
+                Some(person) => self.settled(seen.track, person, seen.at, seen.in_view),
                 None if track.good.len() >= self.params.results.max(1) && track.votes.iter().all(Option::is_none) => {
                     vec![VisitorAction::Add { track: seen.track, vector: mean(&track.good) }]
                 }
                 None => Vec::new(),
             },
             Some(person) => {
-                let mut actions = self.record(person, seen.at);
+                let mut actions = self.record(person, seen.at, seen.in_view);
                 actions.extend(self.new_photo(person, good, seen));
                 actions.extend(elected.and_then(|other| self.merge(seen.track, person, other)));
                 actions
@@ -202,22 +202,37 @@ impl Visitors {
         }
     }
 
-    /// The first of the nearest people that a face is near enough to, and that is not in view as another track.
-    pub(crate) fn known(&self, track: TrackId, at: Duration, nearest: &[Match], scale: Scale) -> Option<PersonId> {
+    /// The first of the nearest people that a face is near enough to, and that is not another face of the same picture: nobody is
+    /// in a picture twice. `in_view` are the tracks of all faces in that picture. A track that has ended excludes nobody, since the
+    /// same person may have come back.
+    pub(crate) fn known(
+        &self,
+        track: TrackId,
+        in_view: &[TrackId],
+        nearest: &[Match],
+        scale: Scale,
+    ) -> Option<PersonId> {
         let is_other_track = |person: PersonId| {
-            let mut others = self.tracks.iter().filter(|(other, _)| **other != track);
-            others.any(|(_, other)| other.person == Some(person) && other.last + TOGETHER > at)
+            let others = in_view.iter().filter(|other| **other != track);
+            others.filter_map(|other| self.tracks.get(other)).any(|other| other.person == Some(person))
         };
         let mut near = nearest.iter().filter(|found| scale.accepts(found.distance, self.params.false_match_rate));
         near.find(|found| !is_other_track(found.person)).map(|found| found.person)
     }
 
-    /// Sets the person of a track: one that was just added, or one that was found in the gallery.
-    pub(crate) fn settled(&mut self, track: TrackId, person: PersonId, at: Duration) -> Vec<VisitorAction> {
+    /// Sets the person of a track: one that was just added, or one that was found in the gallery. `in_view` are the tracks of all
+    /// faces in the picture.
+    pub(crate) fn settled(
+        &mut self,
+        track: TrackId,
+        person: PersonId,
+        at: Duration,
+        in_view: &[TrackId],
+    ) -> Vec<VisitorAction> {
         let candidate = self.tracks.entry(track).or_default();
         (candidate.person, candidate.last) = (Some(person), at);
         candidate.good.clear();
-        self.record(person, at)
+        self.record(person, at, in_view)
     }
 
     /// Records that two people were not merged, so they are two people.
@@ -240,13 +255,13 @@ impl Visitors {
         self.apart.retain(|(a, b)| *a != person && *b != person);
     }
 
-    fn record(&mut self, person: PersonId, at: Duration) -> Vec<VisitorAction> {
+    fn record(&mut self, person: PersonId, at: Duration, in_view: &[TrackId]) -> Vec<VisitorAction> {
         let before = self.recorded.get(&person).copied();
         if before.is_some_and(|before| at < before + RECORD_INTERVAL) {
             return Vec::new();
         }
         self.recorded.insert(person, at);
-        let others = self.tracks.values().filter(|track| track.last + TOGETHER > at).filter_map(|track| track.person);
+        let others = in_view.iter().filter_map(|track| self.tracks.get(track)?.person);
         let pairs: Vec<_> = others.filter(|other| *other != person).map(|other| pair(person, other)).collect();
         self.apart.extend(pairs);
         vec![VisitorAction::Seen { person, new: before.is_none_or(|before| at > before + self.params.away) }]

@@ -34,7 +34,7 @@ pub(crate) fn open(device: &str, options: &OpenOptions) -> Result<Box<dyn Source
     #[cfg(not(target_os = "linux"))]
     {
         let _ = options;
-        Err(VideoError::CamerasUnsupported { device: device_path(device) })
+        Err(VideoError::CamerasUnsupported { device: crate::display_name(&device_path(device)) })
     }
 }
 

@@ -5,6 +5,7 @@ use std::io;
 use visavis_image::codec::CodecError;
 
 use crate::camera_info::CameraInfo;
+use crate::network::display_name;
 
 /// The errors of sources and sinks.
 #[derive(Debug, thiserror::Error)]
@@ -267,11 +268,11 @@ pub enum VideoError {
 }
 
 impl VideoError {
-    /// Converts a failed read; a missing file has its own error.
+    /// Converts a failed read; a missing file has its own error. What is no file may be an address with a password.
     pub(crate) fn reading(name: &str) -> impl FnOnce(io::Error) -> Self {
         move |source| match source.kind() {
-            io::ErrorKind::NotFound => Self::NotFound { path: name.to_owned() },
-            _ => Self::Read { name: name.to_owned(), source },
+            io::ErrorKind::NotFound => Self::NotFound { path: display_name(name) },
+            _ => Self::Read { name: display_name(name), source },
         }
     }
 
@@ -281,6 +282,9 @@ impl VideoError {
             CodecError::Empty => Self::Empty { path: name.to_owned() },
             CodecError::TooLarge { width, height, most } => {
                 Self::TooLarge { name: name.to_owned(), width, height, most }
+            }
+            CodecError::Decode(reason) => {
+                Self::Picture { name: name.to_owned(), source: CodecError::Decode(reason.trim_end().to_owned()) }
             }
             source => Self::Picture { name: name.to_owned(), source },
         }

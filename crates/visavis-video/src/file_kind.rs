@@ -1,10 +1,10 @@
 //! Recognises the type of a file by its first bytes.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 
-use crate::VideoError;
+use crate::{VideoError, mjpeg};
 
 /// The type of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub enum FileKind {
     Mp4,
     /// A picture of a format that only ffmpeg reads; with its name.
     OtherStill(&'static str),
-    /// A film of a format that only ffmpeg reads; with its name.
+    /// A film of another format, with its name. Only ffmpeg reads them, except JPEG pictures one after the other.
     OtherFilm(&'static str),
     /// Metadata that macOS writes beside a file: `._NAME`.
     AppleDouble,
@@ -74,10 +74,22 @@ impl FileKind {
     /// [`VideoError`] if the file cannot be read or is empty.
     pub fn of_file(path: &Path) -> Result<Self, VideoError> {
         let name = path.display().to_string();
-        let file = File::open(path).map_err(VideoError::reading(&name))?;
+        let found = path.metadata().map_err(VideoError::reading(&name))?;
+        if !found.is_file() && !found.is_dir() {
+            // Opening a named pipe waits for its writer.
+            let source = io::Error::other("it is not a regular file");
+            return Err(VideoError::Read { name, source });
+        }
+        let mut file = File::open(path).map_err(VideoError::reading(&name))?;
         let mut head = Vec::with_capacity(HEAD);
-        file.take(HEAD as u64).read_to_end(&mut head).map_err(VideoError::reading(&name))?;
-        if head.is_empty() { Err(VideoError::Empty { path: name }) } else { Ok(Self::of(&head)) }
+        (&mut file).take(HEAD as u64).read_to_end(&mut head).map_err(VideoError::reading(&name))?;
+        if head.is_empty() {
+            return Err(VideoError::Empty { path: name });
+        }
+        if mjpeg::may_be_film(&head) && mjpeg::is_film(head.as_slice().chain(file), found.len()) {
+            return Ok(Self::OtherFilm(mjpeg::FILM));
+        }
+        Ok(Self::of(&head))
     }
 
     /// Recognises the first bytes by the signatures in the specifications of the formats.
@@ -103,6 +115,19 @@ impl FileKind {
         }
         if is_transport_stream(head) {
             return Self::OtherFilm("an MPEG transport stream");
+        }
+        if is_netpbm(head) {
+            return Self::OtherStill("Netpbm (PGM, PPM)");
+        }
+        if is_icon(head) {
+            return Self::OtherStill("an icon (ICO)");
+        }
+        if is_pcx(head) {
+            return Self::OtherStill("PCX");
+        }
+        // Storage, bytes per channel, dimensions.
+        if matches!(head, [0x01, 0xDA, 0 | 1, 1 | 2, 0, 1..=3, ..]) {
+            return Self::OtherStill("SGI");
         }
         let named = |table: &[(&[u8], &'static str)]| {
             table.iter().find(|(magic, _)| head.starts_with(magic)).map(|(_, name)| *name)
@@ -150,6 +175,32 @@ fn is_transport_stream(head: &[u8]) -> bool {
     sync(0, 188) || sync(4, 192)
 }
 
+/// `P1` to `P6`, then width and height as decimal numbers; a comment extends from `#` to the end of its line.
+fn is_netpbm(head: &[u8]) -> bool {
+    let [b'P', b'1'..=b'6', rest @ ..] = head else { return false };
+    let lines = rest.split(|&byte| byte == b'\n');
+    let before_comments = lines.flat_map(|line| line.split(|&byte| byte == b'#').next());
+    let words = before_comments.flat_map(|line| line.split(u8::is_ascii_whitespace));
+    let numbers = words.filter(|word| !word.is_empty()).take(2);
+    rest.first().is_some_and(u8::is_ascii_whitespace)
+        && numbers.filter(|word| word.iter().all(u8::is_ascii_digit)).count() == 2
+}
+
+/// The number of pictures, and where the first one begins: after the list of all.
+fn is_icon(head: &[u8]) -> bool {
+    let start = head.get(18..22).map(|start| u32::from_le_bytes([start[0], start[1], start[2], start[3]]));
+    matches!(head, [0, 0, 1, 0, 1..=255, 0, ..]) && start.is_some_and(|start| start >= 6 + 16 * u32::from(head[4]))
+}
+
+/// The version, the coding, the bits per plane, the corners of the picture, and a byte that is always 0.
+fn is_pcx(head: &[u8]) -> bool {
+    let number = |at: usize| head.get(at..at + 2).map(|bytes| u16::from_le_bytes([bytes[0], bytes[1]]));
+    matches!(head, [0x0A, 0..=5, 0 | 1, 1 | 2 | 4 | 8, ..])
+        && number(4) <= number(8)
+        && number(6) <= number(10)
+        && head.get(64) == Some(&0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,7 +209,9 @@ mod tests {
     fn signatures() {
         let packets = |time: usize| [vec![1; time], vec![0x47], vec![2; 187]].concat().repeat(3);
         let (stream, disc) = (packets(0), packets(4));
-        let table: [(&[u8], FileKind); 20] = [
+        let pcx = [&b"\x0A\x05\x01\x08\0\0\0\0\x5F\0\x3F\0"[..], &[0; 116]].concat();
+        let icon = b"\0\0\x01\0\x01\0\x10\x10\0\0\x01\0\x20\0\x40\0\0\0\x16\0\0\0";
+        let table: [(&[u8], FileKind); 31] = [
             (b"\xFF\xD8\xFF\xE0", FileKind::Still),
             (b"RIFF\0\0\0\0WEBPVP8 ", FileKind::Still),
             (b"BM\0\0\0\0\0\0\0\0\0\0\0\0\x28\0\0\0", FileKind::Still),
@@ -176,6 +229,17 @@ mod tests {
             (b"\0\x05\x16\x07\0\x02\0\0Mac OS X", FileKind::AppleDouble),
             (&stream, FileKind::OtherFilm("an MPEG transport stream")),
             (&disc, FileKind::OtherFilm("an MPEG transport stream")),
+            (b"P5\n96 64\n255\n\0\x01", FileKind::OtherStill("Netpbm (PGM, PPM)")),
+            (b"P3 # by hand\n# 1\n96\n64\n255\n1 2 3", FileKind::OtherStill("Netpbm (PGM, PPM)")),
+            (b"P2 is the next part", FileKind::Unknown),
+            (b"P5\n96", FileKind::Unknown),
+            (b"P596 64", FileKind::Unknown),
+            (&pcx, FileKind::OtherStill("PCX")),
+            (&pcx[..64], FileKind::Unknown),
+            (icon, FileKind::OtherStill("an icon (ICO)")),
+            (&icon[..18], FileKind::Unknown),
+            (b"\x01\xDA\x01\x01\0\x03\0\x60\0\x40", FileKind::OtherStill("SGI")),
+            (b"\x01\xDA\x07\x01\0\x03", FileKind::Unknown),
             (b"Good morning", FileKind::Unknown),
             (b"hello, world", FileKind::Unknown),
             (b"", FileKind::Unknown),

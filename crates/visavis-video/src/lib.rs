@@ -46,7 +46,7 @@ pub use network::{CameraCredentials, StreamParams, Transport, display_name};
 pub use open::{open, open_path};
 pub use options::{OpenOptions, RawFormat, VirtualCameraParams};
 pub use pushed::{Pusher, pushed};
-pub use source::{Interrupter, Pace, Playing, Shot, Source, SourceInfo};
+pub use source::{FRAME_RATES, Interrupter, Pace, Playing, Shot, Source, SourceInfo};
 pub use standby::standby;
 pub use still::{FolderContents, load as load_photo};
 pub use switch::{SourceSwitch, switched};

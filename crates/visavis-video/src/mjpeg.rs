@@ -6,6 +6,10 @@ use std::io::{self, Read};
 /// Largest picture, in bytes. A 4K webcam sends 2 MB.
 pub(crate) const MOST_BYTES: usize = 32 << 20;
 const CHUNK: usize = 64 << 10;
+/// The name of the format of a file of such pictures.
+pub(crate) const FILM: &str = "a sequence of JPEG pictures";
+/// Number of bytes that are read of a file to find out whether it is a film.
+const MOST_EXAMINED: u64 = 64 << 20;
 
 /// Why there is no further picture.
 #[derive(Debug)]
@@ -34,6 +38,8 @@ pub(crate) struct Splitter<R> {
     ended: bool,
     /// Number of bytes that were read in total.
     seen: u64,
+    /// Whether there were other bytes than zeros between the pictures.
+    strays: bool,
 }
 
 /// Position within a picture, from its first byte.
@@ -56,7 +62,7 @@ enum Step {
 
 impl<R: Read> Splitter<R> {
     pub(crate) fn new(stream: R, most: usize) -> Self {
-        Self { stream, buffer: Vec::new(), spent: 0, most, ended: false, seen: 0 }
+        Self { stream, buffer: Vec::new(), spent: 0, most, ended: false, seen: 0, strays: false }
     }
 
     /// Number of bytes that were read so far.
@@ -91,13 +97,13 @@ impl<R: Read> Splitter<R> {
     /// Moves the start of the next picture to the front of the buffer. Returns `false` if there is none.
     fn seek_start(&mut self) -> Result<bool, SplitError> {
         loop {
-            if let Some(at) = start(&self.buffer) {
-                self.buffer.drain(..at);
+            let start = start(&self.buffer);
+            // Only the last two bytes can be the beginning of a start.
+            let between = start.unwrap_or(self.buffer.len().saturating_sub(2));
+            self.strays |= self.buffer.drain(..between).any(|byte| byte != 0);
+            if start.is_some() {
                 return Ok(true);
             }
-            // Only the last two bytes can be the beginning of a start.
-            let keep = self.buffer.len().min(2);
-            self.buffer.drain(..self.buffer.len() - keep);
             if !self.fill()? {
                 return Ok(false);
             }
@@ -182,13 +188,62 @@ fn step(buffer: &[u8], state: State) -> Step {
     }
 }
 
+/// The segments of a picture up to its first scan: the marker of each, and the bytes from its contents on.
+fn segments(picture: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    let mut at = 2;
+    std::iter::from_fn(move || {
+        let Some(&[0xFF, marker, high, low]) = picture.get(at..at + 4) else { return None };
+        let contents = &picture[at + 4..];
+        at += 2 + (usize::from(high) << 8 | usize::from(low));
+        Some((marker, contents))
+    })
+}
+
+/// Whether a file with these first bytes may be a film: it begins with a JPEG picture that is no photo of a camera.
+pub(crate) fn may_be_film(head: &[u8]) -> bool {
+    start(head) == Some(0) && !is_photo(head)
+}
+
+/// Whether a picture contains what cameras and phones write into photos (EXIF, MPF). After a photo, others may follow in the same
+/// file: previews, the second picture of a stereo camera.
+fn is_photo(picture: &[u8]) -> bool {
+    segments(picture).any(|(marker, contents)| match marker {
+        0xE1 => contents.starts_with(b"Exif\0"),
+        0xE2 => contents.starts_with(b"MPF\0"),
+        _ => false,
+    })
+}
+
+/// Height and width in the frame header.
+fn size(picture: &[u8]) -> Option<[u8; 4]> {
+    let is_frame = |marker: u8| matches!(marker, 0xC0..=0xCF) && !matches!(marker, 0xC4 | 0xC8 | 0xCC);
+    let (_, header) = segments(picture).find(|&(marker, _)| is_frame(marker))?;
+    header.get(1..5)?.try_into().ok()
+}
+
+/// Whether a file of `length` bytes is a film: at least three pictures of one size one after the other, with nothing but zeros
+/// between them. A single photo is read to its middle at most.
+pub(crate) fn is_film(file: impl Read, length: u64) -> bool {
+    let most = usize::try_from(length / 2).unwrap_or(usize::MAX).min(MOST_BYTES);
+    let mut pictures = Splitter::new(file.take(MOST_EXAMINED), most);
+    let mut sizes = Vec::new();
+    while sizes.len() < 3 {
+        match pictures.next() {
+            Ok(Some(picture)) if !is_photo(picture) => sizes.push(size(picture)),
+            _ => return false,
+        }
+        if pictures.strays {
+            return false;
+        }
+    }
+    sizes[0].is_some() && sizes.iter().all(|size| *size == sizes[0])
+}
+
 /// Adds an AVI1 segment if it and the Huffman tables are missing. Webcams leave out the tables, which are fixed for Motion
 /// JPEG (T.81, annex K); with an AVI1 segment, decoders use the standard ones.
 pub(crate) fn with_huffman_tables(picture: &[u8]) -> Cow<'_, [u8]> {
-    let mut at = 2;
-    while let Some(&[0xFF, marker, high, low]) = picture.get(at..at + 4) {
-        let is_avi1 = marker == 0xE0 && picture.get(at + 4..).is_some_and(|body| body.starts_with(b"AVI1\0"));
-        if marker == 0xC4 || is_avi1 {
+    for (marker, contents) in segments(picture) {
+        if marker == 0xC4 || marker == 0xE0 && contents.starts_with(b"AVI1\0") {
             return Cow::Borrowed(picture);
         }
         if marker == 0xDA {
@@ -198,7 +253,6 @@ pub(crate) fn with_huffman_tables(picture: &[u8]) -> Cow<'_, [u8]> {
             whole.extend_from_slice(&picture[2..]);
             return Cow::Owned(whole);
         }
-        at += 2 + (usize::from(high) << 8 | usize::from(low));
     }
     Cow::Borrowed(picture)
 }
@@ -311,6 +365,28 @@ mod tests {
             assert!(matches!(split(&whole[..cut]), (none, Some(SplitError::CutShort)) if none.is_empty()), "{cut}");
         }
         assert!(matches!(split(&b"no pictures here"[..]), (none, None) if none.is_empty()));
+    }
+
+    #[test]
+    fn only_three_equal_pictures_in_a_row_are_a_film() {
+        let jpeg = |width| codec::encode_jpeg(&Picture::filled(width, 16, [90; 3]), 90).unwrap();
+        let is_film = |parts: &[&[u8]]| {
+            let file = parts.concat();
+            may_be_film(&file[..200]) && is_film(file.as_slice(), file.len() as u64)
+        };
+        let (picture, other) = (jpeg(16), jpeg(24));
+        let with = |segment: &[u8]| [&picture[..2], segment, &picture[2..]].concat();
+        assert!(is_film(&[&picture, &picture, &picture]));
+        assert!(is_film(&[&picture, &[0; 9], &picture, &picture, b"rest"]));
+        // Photos: alone, with a preview, with something else after the picture, with several pictures that a camera wrote.
+        assert!(!is_film(&[&picture]));
+        assert!(!is_film(&[&picture, &picture]));
+        assert!(!is_film(&[&picture, &picture, &other]));
+        assert!(!is_film(&[&picture, &[0; 5000]]));
+        assert!(!is_film(&[&picture, b"\0\0\0\x18ftypmp42", &picture, &picture]));
+        for segment in [&b"\xFF\xE1\0\x08Exif\0\0"[..], b"\xFF\xE2\0\x06MPF\0"] {
+            assert!(!is_film(&[&with(segment), &picture, &picture]));
+        }
     }
 
     #[test]

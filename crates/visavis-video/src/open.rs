@@ -10,8 +10,9 @@ use crate::ffmpeg;
 use crate::ffmpeg::FfmpegSource;
 use crate::file_kind::FileKind;
 use crate::gif::GifSource;
+use crate::mjpeg;
 use crate::mp4::Mp4Source;
-use crate::network::{Address, is_address};
+use crate::network::{Address, display_name, is_address};
 use crate::options::OpenOptions;
 use crate::pipe::{EachTime, PipeReader};
 use crate::rtsp;
@@ -85,6 +86,7 @@ pub fn open_path(path: &Path, options: &OpenOptions) -> Result<Box<dyn Source>, 
         FileKind::Still | FileKind::OtherStill(_) => Box::new(StillSource::open(path, options.max_pixels)?),
         FileKind::Gif => Box::new(GifSource::open(path, options.max_pixels)?),
         FileKind::Mp4 => return open_mp4(path, options),
+        FileKind::OtherFilm(mjpeg::FILM) => Box::new(MjpegSource::open(path, options)?),
         FileKind::OtherFilm(format) => Box::new(FfmpegSource::open(path, format, options)?),
         FileKind::AppleDouble => return Err(VideoError::AppleDouble { path: name }),
         // ffmpeg may know the format.
@@ -100,7 +102,7 @@ fn check(spec: &str, options: &OpenOptions) -> Result<(), VideoError> {
     match options.frame_rate {
         Some(rate) if !FRAME_RATES.contains(&rate) => {
             let reason = format!("the frame rate {rate} is not between 0.001 and 1000");
-            Err(VideoError::Spec { spec: spec.into(), reason })
+            Err(VideoError::Spec { spec: display_name(spec), reason })
         }
         _ => Ok(()),
     }

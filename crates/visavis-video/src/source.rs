@@ -40,7 +40,7 @@ impl Shot {
 pub type Interrupter = Arc<dyn Fn() + Send + Sync>;
 
 /// Valid frame rates; within them no time overflows.
-pub(crate) const FRAME_RATES: RangeInclusive<f64> = 0.001..=1000.0;
+pub const FRAME_RATES: RangeInclusive<f64> = 0.001..=1000.0;
 
 /// What determines the pace of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

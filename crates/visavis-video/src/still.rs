@@ -71,8 +71,11 @@ impl FolderContents {
         }
         paths.sort();
         for file in paths.into_iter().filter(|file| !file.is_dir()) {
+            if !file.is_file() {
+                found.passed_over.push((file, "neither a file nor a folder".into()));
+                continue;
+            }
             match FileKind::of_file(&file) {
-                _ if !file.is_file() => found.passed_over.push((file, "neither a file nor a folder".into())),
                 Ok(FileKind::AppleDouble) => {
                     found.passed_over.push((file, "metadata of macOS (AppleDouble)".into()));
                 }

@@ -1,13 +1,18 @@
 //! Pictures from a byte stream, such as standard input.
 
-use std::io::{ErrorKind, Read};
+use std::fs::File;
+use std::io::{self, Cursor, ErrorKind, Read};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use visavis_image::{Picture, PicturePool, codec};
 
 use crate::mjpeg::{self, SplitError, Splitter, with_huffman_tables};
 use crate::source::{FRAME_RATES, Interrupter};
-use crate::{Pace, RawFormat, Shot, Source, SourceInfo, VideoError};
+use crate::{OpenOptions, Pace, RawFormat, Shot, Source, SourceInfo, VideoError};
+
+/// Pictures per second of a file of JPEG pictures, which contains no times: as ffmpeg assumes.
+const USUAL_RATE: f64 = 25.0;
 
 /// A sequence of JPEG pictures.
 pub(crate) struct MjpegSource<R> {
@@ -19,6 +24,24 @@ pub(crate) struct MjpegSource<R> {
     /// Whether the error about a stream without pictures was returned.
     told: bool,
     interrupter: Option<Interrupter>,
+    /// Opens the stream again, if it is a file.
+    reopen: Option<Box<dyn Fn() -> io::Result<R> + Send>>,
+}
+
+impl MjpegSource<File> {
+    /// A file of JPEG pictures.
+    pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Self, VideoError> {
+        let (name, path) = (path.display().to_string(), path.to_owned());
+        let open = move || File::open(&path);
+        let opened = || open().map_err(VideoError::reading(&name));
+        let mut first = Splitter::new(opened()?, mjpeg::MOST_BYTES);
+        let first = first.next().ok().flatten().and_then(|first| codec::size(Cursor::new(first)).ok());
+        let rate = options.frame_rate.unwrap_or(USUAL_RATE);
+        let mut film = Self::new(name.clone(), opened()?, Some(rate), options.max_pixels);
+        (film.info.width, film.info.height) = first.unwrap_or_default();
+        film.reopen = Some(Box::new(open));
+        Ok(film)
+    }
 }
 
 impl<R: Read> MjpegSource<R> {
@@ -27,7 +50,7 @@ impl<R: Read> MjpegSource<R> {
         let pace = if frame_rate.is_some() { Pace::Timeline } else { Pace::Own };
         let info = SourceInfo { name, width: 0, height: 0, frame_rate, frames: None, pace };
         let pictures = Splitter::new(stream, mjpeg::MOST_BYTES);
-        Self { info, pictures, max_pixels, number: 0, started: None, told: false, interrupter: None }
+        Self { info, pictures, max_pixels, number: 0, started: None, told: false, interrupter: None, reopen: None }
     }
 
     /// The same, with a function that interrupts a read of its stream.
@@ -85,7 +108,13 @@ impl<R: Read + Send> Source for MjpegSource<R> {
     }
 
     fn rewind(&mut self) -> Result<(), VideoError> {
-        Err(VideoError::CannotRewind { name: self.info.name.clone() })
+        let Some(reopen) = &self.reopen else {
+            return Err(VideoError::CannotRewind { name: self.info.name.clone() });
+        };
+        let stream = reopen().map_err(VideoError::reading(&self.info.name))?;
+        self.pictures = Splitter::new(stream, mjpeg::MOST_BYTES);
+        self.number = 0;
+        Ok(())
     }
 
     fn interrupter(&self) -> Option<Interrupter> {

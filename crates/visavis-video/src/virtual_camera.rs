@@ -11,7 +11,7 @@ use visavis_image::{Picture, PicturePool, Point, Rect, Resizer};
 use crate::options::VirtualCameraParams;
 use crate::source::FRAME_RATES;
 use crate::still::{list, load};
-use crate::{OpenOptions, Pace, Shot, Source, SourceInfo, VideoError};
+use crate::{OpenOptions, Pace, Shot, Source, SourceInfo, VideoError, display_name};
 
 /// Share of its time for which a photo is shown completely before the camera moves.
 const REST: f32 = 0.25;
@@ -43,7 +43,7 @@ impl VirtualCamera {
         let params = options.virtual_camera;
         let name = format!("virtual:{}", path.display());
         let VirtualCameraParams { width, height, frame_rate, seconds_per_photo, zoom, loops } = params;
-        let wrong = |reason: String| Err(VideoError::Spec { spec: name.clone(), reason });
+        let wrong = |reason: String| Err(VideoError::Spec { spec: display_name(&name), reason });
         if width == 0 || height == 0 {
             return wrong(format!("a picture of {width}x{height}"));
         }
@@ -52,7 +52,7 @@ impl VirtualCamera {
         }
         let (canvas_width, canvas_height) = canvas_size(&params);
         if u64::from(canvas_width) * u64::from(canvas_height) > options.max_pixels {
-            return Err(VideoError::TooLarge { name, width, height, most: options.max_pixels });
+            return Err(VideoError::TooLarge { name: display_name(&name), width, height, most: options.max_pixels });
         }
         if !(FRAME_RATES.contains(&frame_rate) && seconds_per_photo > 0.0 && seconds_per_photo <= 86_400.0) {
             return wrong(format!(

@@ -300,6 +300,10 @@ fn photos_in_other_formats() {
         ("b.avif", &["-c:v", "libaom-av1", "-still-picture", "1", "-crf", "10"]),
         ("c.jxl", &["-c:v", "libjxl", "-pix_fmt", "rgb24"]),
         ("d.jp2", &["-pix_fmt", "rgb24"]),
+        ("e.ppm", &["-pix_fmt", "rgb24"]),
+        ("f.pcx", &["-pix_fmt", "rgb24"]),
+        ("g.sgi", &["-pix_fmt", "rgb24"]),
+        ("h.ico", &["-c:v", "png", "-pix_fmt", "rgba"]),
     ] {
         let Some(path) = stage.make(name, &[&["-f", "lavfi", "-i", &still], words].concat()) else { continue };
         let hidden = stage.path(&format!("{}.jpg", &name[..1]));
@@ -313,6 +317,97 @@ fn photos_in_other_formats() {
 }
 
 #[test]
+fn a_picture_written_in_letters_is_no_playlist() {
+    let Some(stage) = Stage::new() else { return };
+    let path = stage.path("letters.pgm");
+    fs::write(&path, "P2\n# by hand\n3 2\n255\n0 50 100 150 200 250\n").unwrap();
+    let photo = load_photo(&path, 10_000).unwrap().picture;
+    assert_eq!((photo.width(), photo.height()), (3, 2));
+    assert!(photo.pixel(2, 1)[0] > photo.pixel(0, 0)[0] + 200);
+}
+
+/// A grey TIFF of 3×2 pixels, each brighter than the one before it.
+fn tiff(little: bool, orientation: u16, compression: u16) -> Vec<u8> {
+    let short = |value: u16| if little { value.to_le_bytes() } else { value.to_be_bytes() };
+    let long = |value: u32| if little { value.to_le_bytes() } else { value.to_be_bytes() };
+    let entries = [
+        (256, 3),
+        (257, 2),
+        (258, 8),
+        (259, compression),
+        (262, 1),
+        (273, 134), // where the pixels begin
+        (274, orientation),
+        (277, 1),
+        (278, 2),
+        (279, 6),
+    ];
+    let signature = if little { b"II*\0" } else { b"MM\0*" };
+    let mut bytes = [&signature[..], &long(8), &short(10)].concat();
+    for (number, value) in entries {
+        // One number of 16 bits.
+        bytes.extend([&short(number)[..], &short(3), &long(1), &short(value), &[0; 2]].concat());
+    }
+    bytes.extend(long(0));
+    bytes.extend([10, 50, 90, 130, 170, 210]);
+    bytes
+}
+
+#[test]
+fn a_tiff_is_upright() {
+    let Some(stage) = Stage::new() else { return };
+    let path = stage.path("a.tiff");
+    let load = |little: bool, orientation: u16| {
+        fs::write(&path, tiff(little, orientation, 1)).unwrap();
+        load_photo(&path, 1000).unwrap().picture
+    };
+    for little in [true, false] {
+        let stored = load(little, 1);
+        assert_eq!((stored.width(), stored.height()), (3, 2));
+        // Where the upper corners of the upright picture are in the stored one.
+        for (orientation, left, right) in [
+            (0, (0, 0), (2, 0)),
+            (2, (2, 0), (0, 0)),
+            (3, (2, 1), (0, 1)),
+            (4, (0, 1), (2, 1)),
+            (5, (0, 0), (0, 1)),
+            (6, (0, 1), (0, 0)),
+            (7, (2, 1), (2, 0)),
+            (8, (2, 0), (2, 1)),
+        ] {
+            let upright = load(little, orientation);
+            let size = if orientation < 5 { (3, 2) } else { (2, 3) };
+            assert_eq!((upright.width(), upright.height()), size, "{orientation}");
+            let corners = (upright.pixel(0, 0), upright.pixel(size.0 - 1, 0));
+            assert_eq!(corners, (stored.pixel(left.0, left.1), stored.pixel(right.0, right.1)), "{orientation}");
+        }
+    }
+}
+
+#[test]
+fn a_tiff_that_ffmpeg_leaves_empty_is_an_error() {
+    let Some(stage) = Stage::new() else { return };
+    let path = stage.path("a.tiff");
+    fs::write(&path, tiff(true, 1, 7)).unwrap();
+    let error = load_photo(&path, 1000).unwrap_err();
+    assert!(matches!(error, VideoError::Ffmpeg { .. }), "{error}");
+}
+
+#[test]
+fn chapters_and_timecodes_are_no_pictures() {
+    let Some(stage) = Stage::new() else { return };
+    let chapters = stage.path("chapters.txt");
+    fs::write(&chapters, ";FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=800\ntitle=one\n").unwrap();
+    let film = ["-f", "lavfi", "-i", COLOURS];
+    let chapters = ["-i", chapters.to_str().unwrap(), "-map_metadata", "1", "-map_chapters", "1", "-c:v", "ffv1"];
+    let timecode = ["-c:v", "mpeg4", "-timecode", "01:00:00:00"];
+    for (name, words) in [("a.mkv", &chapters[..]), ("b.mov", &timecode[..])] {
+        let Some(path) = stage.make(name, &[&film[..], words].concat()) else { continue };
+        assert_eq!(whole(&path).len(), 20, "{name}");
+    }
+}
+
+#[test]
 fn every_name_is_a_file() {
     let Some(stage) = Stage::new() else { return };
     let film = stage.make("plain.mkv", &["-f", "lavfi", "-i", COLOURS, "-c:v", "ffv1"]).unwrap();
@@ -320,6 +415,18 @@ fn every_name_is_a_file() {
         let path = stage.path(name);
         fs::copy(&film, &path).unwrap();
         assert_eq!(whole(&path).len(), 20, "{name}");
+    }
+    // With a `%` ffmpeg would read the files with a number in this place.
+    let picture = |name: &str, size: &str| {
+        stage.make(name, &["-f", "lavfi", "-i", &format!("color=red:size={size}"), "-frames:v", "1"]).unwrap()
+    };
+    picture("photo1.tif", "64x32");
+    let other = picture("other.tif", "32x64");
+    fs::create_dir(stage.path("50%done")).unwrap();
+    for name in ["photo%d.tif", "50%done/photo.tif"] {
+        let path = stage.path(name);
+        fs::copy(&other, &path).unwrap();
+        assert_eq!(load_photo(&path, 10_000).unwrap().picture.width(), 32, "{name}");
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use visavis_image::{Picture, codec};
 use visavis_video::{
-    FileKind, FolderContents, OpenOptions, Pace, RawFormat, Source, VideoError, VirtualCameraParams, open,
+    FileKind, FolderContents, Mp4Writer, OpenOptions, Pace, RawFormat, Source, VideoError, VirtualCameraParams, open,
 };
 
 fn open_path(path: &Path) -> Result<Box<dyn Source>, VideoError> {
@@ -83,12 +83,32 @@ fn what_is_not_there_or_not_a_picture() {
     assert!(matches!(error, VideoError::NoFfmpeg { .. } | VideoError::Ffmpeg { .. }), "{error}");
     let apple = error_of(&put("._a.jpg", b"\0\x05\x16\x07\0\x02\0\0Mac OS X        "));
     assert!(matches!(apple, VideoError::AppleDouble { .. }), "{apple}");
+    let error = error_of(&put("start.jpg", b"\xFF\xD8\xFF")).to_string();
+    assert!(!error.contains('\n'), "{error}");
     assert!(matches!(error_of(Path::new("")), VideoError::Spec { .. }));
     let options = OpenOptions { frame_rate: Some(0.0), ..OpenOptions::default() };
     assert!(matches!(open("x", &options), Err(VideoError::Spec { .. })));
     for spec in ["/dev/video9999", "camera:9999"] {
         let error = open(spec, &OpenOptions::default()).err().unwrap().to_string();
         assert!(error.contains("video9999") && error.contains("virtual:"), "{error}");
+    }
+}
+
+#[test]
+fn no_error_contains_a_password() {
+    for spec in [
+        " rtsp://u:secret@host/x",
+        "rtsp:/u:secret@host/x",
+        "virtual:rtsp://u:secret@host/x",
+        "camera:rtsp://u:secret@host/x",
+        "gopher://u:secret@host/x",
+    ] {
+        let opened = open(spec, &OpenOptions::default()).err().unwrap();
+        let examined = FileKind::of_file(Path::new(spec)).unwrap_err();
+        let written = Mp4Writer::create(Path::new(spec), 64, 64, 30.0).err().unwrap();
+        for error in [opened, examined, written].map(|error| error.to_string()) {
+            assert!(error.contains("host") && !error.contains("secret"), "{error}");
+        }
     }
 }
 
@@ -165,6 +185,48 @@ fn a_named_pipe_goes_on_after_its_writer_has_gone() {
     let interrupt = source.interrupter().unwrap();
     interrupt();
     assert!(matches!(source.read(), Err(VideoError::Interrupted { .. })));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_named_pipe_in_a_folder_is_skipped() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.png"), codec::encode_png(&grey(5)).unwrap()).unwrap();
+    let pipe = folder.path().join("b.png");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let contents = FolderContents::of(folder.path()).unwrap();
+    assert_eq!(contents.files.len(), 1);
+    assert_eq!(contents.passed_over, [(pipe.clone(), "neither a file nor a folder".to_owned())]);
+    assert_eq!(open_path(folder.path()).unwrap().info().frames, Some(1));
+    // Nor is it opened when its type is asked for.
+    let error = FileKind::of_file(&pipe).unwrap_err().to_string();
+    assert!(error.contains("not a regular file"), "{error}");
+}
+
+#[test]
+fn a_file_of_jpeg_pictures_is_a_film() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("film.jpg");
+    let levels = [10u8, 90, 170, 250];
+    let pictures = levels.map(|level| codec::encode_jpeg(&grey(level), 90).unwrap());
+    fs::write(&path, pictures.concat()).unwrap();
+    let mut source = open_path(&path).unwrap();
+    let info = source.info().clone();
+    assert_eq!((info.width, info.height, info.frame_rate, info.pace), (32, 24, Some(25.0), Pace::Timeline));
+    for _ in 0..2 {
+        for (number, level) in levels.into_iter().enumerate() {
+            let shot = source.read().unwrap().unwrap();
+            assert!(shot.picture.pixel(5, 5)[0].abs_diff(level) < 5);
+            assert_eq!(shot.at, Duration::from_millis(40 * number as u64));
+        }
+        assert!(source.read().unwrap().is_none());
+        source.rewind().unwrap();
+    }
+    assert!(matches!(FileKind::of_file(&path), Ok(FileKind::OtherFilm(_))));
+    // A photo with a preview behind it.
+    fs::write(&path, pictures[..2].concat()).unwrap();
+    assert!(matches!(FileKind::of_file(&path), Ok(FileKind::Still)));
+    assert!(open_path(&path).unwrap().read().unwrap().is_some());
 }
 
 #[test]

@@ -101,7 +101,10 @@ impl Guard {
 
     fn has_token(&self, headers: &HeaderMap) -> bool {
         let text = |name| headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-        let bearer = text(header::AUTHORIZATION).filter_map(|value| value.strip_prefix("Bearer "));
+        let bearer = text(header::AUTHORIZATION).filter_map(|value| {
+            let (scheme, token) = value.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then_some(token)
+        });
         let cookies = text(header::COOKIE)
             .flat_map(|value| value.split(';'))
             .filter_map(|pair| pair.trim().strip_prefix(self.cookie.as_str())?.strip_prefix('='));
@@ -259,7 +262,11 @@ mod tests {
             headers.insert(name, value.parse().unwrap());
             guard.has_token(&headers)
         };
-        assert!(with(header::AUTHORIZATION, format!("Bearer {token}")));
+        for scheme in ["Bearer", "bearer", "BEARER"] {
+            assert!(with(header::AUTHORIZATION, format!("{scheme} {token}")), "{scheme}");
+        }
+        assert!(!with(header::AUTHORIZATION, format!("Basic {token}")));
+        assert!(!with(header::AUTHORIZATION, token.clone()));
         assert!(with(header::COOKIE, format!("a=b; {}={token}", guard.cookie)));
         assert!(!with(header::AUTHORIZATION, format!("Bearer {}", &token[1..])));
         assert!(!with(header::COOKIE, format!("visavis_80={token}")));

@@ -1,6 +1,7 @@
 //! The errors of the API: problem documents (RFC 9457).
 
 use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -95,6 +96,7 @@ impl From<GalleryError> for Problem {
             }
             GalleryError::InUse { .. } => Self::conflict("another program is using the gallery: try again"),
             GalleryError::ReadOnly { .. } => Self::conflict("the gallery is read-only"),
+            GalleryError::AlarmAcknowledged { .. } => Self::conflict(error),
             GalleryError::Unreachable { .. } => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the database of the gallery cannot be reached: try again later",
@@ -159,6 +161,12 @@ impl From<PathRejection> for Problem {
     fn from(rejection: PathRejection) -> Self {
         // A path with an invalid number does not exist.
         Self::not_found(rejection.body_text())
+    }
+}
+
+impl From<WebSocketUpgradeRejection> for Problem {
+    fn from(rejection: WebSocketUpgradeRejection) -> Self {
+        Self::new(rejection.status(), rejection.body_text())
     }
 }
 

@@ -124,10 +124,12 @@ fn built(program: &Command) -> Result<Command> {
 /// # Errors
 /// If the file cannot be read. If it has errors: they are printed, one on each line, and the returned error says how many.
 pub(crate) fn check(program: &Command, path: &Path) -> Result<usize> {
-    let file = ConfigFile::read(path, &built(program)?)?;
+    let mut file = ConfigFile::read(path, &built(program)?)?;
     file.warn_of_readers();
-    file.refuse_problems(&file.problems)?;
-    file.refuse_values(program)?;
+    let mut problems = file.value_problems(program);
+    problems.append(&mut file.problems);
+    problems.sort_by_key(|problem| problem.line);
+    file.refuse_problems(&problems)?;
     Ok(file.given.len())
 }
 

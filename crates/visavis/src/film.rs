@@ -51,10 +51,15 @@ impl Film {
         }
     }
 
-    /// Records all scenes until the pipeline ends.
+    /// Records all scenes until the pipeline ends. If one cannot be written, the film ends with the one before.
     pub(crate) fn record(mut self, scenes: &Subscription) -> Result<()> {
         while let Some(scene) = scenes.recv() {
-            self.add(&scene)?;
+            if let Err(error) = self.add(&scene) {
+                return Err(match self.writing.is_some() && self.complete().is_ok() {
+                    true => error.context("the recording has ended early; the film contains what was recorded before"),
+                    false => error.context("nothing is recorded any more"),
+                });
+            }
         }
         self.complete()
     }

@@ -5,6 +5,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
+use visavis_cli::output::{check_place, folder_of};
+use visavis_video::FolderContents;
 
 /// Part of the name of every annotated copy.
 const MARK: &str = "annotated";
@@ -15,15 +17,58 @@ pub(crate) fn is_annotated(path: &Path) -> bool {
     mark.is_some_and(|mark| mark == MARK) && path.extension().is_some_and(|ending| ending == "jpg" || ending == "mp4")
 }
 
-/// Fails if `output` is one of the inputs.
-pub(crate) fn refuse_input<'a>(output: &Path, inputs: impl IntoIterator<Item = &'a Path>) -> Result<()> {
-    let Ok(output_file) = output.canonicalize() else { return Ok(()) };
-    for input in inputs {
-        if input.canonicalize().is_ok_and(|input| input == output_file) {
-            bail!("{} is an input: give the output another name", output.display());
+/// The files of a run: those that it reads and those that it writes.
+#[derive(Default)]
+pub(crate) struct Files {
+    read: HashSet<PathBuf>,
+    written: HashSet<PathBuf>,
+}
+
+impl Files {
+    /// A file is read, or each picture and film of a folder. What is no file or folder, such as the address of a camera, is left out.
+    pub(crate) fn read(&mut self, path: &Path) {
+        if path.is_dir() {
+            let files = FolderContents::of(path).map(|contents| contents.files).unwrap_or_default();
+            self.read.extend(files.iter().filter_map(|(file, _)| identity(file)));
+        } else if path.is_file() {
+            self.read.extend(identity(path));
         }
     }
-    Ok(())
+
+    /// A file is written. Devices and named pipes may have several writers.
+    ///
+    /// # Errors
+    /// If it is read or is another output, or if no file can have this path.
+    pub(crate) fn write(&mut self, path: &Path) -> Result<()> {
+        check_place(path)?;
+        self.append(path)?;
+        self.written.extend(identity(path));
+        Ok(())
+    }
+
+    /// Lines are appended to a file, also by several outputs.
+    ///
+    /// # Errors
+    /// If the file is read, or written by another output.
+    pub(crate) fn append(&self, path: &Path) -> Result<()> {
+        let Some(file) = identity(path) else { return Ok(()) };
+        if self.read.contains(&file) {
+            bail!("{} is an input: give the output another name", path.display());
+        }
+        if self.written.contains(&file) {
+            bail!("{} is the file of two outputs: give one of them another name", path.display());
+        }
+        Ok(())
+    }
+}
+
+/// The same path for all names of a file that exists or not; `None` for what is not a file.
+fn identity(path: &Path) -> Option<PathBuf> {
+    match path.metadata() {
+        Ok(found) if !found.is_file() => None,
+        Ok(_) => path.canonicalize().ok(),
+        Err(_) => Some(folder_of(path).canonicalize().ok()?.join(path.file_name()?)),
+    }
 }
 
 /// The names of the annotated copies of one run.
@@ -90,12 +135,26 @@ mod tests {
     }
 
     #[test]
-    fn an_input_is_never_written_over() {
+    fn no_file_of_a_run_is_written_over() {
         let folder = tempfile::tempdir().unwrap();
-        let (input, other) = (folder.path().join("a"), folder.path().join("b"));
-        std::fs::write(&input, b"x").unwrap();
-        let inputs = [input.as_path()];
-        assert!(refuse_input(&folder.path().join("./a"), inputs).is_err());
-        assert!(refuse_input(&other, inputs).is_ok());
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir(at("photos")).unwrap();
+        let photo = visavis_image::codec::encode_jpeg(&visavis_image::Picture::new(16, 16), 90).unwrap();
+        std::fs::write(at("photos/1.jpg"), photo).unwrap();
+        std::fs::write(at("photos/faces.jsonl"), b"{}").unwrap();
+        std::fs::write(at("a"), b"x").unwrap();
+        let mut files = Files::default();
+        ["a", "photos", "no"].into_iter().for_each(|name| files.read(&at(name)));
+        for input in ["./a", "photos/../a", "photos/1.jpg"] {
+            assert!(files.write(&at(input)).is_err(), "{input}");
+            assert!(files.append(&at(input)).is_err(), "{input}");
+        }
+        // The output of an earlier run, in the folder of the photos.
+        files.write(&at("photos/faces.jsonl")).unwrap();
+        files.write(&at("b")).unwrap();
+        assert!(files.write(&at("photos/../b")).is_err(), "two outputs");
+        assert!(files.append(&at("b")).is_err(), "two outputs");
+        files.append(&at("log")).unwrap();
+        files.append(&at("log")).unwrap();
     }
 }

@@ -12,7 +12,8 @@ use anyhow::{Context, Result, bail};
 use flate2::read::GzDecoder;
 use sha2::{Digest, Sha256};
 
-use visavis_cli::options::{complain, write_file};
+use visavis_cli::options::complain;
+use visavis_cli::output::write_file;
 
 /// One photo.
 pub(crate) struct Sample {

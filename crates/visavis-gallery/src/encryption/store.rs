@@ -89,6 +89,10 @@ impl Store for EncryptedStore {
         self.inner.write(doing, &mut |tx| work(&mut EncryptedTransaction { inner: tx, key: self.key.as_ref() }))
     }
 
+    fn settle(&self) {
+        self.inner.settle();
+    }
+
     fn erase_remains(&self) -> Result<bool, GalleryError> {
         self.inner.erase_remains()
     }

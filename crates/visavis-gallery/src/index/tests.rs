@@ -167,7 +167,7 @@ fn whole_numbers() -> impl Strategy<Value = (Vec<(i64, Vec<f32>)>, Vec<f32>)> {
 fn real_numbers() -> impl Strategy<Value = (Vec<(i64, Vec<f32>)>, Vec<f32>)> {
     (1usize..70).prop_flat_map(|length| {
         // Not zero, which has no direction for cosine.
-        let number = prop_oneof![-2.0f32..-0.1, 0.1f32..2.0];
+        let number = prop_oneof![-2000i32..-100, 100i32..2000].prop_map(|thousandths| thousandths as f32 / 1000.0);
         let vector = prop::collection::vec(number, length);
         let photos = prop::collection::vec((0i64..20, vector.clone()), 0..60).prop_map(|mut photos| {
             photos.sort_by_key(|(person, _)| *person);

@@ -2,17 +2,19 @@
 //!
 //! Several programs may have a gallery open at once: readers never wait, and of two that change it one waits for the other,
 //! for at most five seconds. While the file is open, SQLite keeps `…-wal` and `…-shm` beside it. They are part of it, and
-//! are deleted when the last program closes it.
+//! are deleted when the last program closes it. A change of people or photos is copied from the log into the file at once, so that
+//! a copy of the file alone contains it; sightings, of which there are many, when the log has a thousand pages and at the end.
 
 mod schema;
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, DirEntry, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params_from_iter};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, ffi, params_from_iter};
 use visavis_infer::manifest::Metric;
 
 use crate::store::{Store, Transaction, VectorColumns, Work};
@@ -22,6 +24,12 @@ use crate::{EmbeddingId, GalleryError, index_path, rules};
 #[cfg(test)]
 pub(crate) use schema::FORMAT;
 pub(crate) use schema::{APPLICATION_ID, connect};
+
+/// Ending of the name of a gallery that is being built.
+pub(crate) const BUILDING: &str = ".building";
+
+/// A gallery that is being built, and was not written to for so long, was left by a killed program.
+const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 /// The rows of a gallery in a SQLite file.
 ///
@@ -85,23 +93,30 @@ impl SqliteStore {
     /// write the file or its folder, the gallery is opened for reading only.
     ///
     /// # Errors
-    /// [`GalleryError::Missing`], [`GalleryError::NotAGallery`], [`GalleryError::Damaged`], [`GalleryError::Newer`], and the
-    /// failures of the file system.
+    /// [`GalleryError::Missing`], [`GalleryError::Unreadable`], [`GalleryError::NotAGallery`], [`GalleryError::Damaged`],
+    /// [`GalleryError::Newer`], and the failures of the file system.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, GalleryError> {
         let path = path.as_ref();
         match fs::metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(GalleryError::Missing { path: path.to_path_buf() });
             }
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                return Err(GalleryError::Unreadable { path: path.to_path_buf() });
+            }
             Err(error) => return Err(GalleryError::io(path, "opening")(error)),
-            Ok(meta) if meta.is_dir() => {
-                return Err(GalleryError::NotAGallery { path: path.to_path_buf(), reason: "it is a folder".into() });
+            Ok(meta) if !meta.is_file() => {
+                let reason = if meta.is_dir() { "it is a folder" } else { "it is not a regular file" };
+                return Err(GalleryError::NotAGallery { path: path.to_path_buf(), reason: reason.into() });
             }
             Ok(_) => {}
         }
         let connection = match Self::connect(path) {
             // A gallery that was last closed in WAL mode needs files beside itself even for reading.
             Err(error) if is_write_protection(&error) && !has_wal(path) => {
+                if is_unreadable(path) {
+                    return Err(GalleryError::Unreadable { path: path.to_path_buf() });
+                }
                 log::info!("{}: opened for reading only, since its folder cannot be written", path.display());
                 match Self::connect_frozen(path) {
                     // The failure had another cause.
@@ -178,9 +193,19 @@ impl Store for SqliteStore {
         self.transact(TransactionBehavior::Immediate, doing, work)
     }
 
+    /// Without this, the last changes would be in the log only, until it has a thousand pages or the last program closes the file.
+    /// The passive mode waits for no other program.
+    fn settle(&self) {
+        if let Err(error) = self.connection().query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
+            log::debug!("{}: the last changes are in its log only: {error}", self.path.display());
+        }
+    }
+
     /// Rewrites the file. `secure_delete` clears deleted rows, but not copies that remain when SQLite moves rows between
-    /// pages; rewriting removes these. The log contains old pages until it is emptied.
+    /// pages; rewriting removes these. The log contains old pages until it is emptied. A build that was killed may have left a file
+    /// with the same people.
     fn erase_remains(&self) -> Result<bool, GalleryError> {
+        remove_abandoned(&self.path);
         let connection = self.connection();
         let rewrite = || {
             connection.execute_batch("VACUUM")?;
@@ -208,6 +233,13 @@ impl Store for SqliteStore {
 
     fn nearest(&self, _: Metric, _: &[f32], _: usize) -> Result<Option<Vec<Row>>, GalleryError> {
         Ok(None)
+    }
+}
+
+impl Drop for SqliteStore {
+    /// SQLite empties the log only when the last program closes the file.
+    fn drop(&mut self) {
+        self.settle();
     }
 }
 
@@ -282,11 +314,17 @@ impl ToSql for Value<'_> {
 fn is_write_protection(error: &GalleryError) -> bool {
     match error {
         GalleryError::ReadOnly { .. } => true,
-        GalleryError::Store { source, .. } => source
+        GalleryError::Store { error, .. } => error
             .downcast_ref::<rusqlite::Error>()
             .is_some_and(|error| error.sqlite_error_code() == Some(ErrorCode::CannotOpen)),
         _ => false,
     }
+}
+
+/// Whether there is no permission to read the file, which SQLite does not tell from other failures. Called only after SQLite failed
+/// to open it: then it is not open in this process, so closing the handle releases no lock of SQLite.
+fn is_unreadable(path: &Path) -> bool {
+    File::open(path).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
 }
 
 /// Converts SQLite's failures on `path` to errors of the gallery.
@@ -301,6 +339,11 @@ pub(crate) fn failed(path: &Path, doing: &'static str) -> impl Fn(rusqlite::Erro
             },
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => GalleryError::InUse { path: at, doing },
             Some(ErrorCode::ReadOnly) => GalleryError::ReadOnly { path: at, doing },
+            Some(ErrorCode::DiskFull) => GalleryError::Full { path: at, doing },
+            // There is no space for the file `…-shm`.
+            Some(_) if source.sqlite_extended_error_code() == Some(ffi::SQLITE_IOERR_SHMSIZE) => {
+                GalleryError::Full { path: at, doing }
+            }
             _ => GalleryError::failed(path, doing, source),
         }
     }
@@ -334,6 +377,47 @@ pub(crate) fn remove_with_companions(path: &Path) {
             log::warn!("{} cannot be removed: {error}", file.display());
         }
     }
+}
+
+/// Deletes the files that builds of the gallery at `target` left when they were killed. They contain embeddings and pictures.
+pub(crate) fn remove_abandoned(target: &Path) {
+    let folder = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let begins = format!(".{}.", target.file_name().unwrap_or_default().to_string_lossy());
+    // Without permission to list the folder nothing can be deleted either.
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.strip_prefix(&begins).and_then(builder_of).is_some_and(|process| is_abandoned(&entry, process)) {
+            match fs::remove_file(entry.path()) {
+                Ok(()) => log::info!("{}: deleted: a build that was killed left it", entry.path().display()),
+                Err(error) => log::warn!("{} cannot be removed: {error}", entry.path().display()),
+            }
+        }
+    }
+}
+
+/// The number of the process that builds a gallery, from the end of the name of its file or of one that SQLite keeps beside it:
+/// `PROCESS-NUMBER.building`.
+fn builder_of(ending: &str) -> Option<u32> {
+    let file =
+        ["-wal", "-shm", "-journal"].into_iter().find_map(|suffix| ending.strip_suffix(suffix)).unwrap_or(ending);
+    let (process, number) = file.strip_suffix(BUILDING)?.split_once('-')?;
+    number.parse::<u64>().ok()?;
+    process.parse().ok()
+}
+
+/// Whether the process that builds this file does not run any more.
+fn is_abandoned(file: &DirEntry, process: u32) -> bool {
+    if process == std::process::id() {
+        return false;
+    }
+    // Only Linux tells which processes run without a library for it.
+    let running = Path::new("/proc").join(process.to_string()).exists();
+    if cfg!(target_os = "linux") && Path::new("/proc/self").exists() && !running {
+        return true;
+    }
+    // The number may be that of another process by now.
+    let changed = file.metadata().and_then(|meta| meta.modified());
+    changed.is_ok_and(|changed| changed.elapsed().is_ok_and(|elapsed| elapsed > ABANDONED_AFTER))
 }
 
 fn has_wal(path: &Path) -> bool {

@@ -15,7 +15,10 @@ use tempfile::TempDir;
 use visavis_infer::manifest::Metric;
 
 use super::*;
-use crate::{Gallery, GalleryBuilder, IdentityParams, NewAlarm, NewPhoto, PersonId, PhotoId, Snapshot};
+use crate::{
+    Gallery, GalleryBuilder, IdentityParams, NewAlarm, NewPhoto, NewSighting, PersonId, PhotoId, SightingFilter,
+    Snapshot,
+};
 
 fn network() -> EmbeddingId {
     EmbeddingId {
@@ -99,6 +102,96 @@ fn what_is_added_is_there_after_reopening() {
     // (1, -4, -3) has length sqrt(26).
     assert_eq!((&*found[1].name, found[1].distance), ("Grace", 26f32.sqrt()));
     assert_eq!(gallery.find_person(" Grace ").unwrap().id, found[1].person);
+}
+
+#[test]
+fn a_copy_of_the_file_alone_has_every_change() {
+    let (folder, path) = folder();
+    let gallery = two_people(&path);
+    let copy = folder.path().join("copy.gallery");
+    let copied = || {
+        fs::copy(&path, &copy).unwrap();
+        Gallery::open(&copy, None).unwrap()
+    };
+    assert_eq!(names(&copied()), [("Ada".into(), 2), ("Grace".into(), 1)]);
+    gallery.rename(gallery.find_person("Grace").unwrap().id, "Hopper").unwrap();
+    gallery.remove_person(gallery.find_person("Ada").unwrap().id).unwrap();
+    gallery.add("Eve", &[photo("eve.jpg", [7.0, 0.0, 0.0])]).unwrap();
+    assert_eq!(names(&copied()), [("Eve".into(), 1), ("Hopper".into(), 1)]);
+    // Sightings are in the file once the gallery is closed, even if another program has it open.
+    let _other = Gallery::open(&path, None).unwrap();
+    let sighting = NewSighting {
+        camera: "door",
+        first_seen: 1,
+        last_seen: 2,
+        person: None,
+        identified: None,
+        age: None,
+        female: None,
+        smiling: None,
+        quality: 1.0,
+        vector: &[1.0, 2.0, 3.0],
+        crop: None,
+    };
+    gallery.record_sighting(&sighting).unwrap();
+    drop(gallery);
+    assert_eq!(copied().sightings(&SightingFilter::default(), 9).unwrap().len(), 1);
+}
+
+#[test]
+fn a_name_that_an_older_version_stored_in_another_form_is_found() {
+    let (_folder, path) = folder();
+    let gallery = Gallery::create(&path, &network()).unwrap();
+    let (composed, decomposed) = ("Jos\u{E9}", "Jose\u{301}");
+    let jose = gallery.add("Jose", &[photo("1.jpg", [0.0; 3])]).unwrap().person;
+    drop(gallery);
+    Connection::open(&path).unwrap().execute("UPDATE person SET name = ?1", [decomposed]).unwrap();
+    let gallery = Gallery::open(&path, None).unwrap();
+    for name in [composed, decomposed] {
+        assert_eq!(gallery.find_person(name).unwrap().id, jose);
+        assert_eq!(gallery.add(name, &[photo("2.jpg", [0.0; 3])]).unwrap().person, jose);
+    }
+    assert_eq!(names(&gallery), [(decomposed.into(), 3)]);
+    gallery.rename(jose, decomposed).unwrap();
+    assert_eq!(names(&gallery), [(composed.into(), 3)]);
+}
+
+#[test]
+fn failures_of_the_system_are_told_in_one_sentence() {
+    let (_folder, path) = folder();
+    let told = |code| {
+        let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some("words of SQLite".into()));
+        failed(&path, "adding photos")(error)
+    };
+    for code in [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_SHMSIZE] {
+        let error = told(code);
+        assert!(matches!(error, GalleryError::Full { .. }), "{error}");
+        assert!(error.to_string().contains("the disk is full"), "{error}");
+    }
+    let other = told(ffi::SQLITE_IOERR_READ);
+    assert!(other.to_string().ends_with("adding photos: words of SQLite"), "{other}");
+    assert!(std::error::Error::source(&other).is_none(), "it would be printed again");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_and_what_cannot_be_read_is_named() {
+    use std::os::unix::fs::PermissionsExt;
+    let (folder, path) = folder();
+    let socket = folder.path().join("socket");
+    let _socket = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    for error in
+        [Gallery::open(&socket, None).unwrap_err(), GalleryBuilder::new(&socket, &network(), None).unwrap_err()]
+    {
+        assert!(matches!(error, GalleryError::NotAGallery { .. }), "{error}");
+    }
+    drop(two_people(&path));
+    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    // The administrator may read it nevertheless.
+    if File::open(&path).is_err() {
+        let error = Gallery::open(&path, None).unwrap_err();
+        assert!(matches!(error, GalleryError::Unreadable { .. }), "{error}");
+    }
 }
 
 #[test]
@@ -564,6 +657,56 @@ fn a_dropped_builder_leaves_nothing() {
     assert!(!path.exists() && listing(&folder).len() == 1, "{:?}", listing(&folder));
     drop(builder);
     assert!(listing(&folder).is_empty(), "{:?}", listing(&folder));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_killed_builder_left_is_deleted() {
+    let (folder, path) = folder();
+    // No process has such a high number.
+    let left = ["", "-wal", "-shm", "-journal"].map(|end| format!(".faces.gallery.4294967295-0.building{end}"));
+    let others = [".faces.gallery.1x-0.building", ".other.gallery.4294967295-0.building"];
+    let own = format!(".faces.gallery.{}-999999.building", process::id());
+    let leave = || {
+        for name in left.iter().map(String::as_str).chain(others).chain([own.as_str()]) {
+            fs::write(folder.path().join(name), b"embeddings").unwrap();
+        }
+    };
+    let mut kept = vec![others[0].to_owned(), own.clone(), others[1].to_owned(), "faces.gallery".into()];
+    kept.sort();
+    leave();
+    let mut builder = GalleryBuilder::new(&path, &network(), None).unwrap();
+    builder.add("Ada", &[photo("ada.jpg", [0.0; 3])]).unwrap();
+    builder.add("Eve", &[photo("eve.jpg", [0.0; 3])]).unwrap();
+    builder.finish().unwrap();
+    assert_eq!(listing(&folder), kept);
+    // So does a removal, since the person may be in these files too.
+    leave();
+    let gallery = Gallery::open(&path, None).unwrap();
+    gallery.remove_person(gallery.find_person("Ada").unwrap().id).unwrap();
+    drop(gallery);
+    assert_eq!(listing(&folder), kept);
+}
+
+#[test]
+fn a_target_without_a_name_or_a_folder_is_refused() {
+    let (folder, path) = folder();
+    let missing = folder.path().join("missing").join("faces.gallery");
+    for (target, why) in [
+        (PathBuf::new(), "the path is empty"),
+        (missing, "there is no folder"),
+        (path.join(""), "the path is that of a folder"),
+    ] {
+        let checked = GalleryBuilder::check_target(&target).unwrap_err();
+        let built = GalleryBuilder::new(&target, &network(), None).unwrap_err();
+        for error in [checked, built] {
+            let text = error.to_string();
+            assert!(matches!(error, GalleryError::Target { .. }) && text.contains(why), "{text}");
+            assert!(!text.contains(BUILDING), "{text}");
+        }
+    }
+    GalleryBuilder::check_target(&path).unwrap();
+    assert_eq!(listing(&folder), Vec::<String>::new());
 }
 
 #[test]

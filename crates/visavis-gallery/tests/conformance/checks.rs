@@ -31,9 +31,11 @@ pub(crate) const CHECKS: &[Check] = &[
     ("a merged person keeps all", joined),
     ("a removed person is not found", removed),
     ("a removed person can be restored completely", restored),
+    ("alarms and sightings are restored with their person", restored_traces),
     ("merged people can be separated", parted),
     ("single photos go but for the last", single_photos),
     ("alarms are kept, answered and gone with the person", alarms),
+    ("an acknowledged alarm is not denied", acknowledged),
     ("sightings are found by time, camera, person and face", sightings),
     ("sightings are named, and belong to their person", named_sightings),
     ("old sightings are deleted", old_sightings),
@@ -185,7 +187,14 @@ fn names(make: Make<'_>) {
         assert_eq!(gallery.remove_person(id(&gallery, next)).unwrap().record.photos.len(), 1);
     }
     assert_eq!(people(&gallery), []);
-    for bad in ["", "  \t", "a\nb", "a\0b", &"x".repeat(201)] {
+    // Names that look the same are the same, and no name has characters that do not show.
+    let jose = gallery.add("Jose\u{301}", &[photo(1.0, 1.0)]).unwrap().person;
+    assert_eq!(gallery.add("Jos\u{E9}", &[photo(1.0, 1.0)]).unwrap().person, jose);
+    assert_eq!(people(&gallery), [("Jos\u{E9}".into(), 2)]);
+    assert_eq!([id(&gallery, "Jos\u{E9}"), id(&gallery, "Jose\u{301}")], [jose, jose]);
+    let wanted = Wanted { name: "SE\u{301}".into(), watched: false, named: false, offset: 0, limit: 9 };
+    assert_eq!(gallery.people_like(&wanted).unwrap().0, 1);
+    for bad in ["", "  \t", "a\nb", "a\0b", "a\u{202E}b", "a\u{200B}b", &"x".repeat(201)] {
         assert!(matches!(gallery.add(bad, &[photo(0.0, 0.0)]), Err(GalleryError::Name { .. })), "{bad:?}");
     }
 }
@@ -406,6 +415,46 @@ fn restored(make: Make<'_>) {
     assert!(matches!(gallery.restore(&other), Err(GalleryError::OtherNetwork { .. })));
 }
 
+fn restored_traces(make: Make<'_>) {
+    let gallery = two(make);
+    let (ada, all) = (id(&gallery, "Ada"), SightingFilter::default());
+    let vector = [0.4, 0.0];
+    let (person, identified, crop) = (Some(ada), Some(0.75), Some(JPEG));
+    let alarm = NewAlarm { time: 7, source: "door", person, identified, vector: &vector, crop };
+    let answered = gallery.record_alarm(&alarm).unwrap().unwrap();
+    assert!(gallery.answer_alarm(answered, Answer::Acknowledged).unwrap());
+    gallery.record_alarm(&NewAlarm { time: 8, crop: None, ..alarm }).unwrap().unwrap();
+    gallery.record_sighting(&sighting("door", 100, person, &[0.5, 0.0])).unwrap().unwrap();
+    let stated = gallery.record_sighting(&sighting("yard", 200, None, &[0.6, 0.0])).unwrap().unwrap();
+    gallery.name_sightings(&[stated], "Ada", false).unwrap();
+    let removed = gallery.remove_person(ada).unwrap();
+    assert_eq!((gallery.alarms(None, 9).unwrap(), gallery.sightings(&all, 9).unwrap()), (Vec::new(), Vec::new()));
+    let back = gallery.restore(&removed.record).unwrap();
+    let who = Some((back, "Ada".to_owned()));
+    let alarms = gallery.alarms(None, 9).unwrap();
+    assert_eq!(
+        alarms.iter().map(|alarm| (alarm.time, alarm.answer)).collect::<Vec<_>>(),
+        [(8, Answer::Open), (7, Answer::Acknowledged)]
+    );
+    assert!(alarms.iter().all(|alarm| alarm.person == who && alarm.identified == identified));
+    assert_eq!(alarms[1].source.as_deref(), Some("door"));
+    let crops = [0, 1].map(|at: usize| gallery.alarm_crop(alarms[at].id).unwrap());
+    assert_eq!(crops, [None, Some(JPEG.to_vec())]);
+    let seen = gallery.sightings(&all, 9).unwrap();
+    assert_eq!(
+        seen.iter().map(|entry| (entry.camera.as_str(), entry.first_seen)).collect::<Vec<_>>(),
+        [("yard", 200), ("door", 100)]
+    );
+    assert!(seen.iter().all(|entry| entry.person == who && entry.age == Some(40.0) && entry.has_crop));
+    assert_eq!((seen[0].identified, seen[1].identified), (None, Some(0.9)));
+    assert_eq!(sightings_near(&gallery, 0.5, 9_000)[0], (seen[1].id.0, 0.0));
+    // What a user stated stays stated, and an open alarm can still be denied.
+    gallery.update_sighting(seen[0].id, &sighting("yard", 200, None, &[0.6, 0.0])).unwrap().unwrap();
+    assert_eq!(gallery.sighting(seen[0].id).unwrap().unwrap().person, who);
+    assert!(gallery.answer_alarm(alarms[0].id, Answer::Denied).unwrap());
+    assert_eq!(names_near(&gallery, 0.45, 0.0), ["Grace"]);
+}
+
 fn parted(make: Make<'_>) {
     let gallery = two(make);
     let twin = NewPhoto { sha256: Some([7; 32]), ..photo(0.5, 0.5) };
@@ -503,6 +552,26 @@ fn alarms(make: Make<'_>) {
     assert_eq!(answers, [Answer::Acknowledged, Answer::Denied]);
     gallery.remove_person(id(&gallery, "Ada")).unwrap();
     assert_eq!(gallery.alarms(None, 9).unwrap().len(), 1);
+}
+
+fn acknowledged(make: Make<'_>) {
+    let gallery = two(make);
+    let vector = [0.4, 0.0];
+    let (person, source) = (Some(id(&gallery, "Ada")), "door");
+    let alarm = NewAlarm { time: 7, source, person, identified: None, vector: &vector, crop: None };
+    let raised = gallery.record_alarm(&alarm).unwrap().unwrap();
+    let unknown = gallery.record_alarm(&NewAlarm { person: None, ..alarm }).unwrap().unwrap();
+    for alarm in [raised, unknown] {
+        assert!(gallery.answer_alarm(alarm, Answer::Acknowledged).unwrap());
+    }
+    // Its face was deleted, so the gallery could not learn from a denial.
+    let refused = gallery.answer_alarm(raised, Answer::Denied);
+    assert!(matches!(refused, Err(GalleryError::AlarmAcknowledged { alarm }) if alarm == raised), "{refused:?}");
+    assert!(gallery.answer_alarm(raised, Answer::Acknowledged).unwrap());
+    assert!(gallery.answer_alarm(unknown, Answer::Denied).unwrap());
+    let answers: Vec<Answer> = gallery.alarms(None, 9).unwrap().iter().map(|alarm| alarm.answer).collect();
+    assert_eq!(answers, [Answer::Denied, Answer::Acknowledged]);
+    assert_eq!(names_near(&gallery, 0.45, 0.0)[0], "Ada");
 }
 
 fn strangers(make: Make<'_>) {
@@ -694,4 +763,7 @@ fn exported(make: Make<'_>) {
     std::io::Read::read_to_end(&mut zip.by_name(&name).unwrap(), &mut jpeg).unwrap();
     assert_eq!(jpeg, JPEG);
     assert!(!gallery.export_person(PersonId(99), std::io::Cursor::new(Vec::new())).unwrap());
+    // There is no space for it.
+    let full = gallery.export_person(ada, &mut [0_u8; 100][..]);
+    assert!(matches!(full, Err(GalleryError::Store { .. })), "{full:?}");
 }

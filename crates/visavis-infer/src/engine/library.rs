@@ -3,6 +3,7 @@
 use std::ffi::{CStr, c_char};
 use std::path::{Path, PathBuf};
 use std::ptr;
+use std::sync::Once;
 
 use serde::Serialize;
 
@@ -23,6 +24,7 @@ impl Library {
     /// # Errors
     /// The reason, as text.
     pub(crate) fn probe(path: &Path) -> Result<Self, String> {
+        disable_telemetry();
         // SAFETY: loading runs the library's initialisers. The user, the installer or the system put this file where
         // libraries belong, so running it is intended.
         let library = unsafe { libloading::Library::new(path) }.map_err(|error| causes(&error))?;
@@ -43,6 +45,15 @@ impl Library {
         std::mem::forget(library);
         Ok(Self { path: path.to_owned(), version, providers })
     }
+}
+
+/// Before a library is loaded: an official build of ONNX Runtime writes a number that identifies the machine to a folder of the user,
+/// and sends events to its vendor, unless this variable is set when it starts.
+fn disable_telemetry() {
+    static ONCE: Once = Once::new();
+    // SAFETY: this runs when the first library is looked for. The programs and the Python module do that before they start a thread
+    // that reads the environment.
+    ONCE.call_once(|| unsafe { std::env::set_var("ORT_DISABLE_TELEMETRY", "1") });
 }
 
 /// The loader's message: the error's own text says only that loading failed.
@@ -90,6 +101,12 @@ fn providers(api: &ort::sys::OrtApi) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_library_finds_telemetry_disabled() {
+        assert!(Library::probe(Path::new("/no/libonnxruntime.so")).is_err());
+        assert_eq!(std::env::var("ORT_DISABLE_TELEMETRY").as_deref(), Ok("1"));
+    }
 
     #[test]
     fn versions() {

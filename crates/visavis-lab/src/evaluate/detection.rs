@@ -18,7 +18,8 @@ use super::detectors::{PictureSet, Run, SizedDetector};
 use super::faces::SplitArg;
 use super::faults;
 use super::text_table::TextTable;
-use visavis_cli::options::{EngineArgs, NetworkArgs, complain, parse_size, say, say_json, write_file};
+use visavis_cli::options::{EngineArgs, NetworkArgs, complain, parse_size, say, say_json};
+use visavis_cli::output::write_file;
 use visavis_cli::session::Session;
 
 /// Measure the average precision of detectors on pictures with face boxes (COCO JSON)

@@ -19,7 +19,8 @@ use visavis_image::{Picture, codec};
 use visavis_infer::{Manifest, Registry, Runtime, Task};
 use visavis_live::{Loader, RegistryLoader};
 
-use visavis_cli::options::{EngineArgs, complain, cores, write_file};
+use visavis_cli::options::{EngineArgs, complain, cores};
+use visavis_cli::output::write_file;
 
 /// Which faces, under which views.
 #[derive(Args, Clone, Debug)]
@@ -45,7 +46,7 @@ pub(super) struct FaceArgs {
     #[arg(long, default_value_t = 64.0, value_name = "PIXELS")]
     pub(super) small: f32,
     /// Threads, each with its own networks [default: cores / --threads]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = visavis_cli::options::parse_workers)]
     pub(super) workers: Option<usize>,
 }
 

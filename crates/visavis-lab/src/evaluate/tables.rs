@@ -26,7 +26,8 @@ use super::keypoints::{Answers as KeypointAnswers, measure as measure_keypoints}
 use super::machine;
 use super::similarity::identifications;
 use super::speed::{TimingArgs, time_locator};
-use visavis_cli::options::{EngineArgs, complain, say, write_file};
+use visavis_cli::options::{EngineArgs, complain, say};
+use visavis_cli::output::write_file;
 
 /// The paper's Tables I to V as Markdown, our figures beside the paper's
 ///
@@ -75,7 +76,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
     /// Threads, each with its own networks, for measuring accuracies [default: all cores]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = visavis_cli::options::parse_workers)]
     workers: Option<usize>,
     /// Folder of networks besides the user's own; may be given more than once
     #[arg(long = "models", value_name = "DIR", env = "VISAVIS_MODELS")]

@@ -22,7 +22,8 @@ use super::attributes::{Answers, measure};
 use super::faces::{FaceArgs, Networks, watched, write_plot};
 use super::machine;
 use super::similarity::{embedded, metric};
-use visavis_cli::options::{EngineArgs, say, write_file};
+use visavis_cli::options::{EngineArgs, say};
+use visavis_cli::output::write_file;
 
 /// Write a report on accuracy and fairness, as Markdown and HTML
 ///

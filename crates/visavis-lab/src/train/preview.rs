@@ -14,7 +14,8 @@ use visavis_train::feed::scenes::{Composer, SceneSet, scene_epoch};
 use visavis_train::feed::{Augmenter, Sampler, mix};
 use visavis_train::recipe::{NetworkRecipe, Recipe};
 
-use visavis_cli::options::{say, write_file};
+use visavis_cli::options::say;
+use visavis_cli::output::write_file;
 
 /// Draw the network's training pictures: faces of the first stage, each unchanged and augmented
 #[derive(Parser)]

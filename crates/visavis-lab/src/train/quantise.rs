@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use visavis_cli::options::{EngineArgs, say, write_file};
+use visavis_cli::options::{EngineArgs, say};
+use visavis_cli::output::write_file;
 use visavis_data::pack::Pack;
 use visavis_infer::manifest::{Quantised, sha256};
 use visavis_infer::{EngineChoice, EngineOptions, Manifest, Registry, Runtime};

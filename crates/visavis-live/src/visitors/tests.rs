@@ -20,11 +20,24 @@ fn like(person: i64, similarity: f32) -> Match {
     }
 }
 
-/// A result for a track at a time in seconds.
+/// A result for a track at a time in seconds. It is the only face of its picture.
 fn at(visitors: &mut Visitors, second: u64, track: TrackId, quality: Quality, nearest: &[Match]) -> Vec<VisitorAction> {
+    among(visitors, second, track, &[track], quality, nearest)
+}
+
+/// A result for a track at a time in seconds, from a picture with the faces of several tracks.
+fn among(
+    visitors: &mut Visitors,
+    second: u64,
+    track: TrackId,
+    in_view: &[TrackId],
+    quality: Quality,
+    nearest: &[Match],
+) -> Vec<VisitorAction> {
     visitors.observe(&VisitorObservation {
         track,
         at: Duration::from_secs(second),
+        in_view,
         quality,
         vector: &[2.0, 0.0],
         scale: SCALE,
@@ -46,7 +59,7 @@ fn an_unknown_person_is_added_after_good_results_only() {
         [VisitorAction::Add { track: 1, vector: vec![2.0, 0.0] }]
     );
     assert_eq!(
-        visitors.settled(1, PersonId(8), Duration::from_secs(11)),
+        visitors.settled(1, PersonId(8), Duration::from_secs(11), &[1]),
         [VisitorAction::Seen { person: PersonId(8), new: true }]
     );
     // Still present: recorded every few seconds, not with every result.
@@ -91,7 +104,7 @@ fn a_known_person_is_recorded_and_not_added() {
 #[test]
 fn photos_of_new_views_are_added_up_to_a_limit() {
     let mut visitors = Visitors::new(VisitorParams { photos: 3, ..VisitorParams::default() });
-    visitors.settled(1, PersonId(3), Duration::ZERO);
+    visitors.settled(1, PersonId(3), Duration::ZERO, &[1]);
     assert_eq!(at(&mut visitors, 1, 1, GOOD, &[like(3, 0.95)]), []);
     assert_eq!(at(&mut visitors, 2, 1, GOOD, &[like(3, 0.6)]), [VisitorAction::AddPhoto { person: PersonId(3) }]);
     assert_eq!(at(&mut visitors, 3, 1, Quality { turn: 0.9, ..GOOD }, &[like(3, 0.6)]), []);
@@ -102,7 +115,7 @@ fn photos_of_new_views_are_added_up_to_a_limit() {
 #[test]
 fn two_people_found_to_be_one_are_merged_unless_seen_together() {
     let mut visitors = Visitors::default();
-    visitors.settled(1, PersonId(5), Duration::ZERO);
+    visitors.settled(1, PersonId(5), Duration::ZERO, &[1]);
     for second in 1..3 {
         at(&mut visitors, second, 1, GOOD, &[like(5, 0.99)]);
     }
@@ -112,10 +125,10 @@ fn two_people_found_to_be_one_are_merged_unless_seen_together() {
         at(&mut visitors, 5, 1, GOOD, &[like(4, 0.99)]),
         [VisitorAction::Merge { from: PersonId(5), into: PersonId(4) }]
     );
-    // Both in view: two people, however similar.
+    // Both were in one picture: two people, however similar, also after one has left.
     let mut visitors = Visitors::default();
-    visitors.settled(1, PersonId(4), Duration::ZERO);
-    visitors.settled(2, PersonId(5), Duration::ZERO);
+    visitors.settled(1, PersonId(4), Duration::ZERO, &[1, 2]);
+    visitors.settled(2, PersonId(5), Duration::ZERO, &[1, 2]);
     for second in 1..6 {
         assert_eq!(at(&mut visitors, second, 2, GOOD, &[like(4, 0.99)]), []);
     }
@@ -124,18 +137,31 @@ fn two_people_found_to_be_one_are_merged_unless_seen_together() {
 #[test]
 fn two_similar_people_in_view_are_not_merged() {
     let mut visitors = Visitors::default();
-    visitors.settled(1, PersonId(4), Duration::ZERO);
+    visitors.settled(1, PersonId(4), Duration::ZERO, &[1]);
     for second in 1..4 {
-        at(&mut visitors, second, 1, GOOD, &[like(4, 0.99)]);
-        let actions = at(&mut visitors, second, 2, GOOD, &[like(4, 0.9), like(6, 0.2)]);
+        among(&mut visitors, second, 1, &[1, 2], GOOD, &[like(4, 0.99)]);
+        let actions = among(&mut visitors, second, 2, &[1, 2], GOOD, &[like(4, 0.9), like(6, 0.2)]);
         match second {
             1 | 2 => assert_eq!(actions, []),
             _ => assert!(matches!(actions[..], [VisitorAction::Add { track: 2, .. }]), "{actions:?}"),
         }
     }
     let near = [like(4, 0.9)];
-    assert_eq!(visitors.known(2, Duration::from_secs(3), &near, SCALE), None);
-    assert_eq!(visitors.known(2, Duration::from_secs(9), &near, SCALE), Some(PersonId(4)), "the other one has left");
+    assert_eq!(visitors.known(2, &[1, 2], &near, SCALE), None);
+    assert_eq!(visitors.known(2, &[2], &near, SCALE), Some(PersonId(4)), "the other one has left");
+}
+
+#[test]
+fn after_a_cut_the_same_person_is_known_at_once() {
+    let mut visitors = Visitors::default();
+    at(&mut visitors, 0, 1, GOOD, &[like(4, 0.9)]);
+    at(&mut visitors, 0, 1, GOOD, &[like(4, 0.9)]);
+    // Within the same second another photo of the person follows, so the first track has ended.
+    for _ in 0..9 {
+        assert_eq!(at(&mut visitors, 0, 2, GOOD, &[like(4, 0.8), like(6, 0.2)]), [], "no visitor");
+    }
+    assert_eq!(visitors.tracks[&2].person, Some(PersonId(4)));
+    assert_eq!(visitors.apart, HashSet::new());
 }
 
 #[test]
@@ -146,7 +172,7 @@ fn with_more_photos_the_distance_must_be_smaller() {
     let likeness = Some(Likeness { median: 0.2, spread: 0.4, strangers });
     let known = |distance: f32, photos| {
         let scale = Scale { likeness, photos, ..SCALE };
-        visitors.known(1, Duration::ZERO, &[like(4, 1.0 - distance)], scale).is_some()
+        visitors.known(1, &[1], &[like(4, 1.0 - distance)], scale).is_some()
     };
     assert_eq!([19, 22].map(|photos| known(0.4, photos)), [true, false]);
     assert_eq!([190, 210].map(|photos| known(0.3, photos)), [true, false]);
@@ -157,7 +183,7 @@ fn with_more_photos_the_distance_must_be_smaller() {
 #[test]
 fn a_removed_person_is_unknown_again() {
     let mut visitors = Visitors::default();
-    visitors.settled(1, PersonId(5), Duration::ZERO);
+    visitors.settled(1, PersonId(5), Duration::ZERO, &[1]);
     visitors.forget(PersonId(5));
     at(&mut visitors, 1, 1, GOOD, &[]);
     at(&mut visitors, 2, 1, GOOD, &[]);

@@ -192,6 +192,17 @@ fn every_visitor_is_added_once() {
 }
 
 #[test]
+fn a_face_beside_a_similar_person_is_a_visitor() {
+    // Both faces are near enough to Ada, but only one of two faces in a picture can be her.
+    let lenient = EmbeddingId { same_person: 100.0, ..network() };
+    let (_folder, gallery) = gallery_of(&lenient, &[("Ada", [30.0, 41.0])]);
+    let (mut pipeline, scenes, trigger) = watching(&gallery, None, Some(growth()));
+    let events = pipeline.events().unwrap();
+    let met = play_until(&events, &trigger, &scenes, |event| matches!(event, Event::PersonAdded { .. }));
+    assert_eq!(met.last(), Some(&Event::PersonAdded { person: PersonId(2) }));
+}
+
+#[test]
 fn no_visitor_is_added_without_growth() {
     let (_folder, gallery) = gallery(&[]);
     let (mut pipeline, scenes, trigger) = watching(&gallery, Some(AlarmParams { unknown: true, ..alarm() }), None);

@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::pixels::{CODINGS, Coding, Unpacker};
 use crate::camera_info::CameraInfo;
-use crate::{OpenOptions, Pace, Shot, Source, SourceInfo, VideoError};
+use crate::{OpenOptions, Pace, Shot, Source, SourceInfo, VideoError, display_name};
 
 /// A camera that sends nothing for this long has failed. The slowest cameras need two seconds to start.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -63,7 +63,8 @@ impl Webcam {
                     _ => error.to_string(),
                 },
             };
-            VideoError::NoCamera { device: path.to_owned(), reason, cameras: cameras() }
+            // It may be an address with a password.
+            VideoError::NoCamera { device: display_name(path), reason, cameras: cameras() }
         };
         let failed = |error: io::Error| VideoError::Camera { device: path.to_owned(), reason: explain(&error) };
         let device = resolve(path).and_then(Device::open).map_err(missing)?;

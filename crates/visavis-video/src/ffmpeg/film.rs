@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::Ffmpeg;
 use super::child::{Killer, Messages, Running};
 use super::frames::Frames;
-use super::probe::{Probed, input, probe};
+use super::probe::{Probed, add_input, probe, url};
 use crate::source::Interrupter;
 use crate::{OpenOptions, Pace, Shot, Source, SourceInfo, VideoError};
 
@@ -78,13 +78,17 @@ impl FfmpegSource {
 
     fn start(&self) -> Result<Decoding, VideoError> {
         let mut command = Command::new(&self.tools.ffmpeg);
-        command.args(["-nostdin", "-hide_banner", "-loglevel", "repeat+error", "-protocol_whitelist", "file,pipe"]);
+        command.args(["-nostdin", "-hide_banner", "-loglevel", "repeat+error"]);
         if self.hardware {
             command.args(["-hwaccel", "auto"]);
         }
         // The size may change within a film.
         command.arg("-max_pixels").arg(self.max_pixels.to_string());
-        command.arg("-i").arg(input(&self.path));
+        if self.probed.codec == "tiff" && !self.probed.has_matrix {
+            // Newer versions apply the orientation of a TIFF, older ones do not: `still.rs` does.
+            command.arg("-noautorotate");
+        }
+        add_input(&mut command, &self.path);
         command.arg("-map").arg(format!("0:{}", self.probed.index));
         command.args(self.tools.every_frame()).args(["-enc_time_base", "-1"]);
         command.arg("-vf").arg(filters(&self.probed));
@@ -107,7 +111,7 @@ impl FfmpegSource {
             decoding.program.killer().kill();
         }
         let (status, messages) = decoding.program.wait().map_err(|error| self.failed(error.to_string()))?;
-        let (said, count) = about_the_film(&messages, &self.info.name);
+        let (said, count) = about_the_film(&messages, &self.path);
         let name = self.info.name.clone();
         if self.frames == 0 || !status.success() || broken.is_some() {
             let reason = said.or(broken).unwrap_or_else(|| match self.frames {
@@ -187,7 +191,9 @@ impl Source for FfmpegSource {
 
 /// Arguments with which ffmpeg writes what [`Frames`] reads.
 pub(super) fn write_frames(command: &mut Command) {
-    command.args(["-an", "-sn", "-dn", "-c:v", "rawvideo", "-pix_fmt", "rgb24", "-f", "mov", "-flush_packets", "1"]);
+    // Chapters and timecodes would be written as further tracks.
+    command.args(["-an", "-sn", "-dn", "-map_chapters", "-1", "-map_metadata", "-1", "-write_tmcd", "0"]);
+    command.args(["-c:v", "rawvideo", "-pix_fmt", "rgb24", "-f", "mov", "-flush_packets", "1"]);
     command.args(["-movflags", "frag_every_frame+empty_moov+default_base_moof", "pipe:1"]);
 }
 
@@ -196,10 +202,11 @@ fn lock(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
 }
 
 /// The first message about the film, without its name, and the number of messages.
-fn about_the_film(messages: &Messages, name: &str) -> (Option<String>, u64) {
+fn about_the_film(messages: &Messages, path: &Path) -> (Option<String>, u64) {
+    let about = format!("{}: ", url(path).to_string_lossy());
     let mut lines = messages.lines.iter().filter(|line| !HARMLESS.iter().any(|harmless| line.contains(harmless)));
     let dropped = messages.lines.len() - lines.clone().count();
-    let first = lines.next().map(|line| line.trim_start_matches(&format!("file:{name}: ")).to_owned());
+    let first = lines.next().map(|line| line.trim_start_matches(&about).to_owned());
     (first, messages.count - dropped as u64)
 }
 

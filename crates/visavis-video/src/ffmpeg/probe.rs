@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{Ffmpeg, child};
-use crate::VideoError;
+use crate::{FileKind, VideoError};
 
 /// Maximum size of its JSON in bytes; a film with many tracks has some ten thousand.
 pub(super) const MOST_JSON: u64 = 4 << 20;
@@ -88,12 +88,12 @@ pub(super) fn probe(tools: &Ffmpeg, path: &Path) -> Result<Probed, VideoError> {
         return Err(failed("it is a text, not a film; the files that a playlist names are not opened".into()));
     }
     let mut command = Command::new(&tools.ffprobe);
-    command.args(["-v", "error", "-protocol_whitelist", "file,pipe", "-of", "json", "-show_streams", "-i"]);
-    command.arg(input(path));
+    command.args(["-v", "error", "-of", "json", "-show_streams"]);
+    add_input(&mut command, path);
     let (json, _, messages) =
         child::output(command, MOST_JSON, PATIENCE).map_err(|error| failed(format!("ffprobe: {error}")))?;
     first_picture(&json).ok_or_else(|| {
-        let about = format!("file:{name}: ");
+        let about = format!("{}: ", url(path).to_string_lossy());
         match messages.lines.last() {
             Some(line) => failed(line.strip_prefix(&about).unwrap_or(line).to_owned()),
             None => VideoError::NoPictureTrack { path: name.clone() },
@@ -101,10 +101,14 @@ pub(super) fn probe(tools: &Ffmpeg, path: &Path) -> Result<Probed, VideoError> {
     })
 }
 
-/// Whether the file begins like a text. ffmpeg takes some texts for playlists, and would open the files that they name.
+/// Whether the file begins like a text and not like a picture, which may be written in letters (PGM). ffmpeg takes some texts
+/// for playlists, and would open the files that they name.
 fn is_text(path: &Path) -> io::Result<bool> {
     let mut start = Vec::new();
     File::open(path)?.take(1024).read_to_end(&mut start)?;
+    if matches!(FileKind::of(&start), FileKind::OtherStill(_)) {
+        return Ok(false);
+    }
     let start = match std::str::from_utf8(&start) {
         Ok(start) => start,
         // The last letter may be cut off.
@@ -119,14 +123,36 @@ fn is_text(path: &Path) -> io::Result<bool> {
 /// The first video track in the output of `ffprobe -of json -show_streams`.
 pub(super) fn first_picture(json: &[u8]) -> Option<Probed> {
     let told: Told = serde_json::from_slice(json).unwrap_or_default();
-    told.streams.iter().find(|stream| stream.is_picture()).map(Stream::probed)
+    let pictures = || told.streams.iter().filter(|stream| stream.is_picture());
+    let first = pictures().next()?;
+    // An icon is the same picture in several sizes, each coded as PNG or BMP: the largest counts.
+    let is_icon = matches!(first.codec_name.as_str(), "png" | "bmp");
+    let largest = pictures().rev().max_by_key(|stream| u64::from(stream.width) * u64::from(stream.height));
+    Some(largest.filter(|_| is_icon).unwrap_or(first).probed())
 }
 
-/// A path as an argument: with the protocol before it, no name is taken for a flag or an address.
-pub(super) fn input(path: &Path) -> OsString {
-    let mut input = OsString::from("file:");
-    input.push(path);
-    input
+/// Adds a file as the input of ffmpeg or ffprobe, which may open nothing else.
+pub(super) fn add_input(command: &mut Command, path: &Path) {
+    command.args(["-protocol_whitelist", if is_pattern(path) { "file,pipe,concat" } else { "file,pipe" }]);
+    command.arg("-i").arg(url(path));
+}
+
+/// A path as ffmpeg names it: with the protocol before it, no name is taken for a flag or an address.
+///
+/// If it contains `%` and ends like a picture (`photo%d.tif`), ffmpeg would read the files with a number in this place. As the only
+/// part of a concatenation it has no such ending.
+pub(super) fn url(path: &Path) -> OsString {
+    let (before, after) = if is_pattern(path) { ("concat:file:", "|") } else { ("file:", "") };
+    let mut url = OsString::from(before);
+    url.push(path);
+    url.push(after);
+    url
+}
+
+/// Whether ffmpeg may take a path for a pattern. A `|` would separate the parts of a concatenation.
+fn is_pattern(path: &Path) -> bool {
+    let path = path.to_string_lossy();
+    path.contains('%') && !path.contains('|')
 }
 
 impl Stream {
@@ -214,6 +240,27 @@ mod tests {
             r#", "side_data_list": [{"side_data_type": "Display Matrix", "displaymatrix": "m", "rotation": -90}]"#;
         assert_eq!(size(turned), (360, 320));
         assert!(stream(&format!(r#"{{"width": 3{turned}}}"#)).has_matrix);
+    }
+
+    #[test]
+    fn the_largest_picture_of_an_icon_counts() {
+        let streams = |codec: &str| {
+            let stream = |index: u32, side: u32| {
+                format!(
+                    r#"{{"index": {index}, "codec_type": "video", "codec_name": "{codec}", "width": {side}, "height": {side}}}"#
+                )
+            };
+            let json = format!(r#"{{"streams": [{}, {}, {}]}}"#, stream(0, 16), stream(1, 48), stream(2, 32));
+            first_picture(json.as_bytes()).unwrap().index
+        };
+        assert_eq!((streams("png"), streams("h264")), (1, 0));
+    }
+
+    #[test]
+    fn a_path_with_a_percent_sign_is_no_pattern() {
+        assert_eq!(url(Path::new("a b.mkv")), "file:a b.mkv");
+        assert_eq!(url(Path::new("photo%d.tif")), "concat:file:photo%d.tif|");
+        assert_eq!(url(Path::new("a|%d.tif")), "file:a|%d.tif");
     }
 
     #[test]

@@ -10,10 +10,10 @@ const LEAST_STRETCH: f64 = 0.005;
 
 /// How a coded picture is rotated and mirrored to be upright: transposed first, then mirrored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Turn {
-    pub(super) transposed: bool,
-    pub(super) mirrored_x: bool,
-    pub(super) mirrored_y: bool,
+pub(crate) struct Turn {
+    pub(crate) transposed: bool,
+    pub(crate) mirrored_x: bool,
+    pub(crate) mirrored_y: bool,
 }
 
 impl Turn {
@@ -31,7 +31,7 @@ impl Turn {
         if self.transposed { (height, width) } else { (width, height) }
     }
 
-    pub(super) fn apply(self, picture: Picture, pool: &PicturePool) -> Picture {
+    pub(crate) fn apply(self, picture: Picture, pool: &PicturePool) -> Picture {
         if self == Self::default() {
             return picture;
         }

@@ -20,10 +20,10 @@ use openh264_sys2::{ENCODER_OPTION_TRACE_LEVEL, WELS_LOG_QUIET};
 use tempfile::NamedTempFile;
 use visavis_image::{Picture, Resizer};
 
-use crate::VideoError;
 use crate::h264::{PPS, SPS, unit_type, without_start_code};
 use crate::source::FRAME_RATES;
 use crate::yuv::Film;
+use crate::{VideoError, display_name};
 
 /// Ticks per second. MPEG systems use 90,000, in which the usual frame times are integers.
 const TIMESCALE: u32 = 90_000;
@@ -39,14 +39,16 @@ const MOST_RATE: f64 = 50_000_000.0;
 const KEY_INTERVAL: f64 = 2.0;
 /// Number of consecutive pictures in a chunk, so that the index stays small.
 const SAMPLES_PER_CHUNK: usize = 30;
+/// At most so many bytes has the index of a film: without pictures, and for each picture.
+const INDEX_BYTES: (u64, u64) = (4096, 32);
 /// The limits of OpenH264 for the longer and the shorter side.
 const MOST_SIDES: (u32, u32) = (3840, 2160);
 const LEAST_SIDE: u32 = 16;
 
 /// Writes a film: MP4 with H.264, as browsers play it.
 ///
-/// The film is written to a temporary file beside `path`, which is renamed by [`finish`](Self::finish). If it is dropped
-/// before, the file is deleted.
+/// The film is written to a temporary file beside `path`, which is renamed by [`finish`](Self::finish), also after an error. If it is
+/// dropped before, the file is deleted.
 pub struct Mp4Writer {
     path: PathBuf,
     file: BufWriter<NamedTempFile>,
@@ -63,6 +65,8 @@ pub struct Mp4Writer {
     first_at: Option<Duration>,
     samples: Vec<Sample>,
     units: Vec<u8>,
+    /// Whether a picture was written only in part, so that no other can follow.
+    broken: bool,
 }
 
 struct Sample {
@@ -87,7 +91,7 @@ impl Mp4Writer {
     /// [`VideoError::Encode`] for a side of less than 16 pixels or a rate not above 0;
     /// [`VideoError::Write`] if the folder cannot be written to.
     pub fn create(path: &Path, width: u32, height: u32, frame_rate: f64) -> Result<Self, VideoError> {
-        let name = path.display().to_string();
+        let name = display_name(&path.display().to_string());
         let refused = |reason: String| VideoError::Encode { path: name.clone(), reason };
         let (asked, (width, height)) = ((width, height), film_size(width, height));
         if width.min(height) < LEAST_SIDE {
@@ -137,6 +141,7 @@ impl Mp4Writer {
             first_at: None,
             samples: Vec::new(),
             units: Vec::new(),
+            broken: false,
         };
         writer.begin().map_err(failed)?;
         Ok(writer)
@@ -146,11 +151,14 @@ impl Mp4Writer {
     /// after its predecessor is moved just after it. A picture of another size is fitted in, on black.
     ///
     /// # Errors
-    /// [`VideoError::Encode`] for a picture without pixels or that the encoder refuses, [`VideoError::Write`] if the disk is
-    /// full or fails. Further frames can be written after either.
+    /// [`VideoError::Encode`] for a picture without pixels or that the encoder refuses; further frames can be written after it.
+    /// [`VideoError::Write`] if the disk is full or fails, and for each frame after that.
     pub fn write(&mut self, picture: &Picture, at: Duration) -> Result<(), VideoError> {
         if picture.width() == 0 || picture.height() == 0 {
             return Err(self.refused("the frame has no pixels".into()));
+        }
+        if self.broken {
+            return Err(self.failed(io::Error::other("an earlier frame could not be written")));
         }
         let since = at.saturating_sub(*self.first_at.get_or_insert(at));
         let ticks = (since.as_nanos() * u128::from(TIMESCALE) + 500_000_000) / 1_000_000_000;
@@ -186,21 +194,57 @@ impl Mp4Writer {
         if self.units.is_empty() {
             return Err(self.refused(format!("the encoder dropped frame {}", self.samples.len())));
         }
-        self.file.write_all(&self.units).map_err(|error| self.failed(error))?;
+        if let Err(error) = self.file.write_all(&self.units) {
+            self.broken = true;
+            return Err(self.failed(error));
+        }
         self.written += self.units.len() as u64;
         self.samples.push(Sample { size: self.units.len() as u32, at, key });
         Ok(())
     }
 
-    /// Writes the index and renames the file, replacing an existing one.
+    /// Writes the index and renames the file, replacing an existing one. If the disk is full, the film ends earlier, so that there is
+    /// room for the index.
     ///
     /// # Errors
-    /// [`VideoError::Encode`] if there is no frame; [`VideoError::Write`].
+    /// [`VideoError::Encode`] if there is no frame. [`VideoError::Write`] if the film cannot be written, or if it had to end earlier
+    /// because of an error that [`write`](Self::write) has not returned.
     pub fn finish(mut self) -> Result<(), VideoError> {
         let moov = self.index()?;
-        self.end(&moov).map_err(|error| self.failed(error))?;
+        if self.broken {
+            return self.keep_beginning();
+        }
+        if let Err(error) = self.end(&moov) {
+            let error = self.failed(error);
+            return self.keep_beginning().and(Err(error));
+        }
         let failed = |source: io::Error| VideoError::Write { path: self.path.display().to_string(), source };
         let file = self.file.into_inner().map_err(|error| failed(error.into_error()))?;
+        file.persist(&self.path).map(drop).map_err(|error| failed(error.error))
+    }
+
+    /// Gives up as many of the last pictures as the index needs room, and writes the index there.
+    fn keep_beginning(mut self) -> Result<(), VideoError> {
+        let length = self.file.get_ref().as_file().metadata().map_err(|error| self.failed(error))?.len();
+        let end = length.saturating_sub(INDEX_BYTES.0 + INDEX_BYTES.1 * self.samples.len() as u64);
+        let mut size = self.body;
+        let fits = |sample: &&Sample| {
+            size += u64::from(sample.size);
+            size <= end
+        };
+        let kept = self.samples.iter().take_while(fits).count();
+        self.samples.truncate(kept);
+        if self.samples.is_empty() {
+            return Err(self.refused("no frame was written".into()));
+        }
+        self.written = self.samples.iter().map(|sample| u64::from(sample.size)).sum();
+        let moov = self.index()?;
+        let failed = |source: io::Error| VideoError::Write { path: self.path.display().to_string(), source };
+        // What is still in the buffer belongs to the pictures that are given up.
+        let (mut file, _) = self.file.into_parts();
+        let film = file.as_file_mut();
+        let closed = film.set_len(self.body + self.written).and_then(|()| film.seek(SeekFrom::End(0)));
+        closed.and_then(|_| close(film, &moov, self.body, self.written)).map_err(failed)?;
         file.persist(&self.path).map(drop).map_err(|error| failed(error.error))
     }
 
@@ -223,12 +267,7 @@ impl Mp4Writer {
     }
 
     fn end(&mut self, moov: &Moov) -> io::Result<()> {
-        let mut tail = Vec::new();
-        moov.encode(&mut tail).map_err(io::Error::other)?;
-        self.file.write_all(&tail)?;
-        self.file.seek(SeekFrom::Start(self.body - 8))?;
-        self.file.write_all(&(self.written + 16).to_be_bytes())?;
-        self.file.flush()?;
+        close(&mut self.file, moov, self.body, self.written)?;
         self.file.get_ref().as_file().sync_all()
     }
 
@@ -393,6 +432,16 @@ fn silence(encoder: &mut Encoder) {
     }
 }
 
+/// Appends the index, and writes the size of the contents into the header of their `mdat`.
+fn close(film: &mut (impl Write + Seek), moov: &Moov, body: u64, written: u64) -> io::Result<()> {
+    let mut tail = Vec::new();
+    moov.encode(&mut tail).map_err(io::Error::other)?;
+    film.write_all(&tail)?;
+    film.seek(SeekFrom::Start(body - 8))?;
+    film.write_all(&(written + 16).to_be_bytes())?;
+    film.flush()
+}
+
 /// A temporary file with the permissions of an ordinary one, since it becomes one.
 fn temporary(folder: &Path) -> io::Result<NamedTempFile<File>> {
     let mut builder = tempfile::Builder::new();
@@ -402,12 +451,43 @@ fn temporary(folder: &Path) -> io::Result<NamedTempFile<File>> {
         use std::os::unix::fs::PermissionsExt;
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
-    builder.tempfile_in(folder)
+    // The message contains the path, which may be an address with a password.
+    builder.tempfile_in(folder).map_err(|error| io::Error::new(error.kind(), display_name(&error.to_string())))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+
+    #[test]
+    fn a_film_for_which_the_disk_is_too_small_keeps_its_beginning() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("film.mp4");
+        let mut writer = Mp4Writer::create(&path, 64, 64, 25.0).unwrap();
+        let mut noise = Picture::new(64, 64);
+        for at in 0..200u32 {
+            for (index, value) in noise.pixels_mut().iter_mut().enumerate() {
+                *value = (index as u32).wrapping_mul(2_654_435_761).wrapping_add(at.wrapping_mul(97) * 31) as u8;
+            }
+            writer.write(&noise, Duration::from_millis(u64::from(at) * 40)).unwrap();
+        }
+        writer.file.flush().unwrap();
+        writer.broken = true;
+        assert!(matches!(writer.write(&noise, Duration::from_secs(60)), Err(VideoError::Write { .. })));
+        let whole = writer.file.get_ref().as_file().metadata().unwrap().len();
+        writer.finish().unwrap();
+        assert!(fs::metadata(&path).unwrap().len() <= whole, "the film needs no more room than was there");
+        let mut film = crate::open_path(&path, &crate::OpenOptions::default()).unwrap();
+        let frames = film.info().frames.unwrap();
+        assert!((20..200).contains(&frames), "{frames}");
+        let mut read = 0;
+        while film.read().unwrap().is_some() {
+            read += 1;
+        }
+        assert_eq!(read, frames);
+    }
 
     #[test]
     fn large_films_keep_their_shape() {

@@ -25,7 +25,11 @@ pub(crate) struct Address {
 /// Whether `spec` looks like an address and not like a path.
 pub(crate) fn is_address(spec: &str) -> bool {
     let scheme = spec.split_once("://").map_or("", |(scheme, _)| scheme);
-    scheme.len() > 1 && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+    scheme.len() > 1 && scheme.bytes().all(is_of_scheme)
+}
+
+fn is_of_scheme(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)
 }
 
 impl Address {
@@ -82,12 +86,12 @@ impl CameraCredentials {
     }
 }
 
-/// An address for display: without user name, password, query, and parts of the path that contain a secret. Anything that is
-/// not an address is returned unchanged.
+/// An address for display: without user name, password, query, and parts of the path that contain a secret. In another text the
+/// same is removed from the first address, which may have one slash instead of two. Anything else is returned unchanged.
 #[must_use]
 pub fn display_name(spec: &str) -> String {
     if !is_address(spec) {
-        return spec.to_owned();
+        return address_within(spec).unwrap_or_else(|| spec.to_owned());
     }
     let (scheme, rest) = spec.split_once("://").unwrap_or(("", spec));
     let parsed = Url::parse(spec).ok().filter(|url| url.host_str().is_some_and(|host| !host.is_empty()));
@@ -108,6 +112,22 @@ pub fn display_name(spec: &str) -> String {
     };
     let path: Vec<&str> = path.split('/').map(|part| if is_secret(part) { "…" } else { part }).collect();
     format!("{}://{host}{}{}", scheme.to_ascii_lowercase(), path.join("/"), if has_query { "?…" } else { "" })
+}
+
+/// A text with the address in it as [`display_name`] shows it; `None` if it contains none.
+fn address_within(text: &str) -> Option<String> {
+    let (start, colon) = text.match_indices(":/").find_map(|(colon, _)| {
+        let length = text[..colon].bytes().rev().take_while(|&byte| is_of_scheme(byte)).count();
+        let scheme = &text[colon - length..colon];
+        // With one slash it may be a path: `virtual:/photos`.
+        let known = || SCHEMES.iter().any(|known| known.eq_ignore_ascii_case(scheme));
+        let is_scheme = if text[colon..].starts_with("://") { length > 1 } else { known() };
+        is_scheme.then_some((colon - length, colon))
+    })?;
+    let rest = text[colon + 1..].trim_start_matches('/');
+    let shown = display_name(&format!("{}://{rest}", &text[start..colon]));
+    let (_, shown) = shown.split_once("://")?;
+    Some(format!("{}{shown}", &text[..text.len() - rest.len()]))
 }
 
 #[cfg(test)]
@@ -138,6 +158,13 @@ mod tests {
             ("https://cam/live/api_key=5/1.m3u8", "https://cam/live/…/1.m3u8"),
             ("film.mp4", "film.mp4"),
             ("C:/film.mp4", "C:/film.mp4"),
+            (" rtsp://u:secret@cam/x", " rtsp://cam/x"),
+            ("rtsp:/u:secret@cam/x?a=b", "rtsp:/cam/x?…"),
+            ("virtual:rtsp://u:p/w@cam/1", "virtual:rtsp://cam"),
+            ("camera:gopher://u:secret@cam/1", "camera:gopher://cam/1"),
+            ("out/HTTP:///u:secret@cam/1", "out/HTTP:///cam/1"),
+            ("virtual:/photos/a@b.jpg", "virtual:/photos/a@b.jpg"),
+            ("virtual:C:/photos/a@b.jpg", "virtual:C:/photos/a@b.jpg"),
         ] {
             assert_eq!(display_name(spec), name, "{spec}");
         }

@@ -1,7 +1,7 @@
 // Alarms: a banner and a sound for a new one, and the list of all.
 
 import { alarmCrop, api } from "./api.js";
-import { $, ago, certainty, fill, h, icon } from "./dom.js";
+import { $, ago, certainty, clock, fill, h, icon } from "./dom.js";
 import { face } from "./gallery.js";
 import { attempt } from "./notice.js";
 import { preferences, remember } from "./preferences.js";
@@ -69,17 +69,39 @@ export class Alarms {
   ring(alarm) {
     this.#bell.ring();
     this.#ringing.add(alarm.track);
+    // Not read out again when the person leaves.
+    const said = h("small", { "aria-live": "off", title: new Date(alarm.time * 1000).toLocaleString() });
     const banner = h("div", { class: "alarm" },
       alarm.person !== null && face(alarm.person, alarm.name),
-      h("div", {}, h("b", {}, alarm.name ?? "Unknown person"), h("small", {}, alarm.identified === null ? "is in view" : `is in view · identified ${certainty(alarm.identified)}`)),
+      h("div", {}, h("b", {}, alarm.name ?? "Unknown person"), said),
       h("div", { class: "row" },
         alarm.person !== null && h("button", { onclick: () => this.#answer(alarm.id, "denied") }, "Not this person"),
         h("button", { class: "main", onclick: () => this.#answer(alarm.id, "acknowledged") }, "Acknowledge")));
     const key = alarm.id ?? `face ${alarm.track}`;
-    this.#banners.set(key, { banner, track: alarm.track });
+    const shown = { banner, track: alarm.track, alarm, said, left: false };
+    this.#say(shown, true);
+    this.#banners.set(key, shown);
     $("banner").prepend(banner);
     while ($("banner").children.length > MOST_SHOWN) $("banner").lastChild.remove();
     this.changed();
+  }
+
+  /** Says in each banner whether the person is in view, or when they were seen. `scene`: null if nothing is known. */
+  note(scene) {
+    for (const shown of this.#banners.values()) {
+      const { track, alarm } = shown;
+      const isHere = scene?.faces.some((face) => face.track === track) ?? false;
+      // A program that was started again gives the number of a track to another face.
+      shown.left ||= !isHere;
+      const isBack = ({ resembles }) => resembles?.same_person && resembles.person === alarm.person;
+      this.#say(shown, !shown.left || (scene?.faces.some(isBack) ?? false));
+    }
+  }
+
+  #say({ alarm, said }, inView) {
+    const when = inView ? "is in view" : `was seen at ${clock(alarm.time)}`;
+    const text = alarm.identified === null ? when : `${when} · identified ${certainty(alarm.identified)}`;
+    if (said.textContent !== text) said.textContent = text;
   }
 
   /** Reads the list again. */

@@ -78,6 +78,9 @@ export function verdict(found) {
   return found.identified === undefined ? "identified" : `identified ${certainty(found.identified)}`;
 }
 
+/** A time (Unix time in seconds) in hours and minutes. */
+export const clock = (time) => new Date(time * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+
 /** How long ago a time (Unix time in seconds) is, in words. */
 export function ago(time) {
   const seconds = Math.max(0, Date.now() / 1000 - time);

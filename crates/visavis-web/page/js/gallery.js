@@ -1,7 +1,7 @@
 // The people of the gallery: browse, enrol, rename, merge, watch, export, remove, search by photo.
 
 import { address, api, photo, portrait } from "./api.js";
-import { ago, fill, h, icon, verdict } from "./dom.js";
+import { $, ago, fill, h, icon, verdict } from "./dom.js";
 import { askName, attempt, notice } from "./notice.js";
 
 const PAGE = 60;
@@ -197,6 +197,7 @@ export class Gallery {
 
   #openPerson(id) {
     this.#person = id;
+    $("sheet").scrollTop = 0;
     this.#refresh();
   }
 

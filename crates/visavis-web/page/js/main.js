@@ -83,7 +83,10 @@ link.addEventListener("link", ({ detail }) => {
   if (connected && !detail) lost = new Date();
   else if (detail) lost = null;
   connected = detail;
-  if (!connected) shown = false;
+  if (!connected) {
+    shown = false;
+    alarms.note(null);
+  }
   freshness.reset();
   explain();
 });
@@ -91,6 +94,7 @@ link.addEventListener("frame", ({ detail }) => {
   freshness.note(detail.scene);
   stage.show(detail);
   face.note(detail.scene);
+  alarms.note(detail.scene);
   if (!shown) {
     shown = true;
     explain();

@@ -27,7 +27,6 @@ export class Panels {
     const root = h("div", { class: "pane", role: "tabpanel", "aria-labelledby": pane.tab.id });
     $("sheet").replaceChildren(root);
     $("sheet").scrollTop = 0;
-    pane.tab.scrollIntoView({ block: "nearest", inline: "nearest" });
     this.#current = pane;
     pane.show(root);
     remember({ panel: pane.id });

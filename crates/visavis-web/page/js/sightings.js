@@ -1,7 +1,7 @@
 // Sightings: who was seen when, a day at a time; and those of one face or one person.
 
 import { api, sightingCrop } from "./api.js";
-import { fill, h, icon } from "./dom.js";
+import { clock, fill, h, icon } from "./dom.js";
 import { drop } from "./gallery.js";
 import { askName, attempt, notice } from "./notice.js";
 
@@ -12,8 +12,6 @@ const DAY = 86_400;
 
 /** A date as an input of type date has it. */
 const dayOf = (date) => `${date.getFullYear()}-${String(date.getMonth() + 1).padStart(2, "0")}-${String(date.getDate()).padStart(2, "0")}`;
-
-const clock = (time) => new Date(time * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
 
 /** How long a visit took, in words. */
 function duration({ first_seen, last_seen }) {

@@ -111,9 +111,7 @@ pub(crate) async fn answer(
 ) -> ApiResult<StatusCode> {
     let answer = match wanted.answer {
         AlarmAnswer::Open => {
-            return Err(Problem::unprocessable(
-                "an answer can be changed but not withdrawn: acknowledged or denied is possible",
-            ));
+            return Err(Problem::unprocessable("an answer cannot be withdrawn: acknowledged or denied is possible"));
         }
         AlarmAnswer::Acknowledged => gallery::Answer::Acknowledged,
         AlarmAnswer::Denied => gallery::Answer::Denied,

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use axum::extract::State;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 use visavis_video::{Pusher, pushed};
 
+use super::ApiResult;
 use crate::app_state::AppState;
 
 /// Largest size of a picture in bytes.
@@ -18,8 +20,11 @@ const MAX_PIXELS: u64 = 3840 * 2160;
 /// Close code for "another source was chosen": the browser must not connect again (RFC 6455, 7.4.2: codes for private use).
 const REPLACED: u16 = 4000;
 
-pub(crate) async fn camera(State(state): State<Arc<AppState>>, upgrade: WebSocketUpgrade) -> Response {
-    upgrade.max_message_size(MAX_BYTES).max_frame_size(MAX_BYTES).on_upgrade(|socket| serve(state, socket))
+pub(crate) async fn camera(
+    State(state): State<Arc<AppState>>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> ApiResult<Response> {
+    Ok(upgrade?.max_message_size(MAX_BYTES).max_frame_size(MAX_BYTES).on_upgrade(|socket| serve(state, socket)))
 }
 
 /// Closes the source when the connection ends.

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 use serde::Serialize;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{self, MissedTickBehavior};
 
+use super::ApiResult;
 use super::status::StatisticsView;
 use crate::app_state::AppState;
 use crate::status::Status;
@@ -28,9 +30,12 @@ enum Report {
     Statistics(StatisticsView),
 }
 
-pub(crate) async fn live(State(state): State<Arc<AppState>>, upgrade: WebSocketUpgrade) -> Response {
+pub(crate) async fn live(
+    State(state): State<Arc<AppState>>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> ApiResult<Response> {
     // Clients send only short confirmations.
-    upgrade.max_message_size(1024).max_frame_size(1024).on_upgrade(|socket| serve(state, socket))
+    Ok(upgrade?.max_message_size(1024).max_frame_size(1024).on_upgrade(|socket| serve(state, socket)))
 }
 
 /// Serves one client until it disconnects. A slow client delays no other client; at most one message waits for it.

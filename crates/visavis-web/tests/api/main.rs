@@ -107,6 +107,9 @@ fn invalid_requests_are_refused_and_pictures_flow() {
     assert_problem(&with_json(to, "PUT", "/api/v1/tasks/age", &json!({ "network": DETECTOR })), 422);
     assert_problem(&with_json(to, "PUT", "/api/v1/source", &json!({ "id": "/etc/passwd" })), 404);
     assert_problem(&with_json(to, "PUT", "/api/v1/source", &json!({ "id": "offer:0" })), 409);
+    // Addresses of WebSockets without an upgrade.
+    assert_problem(&get(to, "/api/v1/live"), 400);
+    assert_problem(&get(to, "/api/v1/camera"), 400);
     // Invalid WebSocket frames, and messages that are too long.
     let mut invalid = socket(to, "/api/v1/live", None).unwrap();
     std::io::Write::write_all(invalid.get_mut(), &[0xFF; 64]).unwrap();

@@ -1,6 +1,6 @@
 //! `visavis analyze`: analyses every face in every frame of files.
 
-use std::io::Write;
+use std::io::{self, BufWriter, Stdout, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, SyncSender};
@@ -17,11 +17,13 @@ use visavis_live::{Delivery, Loader, Pacing, PipelineParams, Prepared, RegistryL
 use visavis_video::{FileKind, FolderContents, Mp4Writer, OpenOptions, Source, VideoError, load_photo, open_path};
 
 use crate::annotate::Annotator;
-use crate::commands::live::{finish, open_output};
-use crate::outputs::{AnnotatedNames, is_annotated, refuse_input};
+use crate::commands::live::finish;
+use crate::outputs::{AnnotatedNames, Files, is_annotated};
 use crate::record::{CSV_HEADER, SceneRecord};
 use visavis_cli::interrupt;
-use visavis_cli::options::{EngineArgs, NetworkArgs, complain, cores, write_file};
+use visavis_cli::options::{EngineArgs, NetworkArgs, complain, cores, parse_workers};
+use visavis_cli::output::{OutputFile, write_file};
+use visavis_cli::place::GalleryPlace;
 use visavis_cli::session::Session;
 
 /// Analyse every frame of pictures and films: one line for each frame (JSON Lines) or face (CSV)
@@ -39,7 +41,7 @@ pub(crate) struct Args {
     inputs: Vec<PathBuf>,
     /// Output file; `-` is standard output
     #[arg(long, default_value = "-", value_name = "FILE")]
-    out: String,
+    out: PathBuf,
     /// Output format
     #[arg(long, default_value = "jsonl")]
     format: Format,
@@ -49,12 +51,18 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     annotate: Option<PathBuf>,
     /// Number of recognition workers [default: CPU cores]
-    #[arg(long, value_name = "N", help_heading = "Performance")]
+    #[arg(long, value_name = "N", value_parser = parse_workers, help_heading = "Performance")]
     workers: Option<usize>,
     #[command(flatten)]
     engines: EngineArgs,
     #[command(flatten)]
     networks: NetworkArgs,
+}
+
+impl Args {
+    fn is_to_file(&self) -> bool {
+        self.out != Path::new("-")
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -70,13 +78,18 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if let Some(folder) = &args.annotate {
         std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     }
-    if args.out != "-" {
-        refuse_input(Path::new(&args.out), args.inputs.iter().map(PathBuf::as_path))?;
-    }
     let Inputs { pictures, films, mut failures } = Inputs::sort(&args.inputs, args);
+    let mut files = Files::default();
+    pictures.iter().chain(&films).for_each(|input| files.read(input));
+    if let Some(GalleryPlace::File(gallery)) = &args.networks.gallery {
+        files.read(gallery);
+    }
+    if args.is_to_file() {
+        files.write(&args.out)?;
+    }
     let params = PipelineParams {
         pacing: Pacing::EveryFrame,
-        workers: args.workers.unwrap_or_else(cores).max(1),
+        workers: args.workers.unwrap_or_else(cores),
         choice: session.choice.clone(),
         ..PipelineParams::default()
     };
@@ -90,16 +103,16 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let photos = Photos { paths: &pictures, loader: &loader, choice: &params.choice, gallery: gallery.clone() };
         let analyzed = photos.analyze(params.workers, |path, scene| {
             lines.write(scene, path)?;
-            if let Some(folder) = annotated
-                && let Err(error) = write_picture(&mut annotator, scene, &folder.join(names.of(path, "jpg")))
-            {
-                unwritten.push(format!("{error:#}"));
+            if let Some(folder) = annotated {
+                let copy = folder.join(names.of(path, "jpg"));
+                let written = files.write(&copy).and_then(|()| write_picture(&mut annotator, scene, &copy));
+                unwritten.extend(written.err().map(|error| format!("{}: {error:#}", path.display())));
             }
             Ok(())
         });
         match analyzed {
             Ok(mut unread) => failures.append(&mut unread),
-            Err(error) if lines.broken => return Err(error),
+            Err(error) if lines.broken => return Err(lines.keep(error)),
             Err(error) => failures.push(format!("{error:#}")),
         }
         failures.append(&mut unwritten);
@@ -110,10 +123,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             break;
         }
         let copy = args.annotate.as_ref().map(|folder| folder.join(names.of(film, "mp4")));
+        let refused = copy.as_deref().map_or(Ok(()), |copy| files.write(copy));
+        let copy = copy.filter(|_| refused.is_ok());
         let done = analyze_film(film, &params, &loader, Annotator::new(gallery.clone()), copy.as_deref(), &mut lines);
-        if let Err(error) = done {
+        if let Err(error) = done.and(refused) {
             if lines.broken {
-                return Err(error);
+                return Err(lines.keep(error));
             }
             failures.push(format!("{error:#}"));
         }
@@ -329,6 +344,10 @@ impl Inputs {
     }
 
     fn add_file(&mut self, input: &Path) -> Result<()> {
+        // Opening a named pipe waits for its writer.
+        if input.exists() && !input.is_file() {
+            bail!("{} is neither a file nor a folder: analyse a file, or use `visavis live`", input.display());
+        }
         let input = input.to_owned();
         match FileKind::of_file(&input)? {
             FileKind::Still | FileKind::OtherStill(_) => self.pictures.push(input),
@@ -340,7 +359,7 @@ impl Inputs {
 
     fn add_folder(&mut self, folder: &Path, args: &Args) -> Result<()> {
         let contents = FolderContents::of(folder)?;
-        let out = Path::new(&args.out).canonicalize().ok();
+        let out = args.out.canonicalize().ok();
         for (file, reason) in contents.passed_over {
             // A broken picture is a failure; a text file beside the pictures is not.
             if has_picture_ending(&file) && !is_apple_double(&file) {
@@ -369,9 +388,9 @@ impl Inputs {
 
 /// Whether a file's extension is that of a picture or a film.
 fn has_picture_ending(file: &Path) -> bool {
-    const ENDINGS: [&str; 16] = [
-        "jpg", "jpeg", "jfif", "png", "gif", "webp", "bmp", "heic", "avif", "jxl", "mp4", "mov", "mkv", "avi", "webm",
-        "ts",
+    const ENDINGS: [&str; 29] = [
+        "jpg", "jpeg", "jfif", "png", "gif", "webp", "bmp", "heic", "heif", "avif", "jxl", "tif", "tiff", "jp2", "ppm",
+        "pgm", "mp4", "m4v", "mov", "mkv", "avi", "webm", "ts", "mts", "m2ts", "mpg", "mpeg", "wmv", "flv",
     ];
     let ending = file.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
     ENDINGS.contains(&ending.as_str())
@@ -393,29 +412,45 @@ fn progress(length: Option<u64>, what: &str) -> ProgressBar {
     bar.with_style(ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-/// The output as JSON Lines or CSV. A file is written under a temporary name and renamed at the end.
+/// The output as JSON Lines or CSV.
 struct Lines {
-    to: Box<dyn Write + Send>,
+    to: Target,
     format: Format,
-    /// Temporary and final name.
-    file: Option<(PathBuf, PathBuf)>,
     /// Whether each line names its source.
     several: bool,
     /// Whether a line could not be written.
     broken: bool,
 }
 
+enum Target {
+    Standard(Stdout),
+    File(BufWriter<OutputFile>),
+}
+
+impl Write for Target {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Standard(to) => to.write(bytes),
+            Self::File(to) => to.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Standard(to) => to.flush(),
+            Self::File(to) => to.flush(),
+        }
+    }
+}
+
 impl Lines {
     fn new(args: &Args) -> Result<Self> {
         let several = args.inputs.len() > 1 || args.inputs.iter().any(|input| input.is_dir());
-        let file = (args.out != "-").then(|| {
-            let end = PathBuf::from(&args.out);
-            let mut aside = end.clone().into_os_string();
-            aside.push(".part");
-            (PathBuf::from(aside), end)
-        });
-        let target = file.as_ref().map_or("-".into(), |(aside, _)| aside.to_string_lossy());
-        let mut lines = Self { to: open_output(&target)?, format: args.format, file, several, broken: false };
+        let to = match args.is_to_file() {
+            true => Target::File(BufWriter::new(OutputFile::create(&args.out)?)),
+            false => Target::Standard(io::stdout()),
+        };
+        let mut lines = Self { to, format: args.format, several, broken: false };
         if lines.format == Format::Csv {
             lines.row(&CSV_HEADER)?;
         }
@@ -425,7 +460,7 @@ impl Lines {
     fn write(&mut self, scene: &Scene, source: &Path) -> Result<()> {
         let written = self.write_lines(scene, source);
         self.broken |= written.is_err();
-        written
+        written.context("the results cannot be written")
     }
 
     fn write_lines(&mut self, scene: &Scene, source: &Path) -> Result<()> {
@@ -452,13 +487,23 @@ impl Lines {
     }
 
     fn finish(mut self) -> Result<()> {
-        self.to.flush()?;
-        drop(self.to);
-        match self.file {
-            Some((aside, end)) => {
-                std::fs::rename(&aside, &end).with_context(|| format!("{} cannot be written", end.display()))
-            }
-            None => Ok(()),
+        let flushed = self.to.flush().context("the results cannot be written");
+        match (flushed, self.to) {
+            (Ok(()), Target::File(file)) => file.into_inner().map_err(io::IntoInnerError::into_error)?.finish(),
+            (flushed, to) => flushed.map_err(|error| keep(to, error)),
         }
+    }
+
+    /// Keeps what was written of a file that cannot be completed, and adds its name to the error.
+    fn keep(self, error: anyhow::Error) -> anyhow::Error {
+        keep(self.to, error)
+    }
+}
+
+fn keep(to: Target, error: anyhow::Error) -> anyhow::Error {
+    let Target::File(file) = to else { return error };
+    match file.into_parts().0.keep() {
+        Ok(kept) => error.context(format!("the results until then are in {}", kept.display())),
+        Err(_) => error,
     }
 }

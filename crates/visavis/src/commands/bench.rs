@@ -15,7 +15,9 @@ use visavis_live::{Delivery, Loader, Pacing, PipelineParams, Prepared, StageRepo
 use crate::annotate::Annotator;
 use crate::commands::live::{RunningArgs, finish, live_params};
 use visavis_cli::interrupt;
-use visavis_cli::options::{EngineArgs, NetworkArgs, SourceArgs, complain, cores, say, say_json};
+use visavis_cli::options::{
+    EngineArgs, NetworkArgs, SourceArgs, complain, cores, parse_seconds, parse_workers, say, say_json,
+};
 use visavis_cli::session::Session;
 
 use self::sequential::Sequential;
@@ -44,7 +46,7 @@ struct LiveArgs {
     #[arg(long)]
     source: String,
     /// Duration of the measurement in seconds; with --pacing every-frame it ends at the end of the film
-    #[arg(long, default_value_t = 60.0, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 60.0, value_name = "SECONDS", value_parser = parse_seconds)]
     seconds: f64,
     /// live: at the film's rate, frames may be dropped; every-frame: all frames, as fast as possible
     #[arg(long, default_value = "live")]
@@ -56,7 +58,7 @@ struct LiveArgs {
     #[command(flatten)]
     networks: NetworkArgs,
     /// Number of recognition workers [default: CPU cores minus one for live, CPU cores for every-frame]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_workers)]
     workers: Option<usize>,
     /// Do not draw the overlay
     #[arg(long)]
@@ -74,7 +76,7 @@ struct LiveArgs {
     #[arg(long)]
     json: bool,
     /// Print the memory in use on standard error at this interval in seconds
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     memory_every: Option<f64>,
 }
 

@@ -17,7 +17,7 @@ use crate::commands::live::{RunningArgs, finish, live_params};
 use crate::samples::{self, SAMPLES};
 use crate::verdict::Verdict;
 use visavis_cli::interrupt;
-use visavis_cli::options::{EngineArgs, NetworkArgs, complain, say, say_json};
+use visavis_cli::options::{EngineArgs, NetworkArgs, complain, parse_seconds, say, say_json};
 use visavis_cli::place::GalleryPlace;
 use visavis_cli::session::Session;
 
@@ -33,7 +33,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     engines: EngineArgs,
     /// Stop after this many seconds [default: after all photos were shown once]
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     seconds: Option<f64>,
     /// Write no video
     #[arg(long)]

@@ -1,15 +1,18 @@
 //! `visavis gallery`: builds, searches and changes galleries of people.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow, bail};
+use clap::builder::RangedU64ValueParser;
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 use serde_json::{Value, json};
 use visavis_gallery::{
-    APPROXIMATE_FROM, Converted, EmbeddingId, GalleryBuilder, PersonSummary, PhotoSource, photos_in,
+    APPROXIMATE_FROM, Converted, EmbeddingId, FoundPhotos, Gallery, GalleryBuilder, PersonId, PersonSummary,
+    PhotoSource, photos_in,
 };
 use visavis_image::{Picture, codec};
 use visavis_live::GalleryStore;
@@ -25,6 +28,7 @@ use crate::verdict::Verdict;
 use visavis_cli::gallery_key::{gallery_key, read_or_create_key};
 use visavis_cli::index::{index, photos_bar};
 use visavis_cli::options::{EngineArgs, NetworkArgs, complain, cores, parse_rate, say, say_json};
+use visavis_cli::output::write_file;
 use visavis_cli::place::GalleryPlace;
 use visavis_cli::session::Session;
 
@@ -56,7 +60,8 @@ enum Command {
     /// Build a gallery from photos
     ///
     /// The photos are in a folder, with one subfolder or one file name for each person, or are listed in a CSV file with the
-    /// columns `file` and `name`.
+    /// columns `file` and `name`. The type of a photo follows from its contents, not from its ending. What cannot be used is skipped
+    /// and reported; hidden files, texts and tables beside the photos are ignored.
     Build {
         /// Folder of photos, or CSV file with the columns `file` and `name`
         photos: PathBuf,
@@ -112,7 +117,7 @@ enum Command {
         /// Photo to search for
         photo: PathBuf,
         /// Number of people to show
-        #[arg(long, default_value_t = 5, value_name = "N")]
+        #[arg(long, default_value_t = 5, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
         top: usize,
         #[command(flatten)]
         engines: EngineArgs,
@@ -315,8 +320,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     };
     match &args.command {
         Command::Build { photos, out, accept_poor, engines, networks, json } => {
+            // Loading the networks and computing the embeddings takes long, so mistakes are found before that.
+            if let GalleryPlace::File(path) = out {
+                GalleryBuilder::check_target(path)?;
+            }
+            let FoundPhotos { photos, skipped } = photos_in(photos)?;
             let session = networks.session(engines, None)?;
-            let built = build(&session, &photos_in(photos)?, out, *accept_poor)?;
+            let mut built = build(&session, &photos, out, *accept_poor).inspect_err(|_| complain_skipped(&skipped))?;
+            built.enrolment.failures.extend(skipped);
             record(out, "gallery_built", json!({ "people": built.people, "photos": built.photos }));
             built.enrolment.complain();
             if *json {
@@ -363,7 +374,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Command::Merge { place, name, into } => {
             let gallery = place.open_any()?;
             let (from, to) = (gallery.find_person(name)?, gallery.find_person(into)?);
-            gallery.merge(from.id, to.id)?;
+            if from.id == to.id {
+                bail!("{name} and {into} are the same person of the gallery {place}: give the names of two");
+            }
+            if gallery.merge(from.id, to.id)?.is_none() {
+                bail!("{name} or {into} was removed from the gallery {place} meanwhile: nothing was merged");
+            }
             let details = json!({ "person": from.id.0, "name": from.name, "into": to.id.0, "into_name": to.name });
             record(place, "people_merged", details);
             say(&format!("{name} was merged into {into}"))
@@ -375,8 +391,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Command::Export { place, name, out } => {
             let gallery = place.open_any()?;
             let person = gallery.find_person(name)?.id;
-            let file = fs::File::create_new(out).with_context(|| format!("{} cannot be created", out.display()))?;
-            gallery.export_person(person, file)?;
+            export(&gallery, person, out).with_context(|| format!("{name} was not exported"))?;
             record(place, "person_exported", json!({ "person": person.0, "name": name }));
             say(&format!("everything about {name} was written to {}", out.display()))
         }
@@ -432,6 +447,28 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             Ok(())
         }
     }
+}
+
+/// Reports what was left out when photos were looked for.
+fn complain_skipped(skipped: &[String]) {
+    for skipped in skipped {
+        complain(&format!("skipped: {skipped}"));
+    }
+}
+
+/// Writes everything about a person to a new ZIP file, which exists only when it is complete.
+fn export(gallery: &Gallery, person: PersonId, out: &Path) -> Result<()> {
+    if out.as_os_str().is_empty() {
+        bail!("--out is empty: give the name of the ZIP file");
+    }
+    if out.symlink_metadata().is_ok() {
+        bail!("{} exists already: remove it, or choose another name", out.display());
+    }
+    let mut zip = Vec::new();
+    if !gallery.export_person(person, &mut zip)? {
+        bail!("the person was removed meanwhile");
+    }
+    write_file(out, zip)
 }
 
 /// Where traces of removed rows remain, unless `erased`.
@@ -543,9 +580,22 @@ fn embedding_id(session: &Session) -> Result<EmbeddingId> {
     Ok(session.loader.embedding_id(similarity)?)
 }
 
-/// Decodes a picture file. Returns the picture and the bytes of the file.
+/// Decodes a picture file. Returns the picture and the bytes of the file. Errors begin with the path.
 fn read_picture(path: &Path) -> Result<(Picture, Vec<u8>)> {
-    let picture = visavis_video::load_photo(path, codec::MAX_PIXELS)?.picture;
+    let shown = path.display();
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            bail!("{shown}: there is no such file: correct the path")
+        }
+        Err(error) => bail!("{shown}: the file cannot be read: {error}"),
+        Ok(meta) if meta.is_dir() => bail!("{shown}: this is a folder: give the photos in it"),
+        // A named pipe would be waited for without end.
+        Ok(meta) if !meta.is_file() => bail!("{shown}: this is no regular file: give a photo"),
+        Ok(_) => {}
+    }
+    // The message contains its cause already.
+    let decoded = visavis_video::load_photo(path, codec::MAX_PIXELS).map_err(|error| anyhow!("{error}"))?;
+    let picture = decoded.picture;
     let bytes = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
     Ok((picture, bytes))
 }
@@ -597,7 +647,7 @@ fn search(session: &Session, place: &GalleryPlace, photo: &Path, top: usize, jso
     if enrolled.faces > 1 {
         complain(&format!("the photo shows {} faces: the main one is searched", enrolled.faces));
     }
-    let found = gallery.search(&enrolled.vector, top.max(1))?;
+    let found = gallery.search(&enrolled.vector, top)?;
     if json {
         let rows: Vec<_> = found
             .iter()
@@ -613,4 +663,91 @@ fn search(session: &Session, place: &GalleryPlace, photo: &Path, top: usize, jso
         say(&format!("{verdict:20}  {}", m.name))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+    use visavis_gallery::{IdentityParams, NewPhoto};
+    use visavis_infer::manifest::Metric;
+
+    use super::*;
+
+    /// A gallery of Ada and Eve.
+    fn two_people() -> (TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("people.gallery");
+        let network = EmbeddingId {
+            name: "owl".into(),
+            fingerprint: "1a2b".into(),
+            length: 2,
+            metric: Metric::Euclidean,
+            same_person: 0.5,
+            likeness: None,
+            identity: IdentityParams::default(),
+        };
+        let gallery = Gallery::create(&path, &network).unwrap();
+        for name in ["Ada", "Eve"] {
+            let (source, vector) = ("1.jpg".into(), vec![1.0, 0.0]);
+            let photo = NewPhoto { source, sha256: None, vector, thumbnail: None, score: None };
+            gallery.add(name, &[photo]).unwrap();
+        }
+        (folder, path)
+    }
+
+    fn run_with(words: &[&str]) -> Result<()> {
+        run(&Args::try_parse_from([&["gallery"][..], words].concat())?)
+    }
+
+    #[test]
+    fn a_person_is_not_merged_into_themselves() {
+        let (_folder, path) = two_people();
+        let path = path.to_str().unwrap();
+        let said = run_with(&["merge", path, "Ada", " Ada"]).unwrap_err().to_string();
+        assert!(said.contains("the same person"), "{said}");
+        run_with(&["merge", path, "Ada", "Eve"]).unwrap();
+        assert_eq!(Gallery::open(path, None).unwrap().people().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn an_export_is_complete_or_not_there() {
+        let (folder, path) = two_people();
+        let path = path.to_str().unwrap();
+        let zip = folder.path().join("ada.zip");
+        let export = |out: &Path| run_with(&["export", path, "Ada", "--out", out.to_str().unwrap()]);
+        export(&zip).unwrap();
+        let whole = fs::read(&zip).unwrap();
+        assert!(zip::ZipArchive::new(io::Cursor::new(&whole)).is_ok());
+        for (out, why) in
+            [(zip.clone(), "exists already"), (folder.path().join("missing/ada.zip"), "cannot be written")]
+        {
+            let said = format!("{:#}", export(&out).unwrap_err());
+            assert!(said.contains(why), "{said}");
+        }
+        assert_eq!(fs::read(&zip).unwrap(), whole);
+        let mut files: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+        files.sort();
+        assert_eq!(files, ["ada.zip", "people.gallery"]);
+    }
+
+    #[test]
+    fn mistakes_of_a_build_are_found_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (photos, missing) = (folder.path().join("people"), folder.path().join("missing/new.gallery"));
+        fs::create_dir(&photos).unwrap();
+        let (photos, missing) = (photos.to_str().unwrap(), missing.to_str().unwrap());
+        for (out, why) in
+            [("", "the path is empty"), (missing, "there is no folder"), ("new.gallery", "no photos of people")]
+        {
+            let said = run_with(&["build", photos, "--out", out]).unwrap_err().to_string();
+            assert!(said.contains(why), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_search_for_no_person_is_refused() {
+        let parse = |top| Args::try_parse_from(["gallery", "search", "people.gallery", "1.jpg", "--top", top]);
+        assert!(parse("1").is_ok());
+        assert!(parse("0").is_err_and(|error| error.to_string().contains("--top")));
+    }
 }

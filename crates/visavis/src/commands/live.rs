@@ -17,10 +17,10 @@ use visavis_video::{Pace, Source};
 use crate::alarms::{AlarmArgs, GrowthArgs, SightingArgs};
 use crate::audit_log::AuditArgs;
 use crate::mqtt::MqttArgs;
-use crate::outputs::refuse_input;
+use crate::outputs::Files;
 use crate::page::{Destinations, PageArgs};
 use cameras::Camera;
-use visavis_cli::options::{EngineArgs, NetworkArgs, SourceArgs, complain, cores};
+use visavis_cli::options::{EngineArgs, NetworkArgs, SourceArgs, complain, cores, parse_seconds, parse_workers};
 use visavis_cli::place::GalleryPlace;
 use visavis_cli::session::Session;
 use visavis_cli::terminal::LogArgs;
@@ -117,7 +117,7 @@ pub(crate) struct RunningArgs {
     ///
     /// Each worker keeps every network in memory once. With several cameras, this is also the largest number of pictures in which
     /// faces are detected at the same time.
-    #[arg(long, value_name = "N", help_heading = "Performance")]
+    #[arg(long, value_name = "N", value_parser = parse_workers, help_heading = "Performance")]
     pub(crate) workers: Option<usize>,
     /// Play a film again and again
     #[arg(long, help_heading = "Source")]
@@ -129,7 +129,7 @@ pub(crate) struct RunningArgs {
     #[arg(long, value_name = "BOOL", hide_possible_values = true, help_heading = "Source")]
     pub(crate) mirror: Option<bool>,
     /// Stop after this many seconds [default: run until the source ends]
-    #[arg(long, value_name = "SECONDS", help_heading = "Source", hide_short_help = true)]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, help_heading = "Source", hide_short_help = true)]
     pub(crate) seconds: Option<f64>,
 }
 
@@ -150,25 +150,23 @@ pub(crate) struct OutputArgs {
     pub(crate) record: Option<PathBuf>,
     /// Write one JSON line for each frame to this file (`-`: standard output)
     #[arg(long, value_name = "FILE")]
-    pub(crate) jsonl: Option<String>,
+    pub(crate) jsonl: Option<PathBuf>,
 }
 
 impl OutputArgs {
-    /// Refuses an output that is a source, and two outputs in the same file.
-    fn check(&self, sources: &[OsString]) -> Result<()> {
-        let lines = self.jsonl.as_deref().filter(|lines| *lines != "-").map(Path::new);
-        for output in self.record.as_deref().into_iter().chain(lines) {
-            refuse_input(output, sources.iter().map(Path::new))?;
-        }
-        if lines.is_some() && lines == self.record.as_deref() {
-            bail!("--record and --jsonl name the same file: choose two different files");
-        }
-        Ok(())
+    /// The file of `--jsonl`; `None` for standard output.
+    fn lines(&self) -> Option<&Path> {
+        self.jsonl.as_deref().filter(|lines| *lines != Path::new("-"))
+    }
+
+    /// Whether the JSON lines go to standard output.
+    fn are_lines_piped(&self) -> bool {
+        self.jsonl.is_some() && self.lines().is_none()
     }
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    if args.is_piped() && args.outputs.jsonl.as_deref() != Some("-") {
+    if args.is_piped() && !args.outputs.are_lines_piped() {
         complain("standard input carries pictures, so no commands can be typed");
     }
     if let Some(config) = &args.config {
@@ -179,7 +177,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         make_gallery(&session, args.networks.gallery.as_ref())?;
     }
     let cameras = args.open_cameras()?;
-    args.outputs.check(&args.source)?;
+    args.refuse_outputs_that_are_inputs(&cameras)?;
     let labels: Vec<_> = cameras.iter().map(|camera| (camera.label(), camera.pace())).collect();
     let mut failures = Vec::new();
     for (outcome, (label, pace)) in running::watch(session, cameras, args)?.iter().zip(labels) {
@@ -194,11 +192,7 @@ impl Args {
     /// Where results go besides the page.
     fn destinations(&self) -> Destinations {
         let Self { outputs, alarms, sightings, mqtt, .. } = self;
-        let (piped, file) = match outputs.jsonl.as_deref() {
-            Some("-") => (true, false),
-            Some(_) => (false, true),
-            None => (false, false),
-        };
+        let (piped, file) = (outputs.are_lines_piped(), outputs.lines().is_some());
         Destinations {
             film: outputs.record.is_some(),
             files: file || alarms.alarm_log.is_some() || sightings.sighting_log.is_some(),
@@ -209,6 +203,22 @@ impl Args {
                 || sightings.sighting_webhook.is_some(),
             database: matches!(self.networks.gallery, Some(GalleryPlace::Database(_))),
         }
+    }
+
+    /// Refuses outputs that would write over a source, the gallery, the configuration or another output.
+    fn refuse_outputs_that_are_inputs(&self, cameras: &[Camera]) -> Result<()> {
+        let mut files = Files::default();
+        self.source.iter().for_each(|source| files.read(cameras::path_of(source)));
+        if let Some(GalleryPlace::File(gallery)) = &self.networks.gallery {
+            files.read(gallery);
+        }
+        self.config.iter().for_each(|config| files.read(config));
+        if let Some(record) = &self.outputs.record {
+            cameras.iter().try_for_each(|camera| files.write(&camera.output(record)))?;
+        }
+        self.outputs.lines().map_or(Ok(()), |lines| files.write(lines))?;
+        let logs = [&self.alarms.alarm_log, &self.sightings.sighting_log, &self.audit.audit_log];
+        logs.into_iter().flatten().try_for_each(|log| files.append(log))
     }
 
     fn is_piped(&self) -> bool {
@@ -281,10 +291,10 @@ fn make_gallery(session: &Session, place: Option<&GalleryPlace>) -> Result<()> {
 }
 
 /// A file, or standard output for `-`.
-pub(crate) fn open_output(to: &str) -> Result<Box<dyn Write + Send>> {
-    if to == "-" {
+fn open_output(to: &Path) -> Result<Box<dyn Write + Send>> {
+    if to == Path::new("-") {
         return Ok(Box::new(std::io::stdout()));
     }
-    let file = File::create(to).with_context(|| format!("{to} cannot be written"))?;
+    let file = File::create(to).with_context(|| format!("{} cannot be written", to.display()))?;
     Ok(Box::new(BufWriter::new(file)))
 }

@@ -9,7 +9,8 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
 use qrcode::{EcLevel, QrCode};
 use url::Url;
-use visavis_cli::options::{say, write_file};
+use visavis_cli::options::say;
+use visavis_cli::output::write_file;
 use visavis_image::codec;
 use visavis_web::Language;
 

@@ -49,6 +49,13 @@ fn problems(program: &Command, text: &str) -> Vec<(Option<usize>, String)> {
 }
 
 #[test]
+fn an_unknown_key_hides_no_wrong_value() {
+    let file = file("listn = 1\nfps = 'x'\n");
+    let said = check(&program(), file.path()).unwrap_err().to_string();
+    assert!(said.contains("2 errors"), "{said}");
+}
+
+#[test]
 fn every_kind_of_value_becomes_arguments() {
     let text =
         "sources = ['film.mp4', '-']\nfps = 12.5\noffer = ['-a', 'b']\ngrow = true\ngrow-keep = 0x10\nverbose = 2\n";

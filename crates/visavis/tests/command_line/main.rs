@@ -415,6 +415,51 @@ fn live_writes_lines_and_a_film_and_obeys_what_is_typed() {
 }
 
 #[test]
+fn no_output_writes_over_what_is_read() {
+    let stage = Stage::new();
+    stage.film("film.mp4", 5);
+    std::fs::create_dir(stage.path("photos")).unwrap();
+    stage.picture("photos/1.png", &[(1, 1)], [255, 210, 190]);
+    stage.write("faces.gallery", b"a gallery");
+    stage.write("live.toml", b"fps = 5\n");
+    let names = ["film.mp4", "photos/1.png", "faces.gallery", "live.toml"];
+    let before = names.map(|name| stage.read(name));
+    for words in [
+        vec!["analyze", "photos", "--out", "photos/1.png"],
+        vec!["analyze", "film.mp4", "--gallery", "faces.gallery", "--similarity", "none", "--out", "faces.gallery"],
+        vec!["live", "door=film.mp4", "--no-page", "--record", "film.mp4"],
+        vec!["live", "door=film.mp4", "--no-page", "--jsonl", "./film.mp4"],
+        vec!["live", "virtual:photos", "--no-page", "--record", "photos/1.png"],
+        vec!["live", "film.mp4", "--no-page", "--gallery", "faces.gallery", "--record", "faces.gallery"],
+        vec!["live", "film.mp4", "--no-page", "--gallery", "faces.gallery", "--alarm-log", "faces.gallery"],
+        vec!["live", "film.mp4", "--no-page", "--config", "live.toml", "--jsonl", "live.toml"],
+        vec!["live", "film.mp4", "--no-page", "--record", "x.mp4", "--jsonl", "./x.mp4"],
+        vec!["live", "film.mp4", "--no-page", "--record", "missing/x.mp4"],
+        vec!["live", "film.mp4", "--no-page", "--record", "photos"],
+    ] {
+        let said = stage.fails(&with_models(&words));
+        let told = ["is an input", "two outputs", "no folder", "is a folder", "no network", "embedding"];
+        assert!(told.iter().any(|told| said.contains(told)), "{words:?}: {said}");
+        for (name, before) in names.iter().zip(&before) {
+            assert!(stage.read(name) == *before, "{words:?} changed {name}");
+        }
+    }
+}
+
+#[test]
+fn a_run_ends_with_the_reader_of_its_lines() {
+    let stage = Stage::new();
+    stage.film("film.mp4", 25);
+    let words = with_models(&["live", "film.mp4", "--repeat", "--no-page", "--jsonl", "-"]);
+    let mut child = stage.command(&words).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
+    assert!(line.starts_with('{'), "{line}");
+    // The pipe is closed, but standard input stays open.
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
 fn several_cameras_run_at_once() {
     let stage = Stage::new();
     stage.film("film.mp4", 25);

@@ -66,7 +66,7 @@ fn row(gallery: &Gallery, place: &GalleryPlace, finding: Finding) -> Result<Opti
         Finding::OtherPerson { .. } => format!("{file} of {own} looks like {of}: remove it there or add it to {of}"),
         Finding::Unlike { .. } => format!("{file} looks like no other photo of {own}: look whether it shows them"),
         Finding::SamePerson { .. } => {
-            format!("{own} and {of} are probably one person: visavis gallery merge {place} {own:?} {of:?}")
+            format!("{own} and {of} are probably one person: {}", merge_command(&place.to_string(), &own, &of))
         }
         Finding::Redundant { of, .. } => {
             let of = gallery.source(of)?.unwrap_or_default();
@@ -76,6 +76,23 @@ fn row(gallery: &Gallery, place: &GalleryPlace, finding: Finding) -> Result<Opti
     let file = photo.map(|_| file);
     let (photo, other) = (photo.map(|PhotoId(id)| id), other.map(|PersonId(id)| id));
     Ok(Some(Row { kind, person: person.0, name: own, photo, file, other, text }))
+}
+
+/// The command that merges two people, as it is typed into a POSIX shell.
+fn merge_command(place: &str, name: &str, into: &str) -> String {
+    let words = [place, name, into];
+    // A word that begins with a dash would be taken for a flag.
+    let end_of_flags = if words.iter().any(|word| word.starts_with('-')) { "-- " } else { "" };
+    format!("visavis gallery merge {end_of_flags}{}", words.map(shell_word).join(" "))
+}
+
+/// A word for a POSIX shell, in single quotes if it contains more than letters, digits and a few signs.
+fn shell_word(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "_-./:@+,".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// Reports a person if all photos of the person are poor.
@@ -94,4 +111,35 @@ fn poor(gallery: &Gallery, person: &PersonSummary) -> Result<Option<Row>> {
     let name = person.name.clone();
     let text = format!("{name} has only poor photos ({reason}): add a better one");
     Ok(Some(Row { kind: "poor", person: person.id.0, name, photo: None, file: None, other: None, text }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_safe_in_a_shell() {
+        for (words, command) in [
+            (["people.gallery", "Ada", "Zo\u{EB}"], "people.gallery Ada Zo\u{EB}"),
+            (["my people.gallery", "Ada Lovelace", "O'Brien"], r"'my people.gallery' 'Ada Lovelace' 'O'\''Brien'"),
+            (["q.gallery", "$(touch pwned)", "-v"], "-- q.gallery '$(touch pwned)' -v"),
+            (["q.gallery", "`id`;\"!\\", "\u{1F989}"], "q.gallery '`id`;\"!\\' '\u{1F989}'"),
+            (["postgres://ada@db/faces", "~", "*"], "postgres://ada@db/faces '~' '*'"),
+        ] {
+            let [place, name, into] = words;
+            assert_eq!(merge_command(place, name, into), format!("visavis gallery merge {command}"));
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_shell_reads_the_words_as_they_were() {
+        for word in
+            ["", "$(touch pwned)", "O'Brien", "a\\'b", "-v", "Zo\u{EB} \u{1F989}", "%s #&|<>*?[]{}~=!", "\"", "'"]
+        {
+            let script = format!("printf %s {}", shell_word(word));
+            let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+            assert_eq!(String::from_utf8(output.stdout).unwrap(), word, "{script}");
+        }
+    }
 }

@@ -67,7 +67,7 @@ pub(super) fn enrol(
                 take(&photo.person, new)?;
                 enrolment.taken.push(taken);
             }
-            Err(error) => enrolment.failures.push(format!("{}: {error:#}", photo.path.display())),
+            Err(error) => enrolment.failures.push(named(&photo.path, &format!("{error:#}"))),
         }
         bar.inc(1);
     }
@@ -77,6 +77,12 @@ pub(super) fn enrol(
         bail!("none of the {} photos can be used: nothing was added", photos.len());
     }
     Ok(enrolment)
+}
+
+/// An error with the path of its photo, which the error may contain already.
+fn named(path: &Path, error: &str) -> String {
+    let path = path.display().to_string();
+    if error.starts_with(&path) { error.to_owned() } else { format!("{path}: {error}") }
 }
 
 /// The largest face of a photo, as a gallery keeps it. Fails if there is none, or if it is poor, unless `accept_poor`.
@@ -101,4 +107,27 @@ fn look(enroller: &mut Enroller, path: &Path, accept_poor: bool) -> Result<(NewP
         score: Some(found.score),
     };
     Ok((new, taken))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_names_its_photo_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("missing.jpg");
+        let text = folder.path().join("text.jpg");
+        std::fs::write(&text, "text").unwrap();
+        for (path, why) in
+            [(&missing, "no such file"), (&text, "neither a picture"), (&folder.path().into(), "a folder")]
+        {
+            let error = read_picture(path).unwrap_err();
+            let failure = named(path, &format!("{error:#}"));
+            let shown = path.display().to_string();
+            assert!(failure.starts_with(&format!("{shown}: ")) && failure.contains(why), "{failure}");
+            assert_eq!(failure.matches(&shown).count(), 1, "{failure}");
+        }
+        assert_eq!(named(Path::new("a.jpg"), "no face found"), "a.jpg: no face found");
+    }
 }

@@ -16,6 +16,8 @@ pub(super) struct Camera {
     name: String,
     /// Whether outputs contain the name: if the user gave it, or if there are several cameras.
     labelled: bool,
+    /// Whether this camera is one of several.
+    several: bool,
     /// `None` until a source is chosen on the page.
     pub(super) source: Option<Box<dyn Source>>,
 }
@@ -23,7 +25,7 @@ pub(super) struct Camera {
 impl Camera {
     /// The only camera of a run.
     pub(super) fn only(source: Option<Box<dyn Source>>) -> Self {
-        Self { name: ONLY.into(), labelled: false, source }
+        Self { name: ONLY.into(), labelled: false, several: false, source }
     }
 
     /// Opens sources that are given as `SOURCE` or `NAME=SOURCE`.
@@ -48,7 +50,7 @@ impl Camera {
                 None => visavis_video::open_path(Path::new(spec), options),
             };
             let source = if labelled { source.with_context(|| name.clone())? } else { source? };
-            cameras.push(Self { name, labelled, source: Some(source) });
+            cameras.push(Self { name, labelled, several, source: Some(source) });
         }
         Ok(cameras)
     }
@@ -68,7 +70,7 @@ impl Camera {
 
     /// The file for this camera's part of an output. With several cameras, the name is put before the extension.
     pub(super) fn output(&self, file: &Path) -> PathBuf {
-        if !self.labelled {
+        if !self.several {
             return file.to_owned();
         }
         let mut name = file.file_stem().unwrap_or_default().to_owned();
@@ -79,6 +81,12 @@ impl Camera {
         }
         file.with_file_name(name)
     }
+}
+
+/// The path in a source, if there is one: without its name and `virtual:`.
+pub(super) fn path_of(spec: &OsStr) -> &Path {
+    let source = named(spec).1;
+    Path::new(source.to_str().and_then(|text| text.strip_prefix("virtual:")).map_or(source, OsStr::new))
 }
 
 /// The name and the source of `NAME=SOURCE`. A name has letters, digits, `-` and `_`. A file with such a path is no name.
@@ -114,7 +122,7 @@ mod tests {
 
     #[test]
     fn each_camera_has_its_own_output_and_its_own_name() {
-        let camera = |labelled| Camera { name: "door".into(), labelled, source: None };
+        let camera = |labelled| Camera { name: "door".into(), labelled, several: labelled, source: None };
         assert_eq!(camera(true).output(Path::new("a/seen.mp4")), Path::new("a/seen-door.mp4"));
         assert_eq!(camera(true).output(Path::new("seen")), Path::new("seen-door"));
         assert_eq!(camera(false).output(Path::new("a/seen.mp4")), Path::new("a/seen.mp4"));

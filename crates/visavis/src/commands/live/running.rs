@@ -1,12 +1,12 @@
 //! A live run from its start to its end: pipelines, page, outputs, status line and typed commands.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, ErrorKind, IsTerminal, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 use visavis_cli::interrupt;
 use visavis_cli::options::complain;
@@ -49,6 +49,8 @@ enum Message {
     Typed(String),
     /// The pipeline of a camera has ended.
     Ended,
+    /// The program that read standard output has ended.
+    NoReader,
 }
 
 type Lines = Mutex<Box<dyn Write + Send>>;
@@ -99,11 +101,21 @@ pub(super) fn watch(session: Session, cameras: Vec<Camera>, args: &Args) -> Resu
         for ((number, view), events) in views.iter_mut().enumerate().zip(events) {
             let (label, name) = (view.label.clone(), view.name.clone());
             if let Some((film, scenes)) = view.recorder.take() {
-                writing.push(scope.spawn(move || film.record(&scenes)));
+                writing.push(scope.spawn(move || told(film.record(&scenes))));
             }
             if let (Some(lines), Some(scenes)) = (lines, view.lines.take()) {
-                let label = label.clone();
-                writing.push(scope.spawn(move || write_lines(lines, &scenes, label.as_deref())));
+                let (label, ended) = (label.clone(), send.clone());
+                let file = args.outputs.lines();
+                writing.push(scope.spawn(move || match write_lines(lines, &scenes, label.as_deref()) {
+                    Err(error) if file.is_none() && error.kind() == ErrorKind::BrokenPipe => {
+                        let _ = ended.send(Message::NoReader);
+                        Ok(())
+                    }
+                    written => told(written.with_context(|| match file {
+                        Some(file) => format!("{} cannot be written", file.display()),
+                        None => "standard output cannot be written".into(),
+                    })),
+                }));
             }
             if let Some(events) = events {
                 others.push(scope.spawn(move || report(&events, receivers, number, &name, label.as_deref())));
@@ -124,6 +136,8 @@ pub(super) fn watch(session: Session, cameras: Vec<Camera>, args: &Args) -> Resu
             server.release_sources();
         }
         let outcomes = pipelines.into_iter().map(Pipeline::join).collect();
+        // Ctrl-C has nothing to stop any more: it lets go of the pipelines, and with them of the gallery, which is closed at the end.
+        interrupt::watch()?;
         for thread in writing {
             match thread.join() {
                 Ok(done) => done?,
@@ -272,6 +286,7 @@ fn show(
                 }
             }
             Ok(Message::Ended) => running -= 1,
+            Ok(Message::NoReader) => return,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
@@ -373,12 +388,21 @@ fn steer(pipelines: &[Pipeline], line: &str, loader: &RegistryLoader, audit: Opt
     true
 }
 
+/// Reports at once that an output has failed, since the run goes on without it.
+fn told(written: Result<()>) -> Result<()> {
+    if let Err(error) = &written {
+        complain(&format!("error: {error:#}"));
+    }
+    written
+}
+
 /// Writes one line for each scene.
-fn write_lines(to: &Lines, scenes: &Subscription, label: Option<&str>) -> Result<()> {
+fn write_lines(to: &Lines, scenes: &Subscription, label: Option<&str>) -> io::Result<()> {
     while let Some(scene) = scenes.recv() {
+        let mut line = serde_json::to_vec(&SceneRecord::new(&scene, label))?;
+        line.push(b'\n');
         let mut to = to.lock().unwrap_or_else(PoisonError::into_inner);
-        serde_json::to_writer(&mut *to, &SceneRecord::new(&scene, label))?;
-        to.write_all(b"\n")?;
+        to.write_all(&line)?;
         to.flush()?;
     }
     Ok(())
