@@ -5,7 +5,7 @@ use std::io;
 use visavis_image::codec::CodecError;
 
 use crate::camera_info::CameraInfo;
-use crate::network::display_name;
+use crate::display_name::display_name;
 
 /// The errors of sources and sinks.
 #[derive(Debug, thiserror::Error)]

@@ -11,6 +11,7 @@
 
 mod camera;
 mod camera_info;
+mod display_name;
 mod error;
 mod ffmpeg;
 mod file_kind;
@@ -38,11 +39,12 @@ mod yuv;
 
 pub use camera::cameras;
 pub use camera_info::CameraInfo;
+pub use display_name::display_name;
 pub use error::VideoError;
 pub use ffmpeg::Ffmpeg;
 pub use file_kind::FileKind;
 pub use mp4::Mp4Writer;
-pub use network::{CameraCredentials, StreamParams, Transport, display_name};
+pub use network::{CameraCredentials, StreamParams, Transport};
 pub use open::{open, open_path};
 pub use options::{OpenOptions, RawFormat, VirtualCameraParams};
 pub use pushed::{Pusher, pushed};

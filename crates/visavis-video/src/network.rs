@@ -10,8 +10,7 @@ mod source;
 use std::fmt;
 use std::time::Duration;
 
-pub use address::display_name;
-pub(crate) use address::{Address, is_address};
+pub(crate) use address::Address;
 pub(crate) use newest::Newest;
 pub(crate) use pause::Pause;
 pub(crate) use source::NetworkSource;

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Read};
 use std::path::Path;
 
 use crate::camera;
+use crate::display_name::{display_name, is_address};
 use crate::error::VideoError;
 use crate::ffmpeg;
 use crate::ffmpeg::FfmpegSource;
@@ -12,7 +13,7 @@ use crate::file_kind::FileKind;
 use crate::gif::GifSource;
 use crate::mjpeg;
 use crate::mp4::Mp4Source;
-use crate::network::{Address, display_name, is_address};
+use crate::network::Address;
 use crate::options::OpenOptions;
 use crate::pipe::{EachTime, PipeReader};
 use crate::rtsp;

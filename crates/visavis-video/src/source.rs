@@ -7,8 +7,8 @@ use std::time::Duration;
 use visavis_image::Picture;
 use visavis_image::codec::Decoded;
 
+use crate::display_name::is_address;
 use crate::error::VideoError;
-use crate::network::is_address;
 
 /// One picture of a source.
 #[derive(Debug)]

@@ -186,7 +186,7 @@ fn what_is_no_file_and_what_cannot_be_read_is_named() {
         assert!(matches!(error, GalleryError::NotAGallery { .. }), "{error}");
     }
     drop(two_people(&path));
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     // The administrator may read it nevertheless.
     if File::open(&path).is_err() {
         let error = Gallery::open(&path, None).unwrap_err();
