@@ -8,7 +8,7 @@ use serde_json::Map;
 use visavis_gallery::GalleryError;
 use visavis_live::LiveError;
 
-use crate::terminal::{self, LogFormat, complain, json_line};
+use crate::terminal::{self, LogFormat, complain, json_line, with_causes};
 
 /// Log level by the number of `-v` flags: warnings, information, everything.
 const LEVELS: [&str; 3] = ["warn", "info", "debug"];
@@ -42,9 +42,9 @@ pub fn run(verbose: u8, format: LogFormat, command: impl FnOnce() -> Result<()>)
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             if terminal::is_json() {
-                terminal::report(log::Level::Error, &format!("{error:#}"), Map::new());
+                terminal::report(log::Level::Error, &with_causes(&error), Map::new());
             } else {
-                complain(&format!("error: {error:#}"));
+                complain(&format!("error: {}", with_causes(&error)));
             }
             if let Some(advice) = error.chain().find_map(advice) {
                 complain(&advice);

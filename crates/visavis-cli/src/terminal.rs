@@ -46,6 +46,15 @@ pub fn is_json() -> bool {
     JSON.load(Ordering::Relaxed)
 }
 
+/// An error with its causes, without those that it names itself.
+#[must_use]
+pub fn with_causes(error: &anyhow::Error) -> String {
+    error.chain().skip(1).map(ToString::to_string).fold(error.to_string(), |text, cause| match text.contains(&cause) {
+        true => text,
+        false => format!("{text}: {cause}"),
+    })
+}
+
 /// Prints a line on standard error. A closed standard error is ignored.
 pub fn complain(line: &str) {
     if !is_json() {
@@ -78,6 +87,15 @@ pub(crate) fn json_line(level: log::Level, target: &str, message: &str, fields: 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_cause_is_named_twice() {
+        let full = || std::io::Error::other("No space left on device");
+        let named = anyhow::Error::new(full()).context("f.mp4 cannot be written: No space left on device");
+        assert_eq!(with_causes(&named), "f.mp4 cannot be written: No space left on device");
+        let unnamed = anyhow::Error::new(full()).context("f.mp4 cannot be written");
+        assert_eq!(with_causes(&unnamed), "f.mp4 cannot be written: No space left on device");
+    }
 
     #[test]
     fn a_message_is_one_line() {

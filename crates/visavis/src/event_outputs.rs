@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use visavis_cli::options::complain;
+use visavis_cli::terminal::with_causes;
 use visavis_web::OutputCounts;
 use web_hook::WebHook;
 
@@ -154,7 +155,7 @@ fn run_command(command: &str, events: &mpsc::Receiver<Arc<str>>, over: &mpsc::Re
             Ok(()) => counts.delivered(1),
             Err(error) => {
                 counts.dropped(1);
-                complain(&format!("the alarm command failed: {error:#}"));
+                complain(&format!("the alarm command failed: {}", with_causes(&error)));
                 if is_over(over) {
                     return counts.dropped(report_dropped(events));
                 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use visavis_cli::terminal::with_causes;
 use visavis_gallery::Gallery;
 use visavis_live::{Scene, Subscription};
 use visavis_video::Mp4Writer;
@@ -67,7 +68,7 @@ impl Film {
 
 impl Record for Film {
     fn take(&mut self, scene: &Scene) -> Result<(), String> {
-        self.add(scene).map_err(|error| format!("{error:#}"))
+        self.add(scene).map_err(|error| with_causes(&error))
     }
 
     fn finish(self: Box<Self>) -> Result<(), String> {

@@ -24,7 +24,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use visavis_cli::options::complain;
-use visavis_cli::terminal::LogFormat;
+use visavis_cli::terminal::{LogFormat, with_causes};
 
 /// Finds every face of a camera or film and reports its age, gender, smile and most similar person
 ///
@@ -96,7 +96,7 @@ pub fn main() -> ExitCode {
     let cli = match parse() {
         Ok(cli) => cli,
         Err(error) => {
-            complain(&format!("error: {error:#}"));
+            complain(&format!("error: {}", with_causes(&error)));
             return ExitCode::FAILURE;
         }
     };

@@ -25,6 +25,7 @@ use visavis_cli::options::{EngineArgs, NetworkArgs, complain, cores, parse_worke
 use visavis_cli::output::{OutputFile, write_file};
 use visavis_cli::place::GalleryPlace;
 use visavis_cli::session::Session;
+use visavis_cli::terminal::with_causes;
 
 /// Analyse every frame of pictures and films: one line for each frame (JSON Lines) or face (CSV)
 ///
@@ -106,14 +107,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             if let Some(folder) = annotated {
                 let copy = folder.join(names.of(path, "jpg"));
                 let written = files.write(&copy).and_then(|()| write_picture(&mut annotator, scene, &copy));
-                unwritten.extend(written.err().map(|error| format!("{}: {error:#}", path.display())));
+                unwritten.extend(written.err().map(|error| format!("{}: {}", path.display(), with_causes(&error))));
             }
             Ok(())
         });
         match analyzed {
             Ok(mut unread) => failures.append(&mut unread),
             Err(error) if lines.broken => return Err(lines.keep(error)),
-            Err(error) => failures.push(format!("{error:#}")),
+            Err(error) => failures.push(with_causes(&error)),
         }
         failures.append(&mut unwritten);
     }
@@ -130,7 +131,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             if lines.broken {
                 return Err(lines.keep(error));
             }
-            failures.push(format!("{error:#}"));
+            failures.push(with_causes(&error));
         }
     }
     lines.finish()?;
@@ -337,7 +338,7 @@ impl Inputs {
         for input in inputs {
             let added = if input.is_dir() { sorted.add_folder(input, args) } else { sorted.add_file(input) };
             if let Err(error) = added {
-                sorted.failures.push(format!("{error:#}"));
+                sorted.failures.push(with_causes(&error));
             }
         }
         sorted

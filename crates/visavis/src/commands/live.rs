@@ -23,7 +23,7 @@ use cameras::Camera;
 use visavis_cli::options::{EngineArgs, NetworkArgs, SourceArgs, complain, cores, parse_seconds, parse_workers};
 use visavis_cli::place::GalleryPlace;
 use visavis_cli::session::Session;
-use visavis_cli::terminal::LogArgs;
+use visavis_cli::terminal::{LogArgs, with_causes};
 
 /// Analyse a camera, a film or a picture live
 ///
@@ -182,7 +182,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut failures = Vec::new();
     for (outcome, (label, pace)) in running::watch(session, cameras, args)?.iter().zip(labels) {
         if let Err(error) = finish_live(outcome, pace) {
-            failures.push(label.map_or_else(|| format!("{error:#}"), |label| format!("{label}: {error:#}")));
+            let told = with_causes(&error);
+            failures.push(label.map_or_else(|| told.clone(), |label| format!("{label}: {told}")));
         }
     }
     if failures.is_empty() { Ok(()) } else { bail!("{}", failures.join("\n")) }

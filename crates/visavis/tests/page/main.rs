@@ -132,6 +132,8 @@ fn a_day_at_the_page() {
     page.click(".person", "Barack Obama");
     page.click(".toggle", "Watch");
     page.wait("document.querySelectorAll('.alarm').length === 1");
+    page.wait("/is in view|was seen at/.test(document.querySelector('.alarm small').textContent)");
+    page.wait("document.querySelector('#tabs').scrollWidth <= document.querySelector('#tabs').clientWidth");
     page.click("[role=tab]", "Alarms");
     page.click(".alarm button", "Acknowledge");
     page.wait("document.querySelectorAll('.alarm').length === 0");

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use visavis_cli::index::photos_bar;
 use visavis_cli::options::complain;
 use visavis_cli::session::Session;
+use visavis_cli::terminal::with_causes;
 use visavis_face::{Enroller, QualityParams};
 use visavis_gallery::{NewPhoto, PhotoSource};
 
@@ -67,7 +68,7 @@ pub(super) fn enrol(
                 take(&photo.person, new)?;
                 enrolment.taken.push(taken);
             }
-            Err(error) => enrolment.failures.push(named(&photo.path, &format!("{error:#}"))),
+            Err(error) => enrolment.failures.push(named(&photo.path, &with_causes(&error))),
         }
         bar.inc(1);
     }
@@ -123,7 +124,7 @@ mod tests {
             [(&missing, "no such file"), (&text, "neither a picture"), (&folder.path().into(), "a folder")]
         {
             let error = read_picture(path).unwrap_err();
-            let failure = named(path, &format!("{error:#}"));
+            let failure = named(path, &with_causes(&error));
             let shown = path.display().to_string();
             assert!(failure.starts_with(&format!("{shown}: ")) && failure.contains(why), "{failure}");
             assert_eq!(failure.matches(&shown).count(), 1, "{failure}");

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use visavis_cli::interrupt;
 use visavis_cli::options::complain;
 use visavis_cli::session::Session;
-use visavis_cli::terminal;
+use visavis_cli::terminal::{self, with_causes};
 use visavis_face::Choice;
 use visavis_gallery::{Gallery, Resemblance};
 use visavis_infer::Task;
@@ -391,7 +391,7 @@ fn steer(pipelines: &[Pipeline], line: &str, loader: &RegistryLoader, audit: Opt
 /// Reports at once that an output has failed, since the run goes on without it.
 fn told(written: Result<()>) -> Result<()> {
     if let Err(error) = &written {
-        complain(&format!("error: {error:#}"));
+        complain(&format!("error: {}", with_causes(error)));
     }
     written
 }
