@@ -10,6 +10,8 @@ use visavis_video::FolderContents;
 
 /// Part of the name of every annotated copy.
 const MARK: &str = "annotated";
+/// Bytes of the name of an input that are kept in that of its copy. File systems allow 255.
+const LONGEST: usize = 200;
 
 /// Whether a file is an annotated copy of an earlier run, by its name.
 pub(crate) fn is_annotated(path: &Path) -> bool {
@@ -87,7 +89,8 @@ impl AnnotatedNames {
         let mut candidates = vec![plain.to_owned(), whole.to_owned()];
         candidates.extend(folder.map(|folder| joined(folder, whole)));
         let numbered = (2..).map(|number| joined(OsStr::new(&number.to_string()), whole));
-        let names = candidates.into_iter().chain(numbered).map(|mut name| {
+        let names = candidates.into_iter().chain(numbered).map(|name| {
+            let mut name = shortened(name);
             name.push(format!(".{MARK}.{ending}"));
             name
         });
@@ -95,6 +98,15 @@ impl AnnotatedNames {
         let name = names.into_iter().find(|name| self.taken.insert(name.to_ascii_lowercase()));
         PathBuf::from(name.unwrap_or_default())
     }
+}
+
+/// The beginning of a name that would be too long for a file system with what is appended to it.
+fn shortened(name: OsString) -> OsString {
+    if name.len() <= LONGEST {
+        return name;
+    }
+    let text = name.to_string_lossy();
+    text[..text.floor_char_boundary(LONGEST)].into()
 }
 
 fn joined(before: &OsStr, behind: &OsStr) -> OsString {
@@ -122,6 +134,9 @@ mod tests {
             "1.JPG.annotated.jpg",
             "a file system that ignores case would take it for the first"
         );
+        let long = name(&format!("{}.jpg", "é".repeat(125)));
+        assert_eq!(long, format!("{}.annotated.jpg", "é".repeat(100)));
+        assert!(name(&format!("x/{}.jpg", "é".repeat(125))).starts_with("x-é"), "another name for the second one");
     }
 
     #[test]
