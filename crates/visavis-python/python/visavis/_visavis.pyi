@@ -7,6 +7,8 @@ from typing import Any, Literal, final
 import numpy as np
 import numpy.typing as npt
 
+__all__ = ["Face", "FaceAnalyzer", "HeadPose", "__version__", "analyze"]
+
 __version__: str
 
 _Path = str | os.PathLike[str]
