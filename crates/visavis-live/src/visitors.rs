@@ -202,9 +202,10 @@ impl Visitors {
         }
     }
 
-    /// The first of the nearest people that a face is near enough to, and that is not another face of the same picture: nobody is
-    /// in a picture twice. `in_view` are the tracks of all faces in that picture. A track that has ended excludes nobody, since the
-    /// same person may have come back.
+    /// The person of the gallery whose photo is the most similar to the face of `track`, and similar enough for an identification.
+    ///
+    /// `in_view` has the tracks of all faces in the picture. A person who is already assigned to another of these tracks is skipped,
+    /// because one person cannot have two faces in one picture. A person whose earlier track has ended is not skipped.
     pub(crate) fn known(
         &self,
         track: TrackId,
