@@ -173,14 +173,14 @@ impl NetworkArgs {
 /// How a source is read.
 #[derive(Args, Clone, Debug)]
 pub struct SourceArgs {
-    /// Read raw RGB pictures of this size in pixels from standard input (`-`), instead of JPEG pictures
+    /// Read raw RGB pictures of this size in pixels from standard input or a named pipe, instead of JPEG pictures
     #[arg(long, help_heading = "Source", value_name = "WxH", value_parser = parse_size, hide_short_help = true)]
     pub raw: Option<[u32; 2]>,
     /// Picture size in pixels that is requested from a webcam or made by virtual:PATH, such as 1280x720
     #[arg(long, help_heading = "Source", value_name = "WxH", value_parser = parse_size, hide_short_help = true)]
     pub camera_size: Option<[u32; 2]>,
-    /// Pictures per second that are requested from a webcam or made by virtual:PATH, or the rate of standard input [default for raw
-    /// pictures: 30]
+    /// Pictures per second that are requested from a webcam or made by virtual:PATH, or the rate of a pipe or of a film of JPEG
+    /// pictures [default for raw pictures: 30]
     #[arg(long, help_heading = "Source", value_name = "FPS", value_parser = parse_frame_rate, hide_short_help = true)]
     pub fps: Option<f64>,
     /// Seconds for which virtual:PATH shows each photo [default: 4]
@@ -197,7 +197,7 @@ pub struct SourceArgs {
         long,
         value_name = "SECONDS",
         default_value_t = StreamParams::default().silent_after.as_secs_f64(),
-        value_parser = parse_silence,
+        value_parser = parse_pause,
         hide_short_help = true,
         help_heading = "Source"
     )]
@@ -232,7 +232,8 @@ fn parse_transport(text: &str) -> Result<Transport> {
     }
 }
 
-fn parse_silence(text: &str) -> Result<f64> {
+/// Parses a number of seconds from 1 to 86400.
+pub fn parse_pause(text: &str) -> Result<f64> {
     let seconds: f64 = text.parse().with_context(|| format!("`{text}` is not a number"))?;
     if !(1.0..=86_400.0).contains(&seconds) {
         bail!("{seconds} is not between 1 and 86400");
@@ -275,7 +276,8 @@ pub fn parse_size(text: &str) -> Result<[u32; 2]> {
     }
 }
 
-fn parse_share(text: &str) -> Result<f32> {
+/// Parses a share from 0 to 1.
+pub fn parse_share(text: &str) -> Result<f32> {
     let share: f32 = text.parse().with_context(|| format!("`{text}` is not a number"))?;
     if !(0.0..=1.0).contains(&share) {
         bail!("{share} is not between 0 and 1");

@@ -1,6 +1,6 @@
 //! Where a gallery is stored: in a file or in a database.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -66,17 +66,27 @@ impl GalleryPlace {
             Self::File(path) => Gallery::over(SqliteStore::open(path)?, network, params),
             Self::Database(url) => {
                 let address = Address::parse(url)?;
-                let params = GalleryParams { memory: memory(), index: index_of(&address), ..params };
+                let memory = memory(std::env::var_os(MEMORY_VARIABLE).as_deref())?;
+                let params = GalleryParams { memory, index: index_of(&address), ..params };
                 Gallery::over(PostgresStore::open(&address)?, network, params)
             }
         }
     }
 }
 
-/// Bytes that the vectors of a database may take in memory: megabytes in the environment variable `VISAVIS_GALLERY_MEMORY`.
-fn memory() -> u64 {
-    let limit = std::env::var("VISAVIS_GALLERY_MEMORY").ok().and_then(|megabytes| megabytes.parse::<u64>().ok());
-    limit.map_or(u64::MAX, |megabytes| megabytes.saturating_mul(1_000_000))
+/// The environment variable with the megabytes that the vectors of a database may take in memory.
+const MEMORY_VARIABLE: &str = "VISAVIS_GALLERY_MEMORY";
+
+/// Bytes that the vectors of a database may take in memory; `limit`: the value of [`MEMORY_VARIABLE`].
+fn memory(limit: Option<&OsStr>) -> Result<u64, GalleryError> {
+    let Some(limit) = limit.filter(|limit| !limit.is_empty()) else { return Ok(u64::MAX) };
+    let megabytes = limit.to_str().and_then(|megabytes| megabytes.trim().parse::<u64>().ok());
+    megabytes.map(|megabytes| megabytes.saturating_mul(1_000_000)).ok_or_else(|| GalleryError::Memory {
+        reason: format!(
+            "{MEMORY_VARIABLE} is `{}`, but must be a number of megabytes, such as 2000",
+            limit.to_string_lossy()
+        ),
+    })
 }
 
 /// Where this machine keeps the index of a database: in the user's folder for caches, named after the address.
@@ -138,5 +148,18 @@ mod tests {
         assert_eq!(broken.to_string(), "postgres://…");
         let file = GalleryPlace::from(OsString::from("people.gallery"));
         assert!(matches!(file, GalleryPlace::File(path) if path == std::path::Path::new("people.gallery")));
+    }
+
+    #[test]
+    fn a_limit_that_is_not_a_number_is_refused() {
+        let limit = |text| memory(Some(OsStr::new(text)));
+        assert_eq!(
+            (memory(None).unwrap(), limit("").unwrap(), limit("2000").unwrap()),
+            (u64::MAX, u64::MAX, 2_000_000_000)
+        );
+        for wrong in ["2GB", "-1", "1.5"] {
+            let error = limit(wrong).unwrap_err().to_string();
+            assert!(error.contains("VISAVIS_GALLERY_MEMORY") && error.contains(wrong), "{error}");
+        }
     }
 }

@@ -8,7 +8,9 @@ use visavis_infer::{EngineOptions, Registry, Runtime, Task};
 
 use crate::choice::Choice;
 use crate::detect::{DetectorParams, PhotoDetector};
-use crate::{Detect, Face, FaceError, FaceNetwork, FaceView, Findings, Locate, Recognise, align, load_locator};
+use crate::{
+    Detect, Face, FaceError, FaceNetwork, FaceView, Findings, Locate, MirroredAverage, Recognise, align, load_locator,
+};
 
 /// Finds the faces of a picture and runs all chosen networks on each of them.
 ///
@@ -80,8 +82,8 @@ impl FaceAnalyzer {
         self
     }
 
-    /// Loads the networks of `choice`, with a [`PhotoDetector`] for detection. A network with several tasks is loaded once and
-    /// runs once for each face.
+    /// Loads the networks of `choice`, with a [`PhotoDetector`] for detection. A network with several tasks is loaded once. It runs
+    /// once for each face; the one that is chosen for ages runs twice ([`MirroredAverage`]).
     ///
     /// # Errors
     /// [`FaceError::Infer`] if a network is unknown or cannot be loaded; [`FaceError::WrongTask`] if it does not have its task.
@@ -103,7 +105,11 @@ impl FaceAnalyzer {
                 return Err(FaceError::WrongTask { model: name.into(), task: missing.to_string() });
             }
             let network = FaceNetwork::new(&entry.manifest, entry.load(runtime, &params.recognition)?)?;
-            analyzer = analyzer.with_network(Box::new(network), &tasks);
+            let network: Box<dyn Recognise> = match tasks.contains(&Task::Age) {
+                true => Box::new(MirroredAverage::new(Box::new(network))),
+                false => Box::new(network),
+            };
+            analyzer = analyzer.with_network(network, &tasks);
         }
         Ok(analyzer)
     }

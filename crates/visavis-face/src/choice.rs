@@ -4,7 +4,7 @@ use visavis_infer::{EngineKind, Entry, Registry, Task};
 
 use crate::FaceError;
 
-/// The networks that are used if the user names none, best first (docs/tables.md): the first one that is available. Those
+/// The networks that are used if the user names none, best first (their model cards have the figures): the first one that is available. Those
 /// compiled into the program always are. A row with an engine applies to that engine only, and before the others.
 const DEFAULTS: [(Task, Option<EngineKind>, &[&str]); 7] = [
     (Task::Detection, None, &["yunet", "yunet_n", "ultraface_rfb_320"]),
@@ -138,7 +138,7 @@ impl NetworkNames {
         let detector = pick(registry, Task::Detection, detection, self.detector.as_deref())?;
         let mut choice = Choice {
             detector: detector.ok_or(FaceError::NoNetwork { task: Task::Detection })?,
-            // The error of the detectors' own keypoints is three times as large (docs/tables.md, Table II).
+            // The error of the detectors' own keypoints is three times as large (models/yunet.md).
             keypoints: match self.keypoints.as_deref() {
                 Some("detector") => None,
                 _ => of(Task::Keypoints, &self.keypoints)?,

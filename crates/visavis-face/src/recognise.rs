@@ -165,11 +165,7 @@ impl Recognise for FaceNetwork {
     }
 
     fn recognise(&mut self, picture: &Picture, faces: &[FaceView]) -> Result<Vec<Findings>, FaceError> {
-        self.recognise_cut(picture, faces, &mut |face, crop, [width, height]| {
-            let mut out = Picture::new(width, height);
-            align::cut(picture, crop, &faces[face], &mut out);
-            Arc::new(out)
-        })
+        self.recognise_cut(picture, faces, &mut crops_of(picture, faces))
     }
 
     fn recognise_cut(
@@ -193,6 +189,15 @@ impl Recognise for FaceNetwork {
 
     fn placement(&self) -> Placement {
         self.model.placement().clone()
+    }
+}
+
+/// Crops `faces` from `picture`, for [`Recognise::recognise_cut`].
+pub(crate) fn crops_of(picture: &Picture, faces: &[FaceView]) -> impl FnMut(usize, &Crop, [u32; 2]) -> Arc<Picture> {
+    move |face, crop, [width, height]| {
+        let mut out = Picture::new(width, height);
+        align::cut(picture, crop, &faces[face], &mut out);
+        Arc::new(out)
     }
 }
 

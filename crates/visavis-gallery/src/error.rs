@@ -167,6 +167,12 @@ pub enum GalleryError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The limit for the memory of a gallery in a database is invalid.
+    #[error("the limit for the memory of the gallery is invalid: {reason}")]
+    Memory {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The database cannot be reached or does not answer. Connecting is retried in the background.
     #[error("the gallery {place} cannot be reached: {reason}")]
     Unreachable {

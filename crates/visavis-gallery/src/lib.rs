@@ -75,7 +75,7 @@ pub struct PhotoId(pub i64);
 pub struct EmbeddingId {
     /// The network's name, as in its manifest and on the command line.
     pub name: String,
-    /// SHA-256 of the weights, in hexadecimal. It distinguishes versions of the network.
+    /// What the network computes: 16 hexadecimal digits, which differ for another version of the network.
     pub fingerprint: String,
     /// Length of a vector, 1 to [`EmbeddingId::MAX_LENGTH`].
     pub length: usize,

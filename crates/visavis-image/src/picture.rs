@@ -1,7 +1,7 @@
 //! Owned RGB8 pictures and the pool that recycles their memory.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// An RGB8 picture, row-major, three bytes a pixel, no padding between rows.
 ///
@@ -181,26 +181,55 @@ pub struct PixelCountError {
     pub bytes: usize,
 }
 
-/// Recycles the memory of the pictures in a stream, so that a running camera allocates nothing.
+/// Recycles the memory of the pictures in a stream, so that a running camera allocates almost nothing.
 ///
-/// The system allocator maps and unmaps a 1280×720 frame (2.8 MB) each time; recycling avoids the page faults.
+/// The system allocator maps and unmaps a 1280×720 frame (2.8 MB) each time; recycling avoids the page faults. Buffers that were
+/// needed only for a moment, while a consumer was slow, are freed after [`CHECK_INTERVAL`] pictures.
 #[derive(Clone)]
 pub struct PicturePool {
     free: Arc<FreeList>,
 }
 
+/// After this many pictures, the spare buffers that none of these pictures needed are freed.
+const CHECK_INTERVAL: usize = 100;
+
 struct FreeList {
-    spare: Mutex<Vec<Vec<u8>>>,
+    spare: Mutex<Spare>,
     most: usize,
 }
 
+struct Spare {
+    buffers: Vec<Vec<u8>>,
+    /// Pictures since the last check.
+    taken: usize,
+    /// The smallest number of spare buffers since the last check.
+    least: usize,
+}
+
 impl FreeList {
-    fn put(&self, pixels: Vec<u8>) {
+    fn spare(&self) -> MutexGuard<'_, Spare> {
         // A poisoned lock only means that a thread panicked while it held the lock: the spare memory is still valid.
-        let mut spare = self.spare.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if spare.len() < self.most {
-            spare.push(pixels);
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, pixels: Vec<u8>) {
+        let mut spare = self.spare();
+        if spare.buffers.len() < self.most {
+            spare.buffers.push(pixels);
         }
+    }
+
+    fn take(&self) -> Option<Vec<u8>> {
+        let mut spare = self.spare();
+        let taken = spare.buffers.pop();
+        spare.taken += 1;
+        spare.least = spare.least.min(spare.buffers.len());
+        if spare.taken == CHECK_INTERVAL {
+            let unused = spare.least;
+            spare.buffers.drain(..unused);
+            (spare.taken, spare.least) = (0, spare.buffers.len());
+        }
+        taken
     }
 }
 
@@ -208,14 +237,14 @@ impl PicturePool {
     /// A pool that keeps at most `most` spare buffers.
     #[must_use]
     pub fn new(most: usize) -> Self {
-        Self { free: Arc::new(FreeList { spare: Mutex::new(Vec::with_capacity(most)), most }) }
+        let spare = Spare { buffers: Vec::with_capacity(most), taken: 0, least: 0 };
+        Self { free: Arc::new(FreeList { spare: Mutex::new(spare), most }) }
     }
 
     /// A picture with unspecified contents, in recycled memory if there is any.
     #[must_use]
     pub fn take(&self, width: u32, height: u32) -> Picture {
-        let spare = self.free.spare.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).pop();
-        let mut pixels = spare.unwrap_or_default();
+        let mut pixels = self.free.take().unwrap_or_default();
         pixels.resize(byte_len(width, height), 0);
         Picture { width, height, pixels, pool: Arc::downgrade(&self.free) }
     }
@@ -223,7 +252,7 @@ impl PicturePool {
     /// Number of spare buffers.
     #[must_use]
     pub fn spare(&self) -> usize {
-        self.free.spare.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).len()
+        self.free.spare().buffers.len()
     }
 }
 
@@ -254,6 +283,21 @@ mod tests {
         let pool = PicturePool::new(1);
         drop((pool.take(2, 2), pool.take(2, 2), pool.take(2, 2)));
         assert_eq!(pool.spare(), 1);
+    }
+
+    #[test]
+    fn spare_buffers_that_are_no_longer_needed_are_freed() {
+        let pool = PicturePool::new(8);
+        let crowd: Vec<_> = (0..5).map(|_| pool.take(2, 2)).collect();
+        drop(crowd);
+        assert_eq!(pool.spare(), 5);
+        // Two pictures at a time are used from now on.
+        let mut held = None;
+        for _ in 0..3 * CHECK_INTERVAL {
+            held = Some(pool.take(2, 2));
+        }
+        drop(held);
+        assert_eq!(pool.spare(), 2);
     }
 
     #[test]

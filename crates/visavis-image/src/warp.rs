@@ -1,5 +1,8 @@
 //! Bilinear warping under a similarity transform.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+
 use crate::{Picture, Similarity};
 
 /// Most samples per output pixel and axis when shrinking. More than 4 × make no visible difference, but cost time.
@@ -25,34 +28,47 @@ pub fn warp_into(source: &Picture, to_source: &Similarity, out: &mut Picture) {
 
 /// With `TAPS` × `TAPS` samples per output pixel. The number is known to the compiler, which unrolls the loops over the samples.
 fn warp<const TAPS: usize>(source: &Picture, to_source: &Similarity, out: &mut Picture) {
+    let sampler = Sampler::new(source);
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has AVX2, as checked above.
+        unsafe { avx2::fill::<TAPS>(&sampler, to_source, out) };
+        return;
+    }
+    fill::<TAPS>(to_source, out, |samples| sampler.sum(samples));
+}
+
+/// The samples of one output pixel in one of its sub-rows.
+struct Samples {
+    /// Where the first one lies, in fixed-point pixels of the source.
+    x: i64,
+    y: i64,
+    /// From one to the next.
+    step: (i64, i64),
+}
+
+/// Fills `out`. `sum` gives the sum of the samples of a pixel in 1024ths of a grey level, and moves their places to the next pixel.
+#[inline(always)]
+fn fill<const TAPS: usize>(to_source: &Similarity, out: &mut Picture, sum: impl Fn(&mut [Samples; TAPS]) -> [u32; 3]) {
     let stride = out.width() as usize * 3;
     if stride == 0 {
         return;
     }
-    let sampler = Sampler::new(source);
     let Similarity { a, b, tx, ty } = *to_source;
     let (a, b, tx, ty) = (f64::from(a), f64::from(b), f64::from(tx), f64::from(ty));
     let pitch = 1.0 / TAPS as f64;
     let step = (fixed(a * pitch), fixed(b * pitch));
-    // Where the first sample of sub-row `v` lies; half a pixel less, so that whole numbers are pixel centres.
-    let start = |v: f64| (fixed(a * pitch / 2.0 - b * v + tx - 0.5), fixed(b * pitch / 2.0 + a * v + ty - 0.5));
+    // Sub-row `v` of the output; half a pixel less, so that whole numbers are pixel centres.
+    let sub_row = |v: f64| Samples {
+        x: fixed(a * pitch / 2.0 - b * v + tx - 0.5),
+        y: fixed(b * pitch / 2.0 + a * v + ty - 0.5),
+        step,
+    };
     let count = ((TAPS * TAPS) as u32) << 10;
-    let grey_levels = |sum: u32| ((sum + count / 2) / count) as u8;
     for (y, row) in out.pixels_mut().chunks_exact_mut(stride).enumerate() {
-        let mut places: [(i64, i64); TAPS] = std::array::from_fn(|j| start(y as f64 + (j as f64 + 0.5) * pitch));
+        let mut samples: [_; TAPS] = std::array::from_fn(|j| sub_row(y as f64 + (j as f64 + 0.5) * pitch));
         for pixel in row.as_chunks_mut::<3>().0 {
-            // The sum of sixteen samples of 8 + 10 bits fits into 32 bits.
-            let (mut red, mut green, mut blue) = (0, 0, 0);
-            for (x, y) in &mut places {
-                for _ in 0..TAPS {
-                    let sample = sampler.sample(*x, *y);
-                    red += sample[0] as u32 >> 12;
-                    green += sample[1] as u32 >> 12;
-                    blue += sample[2] as u32 >> 12;
-                    (*x, *y) = (*x + step.0, *y + step.1);
-                }
-            }
-            *pixel = [grey_levels(red), grey_levels(green), grey_levels(blue)];
+            *pixel = sum(&mut samples).map(|sum| ((sum + count / 2) / count) as u8);
         }
     }
 }
@@ -65,6 +81,12 @@ const PLACES: u32 = 20;
 fn fixed(value: f64) -> i64 {
     const FURTHEST: f64 = (1 << 24) as f64;
     (value.clamp(-FURTHEST, FURTHEST) * f64::from(1 << PLACES)).round() as i64
+}
+
+/// The weight of the next pixel at a position between two.
+#[inline(always)]
+fn weight(position: i64) -> i32 {
+    ((position >> (PLACES - WEIGHT_BITS)) & i64::from(ONE - 1)) as i32
 }
 
 /// Reads a picture at fractional positions.
@@ -83,11 +105,27 @@ impl<'a> Sampler<'a> {
         Self { pixels: source.pixels(), width: source.width() as usize, height: source.height() as usize }
     }
 
+    /// The sum of the samples, in 1024ths of a grey level, and moves their places to the next pixel.
+    #[inline(always)]
+    fn sum<const TAPS: usize>(&self, samples: &mut [Samples; TAPS]) -> [u32; 3] {
+        // The sum of sixteen samples of 8 + 10 bits fits into 32 bits.
+        let (mut red, mut green, mut blue) = (0, 0, 0);
+        for Samples { x, y, step } in samples {
+            for _ in 0..TAPS {
+                let sample = self.sample(*x, *y);
+                red += sample[0] as u32 >> 12;
+                green += sample[1] as u32 >> 12;
+                blue += sample[2] as u32 >> 12;
+                (*x, *y) = (*x + step.0, *y + step.1);
+            }
+        }
+        [red, green, blue]
+    }
+
     /// The colour at (x, y), pixel centres at whole numbers, times 2²².
     // Without `array::from_fn`, whose closure is not inlined: it would be called for each channel.
     #[inline(always)]
     fn sample(&self, x: i64, y: i64) -> [i32; 3] {
-        let weight = |position: i64| ((position >> (PLACES - WEIGHT_BITS)) & i64::from(ONE - 1)) as i32;
         let (wx, wy) = (weight(x), weight(y));
         let weights = [(ONE - wx) * (ONE - wy), wx * (ONE - wy), (ONE - wx) * wy, wx * wy];
         let (left, top) = ((x >> PLACES) as isize, (y >> PLACES) as isize);
@@ -185,6 +223,22 @@ mod tests {
         fn any_transform_is_safe(a in prop::num::f32::ANY, b in prop::num::f32::ANY, tx in prop::num::f32::ANY, ty in prop::num::f32::ANY, w in 0u32..9, h in 0u32..9) {
             let mut out = Picture::new(5, 4);
             warp_into(&ramp(w, h), &Similarity { a, b, tx, ty }, &mut out);
+        }
+
+        #[test]
+        fn every_processor_gives_the_same(angle in -3f32..3.0, scale in 0.3f32..5.0, tx in -30f32..50.0, ty in -30f32..50.0) {
+            fn on_any_processor<const TAPS: usize>(source: &Picture, to_source: &Similarity, out: &mut Picture) {
+                fill::<TAPS>(to_source, out, |samples| Sampler::new(source).sum(samples));
+            }
+            let source = ramp(48, 40);
+            let s = Similarity { a: scale * angle.cos(), b: scale * angle.sin(), tx, ty };
+            let [mut here, mut anywhere] = std::array::from_fn(|_| Picture::new(24, 24));
+            warp::<1>(&source, &s, &mut here);
+            on_any_processor::<1>(&source, &s, &mut anywhere);
+            prop_assert_eq!(&here, &anywhere);
+            warp::<3>(&source, &s, &mut here);
+            on_any_processor::<3>(&source, &s, &mut anywhere);
+            prop_assert_eq!(&here, &anywhere);
         }
 
         #[test]

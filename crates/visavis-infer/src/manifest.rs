@@ -142,10 +142,10 @@ pub struct Manifest {
     #[serde(default)]
     pub detector: Option<Detector>,
     /// How the outputs of a face network become results.
-    #[serde(default, rename = "head")]
+    #[serde(default, rename = "head", skip_serializing_if = "Vec::is_empty")]
     pub heads: Vec<Head>,
     /// Measured figures.
-    #[serde(default, rename = "figure")]
+    #[serde(default, rename = "figure", skip_serializing_if = "Vec::is_empty")]
     pub figures: Vec<Figure>,
 }
 

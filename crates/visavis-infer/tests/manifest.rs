@@ -29,6 +29,20 @@ fn good_manifests_survive_being_written_and_read() {
     assert!(matches!(&manifest.crop, Some(Crop::Points { points }) if points.len() == 2));
 }
 
+/// An empty list would have to be deleted before a table of the same name is added by hand.
+#[test]
+fn a_written_manifest_has_no_empty_lists() {
+    for text in [face_manifest("face", b""), detector_manifest("detector", b""), forest_manifest("forest", b"")] {
+        let manifest = Manifest { figures: Vec::new(), ..Manifest::parse(&text, "a.toml").unwrap() };
+        let written = toml::to_string(&manifest).unwrap();
+        assert!(!written.contains("= []"), "{written}");
+        let completed = format!("{written}\n[[figure]]\nwhat = \"AP\"\nvalue = \"0.9\"\nby = \"us\"\n");
+        let completed = Manifest::parse(&completed, "b.toml").unwrap();
+        assert_eq!(completed.figures.len(), 1);
+        assert_eq!(Manifest { figures: Vec::new(), ..completed }, manifest);
+    }
+}
+
 /// The example in the documentation must be valid.
 #[test]
 fn the_documented_example_is_a_manifest() {

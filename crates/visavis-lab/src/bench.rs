@@ -20,7 +20,7 @@ use visavis_infer::manifest::Metric;
 use visavis_cli::index::index;
 use visavis_cli::options::{cores, say, say_json};
 
-/// Measure a large gallery
+/// Measure searches in a large gallery and among many sightings
 #[derive(Parser)]
 #[command(after_help = "Examples:
   visavis-lab bench gallery --people 1000000 --approximate

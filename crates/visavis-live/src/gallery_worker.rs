@@ -1,5 +1,6 @@
 //! The gallery worker thread: raises and records alarms, adds visitors to the gallery, and reads the changes of other programs.
-//! While the pipeline runs, only this thread and the sighting recorder wait for the gallery's store; frames and recognition do not.
+//! While the pipeline runs, only this thread and the sighting recorder wait for the gallery's store. Frames never do, and recognition
+//! only if the database itself searches.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,8 +28,6 @@ const NEAREST: usize = 5;
 const REFRESH_INTERVAL: Duration = Duration::from_millis(250);
 /// How often visitors who were not seen for long are removed.
 const CLEANUP_INTERVAL: Duration = Duration::from_secs(600);
-/// Limit for the number of tracks whose best photo is kept.
-const MAX_PORTRAITS: usize = 256;
 
 /// Handles requests until it is told to stop.
 pub(crate) fn run(shared: &Shared, requests: &Receiver<GalleryRequest>) {
@@ -62,7 +61,7 @@ struct GalleryWorker {
     params: GalleryWorkerParams,
     trigger: Option<AlarmTrigger>,
     visitors: Option<Visitors>,
-    /// The best photo of each track that may be added, with its score.
+    /// The best photo of each track of which it is not decided who it is, with its score.
     portraits: HashMap<TrackId, (f32, NewPhoto)>,
     /// The largest distance at which an alarm is raised for a watched person; `None` until computed from the gallery.
     alarm_distance: Option<f32>,
@@ -266,8 +265,9 @@ impl GalleryWorker {
             scale,
             nearest: &seen.nearest,
         });
+        self.portraits.retain(|track, _| visitors.is_undecided(*track));
         let is_better = self.portraits.get(&seen.track).is_none_or(|(score, _)| quality.score() > *score);
-        if is_better && quality.suffices(&growth.visitors.quality) {
+        if is_better && visitors.is_undecided(seen.track) && quality.suffices(&growth.visitors.quality) {
             self.portraits.insert(seen.track, (quality.score(), photo_of(seen, quality)));
         }
         let changes = !actions.is_empty();
@@ -285,9 +285,6 @@ impl GalleryWorker {
         }
         if changes {
             self.refused = false;
-        }
-        if self.portraits.len() > MAX_PORTRAITS {
-            self.portraits.clear();
         }
         Ok(())
     }

@@ -246,6 +246,11 @@ impl Visitors {
         self.tracks.values_mut().for_each(|track| track.good.clear());
     }
 
+    /// Whether there was a result for this track in the last 30 seconds, and it is not decided who it is.
+    pub(crate) fn is_undecided(&self, track: TrackId) -> bool {
+        self.tracks.get(&track).is_some_and(|track| track.person.is_none())
+    }
+
     /// Forgets a person who was removed from the gallery.
     pub(crate) fn forget(&mut self, person: PersonId) {
         self.tracks.values_mut().filter(|track| track.person == Some(person)).for_each(|track| {

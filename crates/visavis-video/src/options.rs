@@ -6,7 +6,7 @@ use visavis_image::codec;
 
 use crate::network::StreamParams;
 
-/// The format of raw RGB pictures on standard input.
+/// The format of raw RGB pictures on standard input or a named pipe.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RawFormat {
     /// Width in pixels.
@@ -25,13 +25,13 @@ pub struct OpenOptions {
     pub max_pixels: u64,
     /// Whether ffmpeg decodes films on the GPU, if it can. Default: no.
     pub hardware_decoding: bool,
-    /// The format of raw RGB pictures on standard input; `None` (default): JPEG pictures one after the other.
+    /// The format of raw RGB pictures on standard input or a named pipe; `None` (default): JPEG pictures one after the other.
     pub raw: Option<RawFormat>,
     /// The requested picture size of a camera, which uses its nearest size. Default: 1280×720, in which faces across a room
     /// are large enough and every webcam delivers 30 pictures per second.
     pub camera_size: (u32, u32),
-    /// The requested rate of a camera, or the rate of JPEG pictures on standard input. `None` (default): the default of the
-    /// camera; the time of arrival.
+    /// The requested rate of a camera, or the rate of the JPEG pictures of a pipe or a film. `None` (default): the default of
+    /// the camera; the time of arrival for a pipe; 25 for a film.
     pub frame_rate: Option<f64>,
     /// Duration of each picture of a folder. Default: 1 s.
     pub still_interval: Duration,

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use visavis_cli::options::complain;
+use visavis_cli::options::{complain, parse_rate};
 use visavis_gallery::SightingId;
 use visavis_live::{Alarm, AlarmParams, Event, GrowthParams, Sighting, SightingParams, rfc3339};
 use visavis_web::OutputCounts;
@@ -86,8 +86,9 @@ pub(crate) struct GrowthArgs {
 pub(crate) struct SightingArgs {
     /// Record who was seen when, with the best picture of each visit
     ///
-    /// Also records age, gender and name. Creates the gallery if it does not exist. The sightings are stored in the gallery. `visavis gallery sightings` and the page
-    /// list them and find those of a face on a photo. Without this flag nothing is recorded.
+    /// Also records age, gender and name. Creates the gallery if it does not exist. The sightings are stored in the gallery.
+    /// `visavis gallery sightings` and the page list them and find those of a face on a photo. Without this flag nothing is
+    /// recorded.
     #[arg(long, help_heading = "Gallery")]
     pub(crate) remember: bool,
     /// Delete sightings after this many days
@@ -126,14 +127,6 @@ fn parse_seconds(text: &str) -> Result<f64> {
         bail!("{seconds} is not between 0 and 86400");
     }
     Ok(seconds)
-}
-
-fn parse_rate(text: &str) -> Result<f64> {
-    let rate: f64 = text.parse().with_context(|| format!("`{text}` is not a number"))?;
-    if !(rate > 0.0 && rate < 1.0) {
-        bail!("{rate} is not between 0 and 1");
-    }
-    Ok(rate)
 }
 
 fn parse_days(text: &str) -> Result<f64> {

@@ -17,7 +17,7 @@ pub(crate) struct SceneRecord<'a> {
     /// Time at which the picture was taken (RFC 3339); only for live sources.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) taken_at: Option<String>,
-    /// Time since which the source has delivered no picture (RFC 3339). Such a line repeats the last one.
+    /// Time since which the source has delivered no picture (RFC 3339). Such a line repeats the frame and the time of the last one, without faces.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) stalled_since: Option<String>,
     pub(crate) faces: Vec<SceneFaceRecord<'a>>,

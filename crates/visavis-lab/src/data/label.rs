@@ -19,8 +19,9 @@ use visavis_cli::options::{EngineArgs, complain, cores, say, say_json};
 
 /// Label faces in pictures with detectors, for training another detector
 ///
-/// The first teacher searches each picture at all sizes, and mirrored; the others at every second size. A detection with a high score of the first teacher that
-/// another one confirms becomes a face with keypoints; one by a single teacher becomes a region that training ignores.
+/// The first teacher searches each picture at all sizes, and mirrored; the others at every second size. A detection with a high
+/// score of the first teacher that another one confirms becomes a face with keypoints; one by a single teacher becomes a region
+/// that training ignores.
 #[derive(Parser)]
 #[command(after_help = "Examples:
   visavis-lab data label --images photos --teacher yunet_n --teacher ultraface_rfb_320 --models DIR --out photos.json

@@ -38,6 +38,9 @@ pub(super) struct Args {
     keypoints: Option<String>,
     #[command(flatten)]
     faces: FaceArgs,
+    /// Average the results for each face and its mirror image, as `visavis analyze` does for ages in photos
+    #[arg(long)]
+    mirrored: bool,
     /// Also by age band, gender and race code
     #[arg(long)]
     groups: bool,
@@ -68,7 +71,7 @@ pub(super) struct GroupRow {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    let networks = Networks::open(&args.engines)?;
+    let networks = Networks { mirrored: args.mirrored, ..Networks::open(&args.engines)? };
     networks.check(&args.network, &TASKS)?;
     networks.check(args.keypoints.as_slice(), &[Task::Keypoints])?;
     let mut rows = Vec::new();

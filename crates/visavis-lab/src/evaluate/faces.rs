@@ -13,8 +13,8 @@ use visavis_eval::plots::Plot;
 use visavis_eval::protocol::{
     AttributeNetworks, KeypointFinder, Progress, ProtocolError, ProtocolParams, View, ViewAnswers,
 };
-use visavis_face::FaceDetector;
 use visavis_face::detect::DetectorParams;
+use visavis_face::{FaceDetector, MirroredAverage};
 use visavis_image::{Picture, codec};
 use visavis_infer::{Manifest, Registry, Runtime, Task};
 use visavis_live::{Loader, RegistryLoader};
@@ -90,6 +90,8 @@ impl FaceArgs {
 /// Loads networks by name.
 pub(super) struct Networks {
     pub(super) loader: RegistryLoader,
+    /// Whether attributes are averaged over each face and its mirror image.
+    pub(super) mirrored: bool,
 }
 
 type AnyError = Box<dyn Error + Send + Sync>;
@@ -103,7 +105,7 @@ impl Networks {
         let mut loader = RegistryLoader::new(registry, Runtime::discover(engines.onnxruntime.as_deref()));
         loader.detection = engines.detection();
         loader.recognition = engines.recognition();
-        Ok(Self { loader })
+        Ok(Self { loader, mirrored: false })
     }
 
     pub(super) fn manifest(&self, name: &str) -> Result<&Manifest> {
@@ -139,10 +141,13 @@ impl Networks {
     }
 
     pub(super) fn attributes(&self, names: &[String], keypoints: Option<&str>) -> Result<AttributeNetworks, AnyError> {
-        let tested = names.iter().map(|name| self.loader.recogniser(name));
+        let load = |name: &String| {
+            let network = self.loader.recogniser(name)?;
+            Ok(if self.mirrored { Box::new(MirroredAverage::new(network)) } else { network })
+        };
         Ok(AttributeNetworks {
             keypoints: keypoints.map(|name| self.finder(name)).transpose()?,
-            tested: tested.collect::<Result<_, _>>()?,
+            tested: names.iter().map(load).collect::<Result<_, AnyError>>()?,
         })
     }
 }

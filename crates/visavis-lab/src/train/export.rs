@@ -10,7 +10,7 @@ use visavis_train::export::{Export, ModelCard, Precision, Reading, export, figur
 use visavis_train::network::{Parameters, blend, fold_norms, load_pretrained};
 use visavis_train::recipe::{NetworkRecipe, Recipe};
 
-use visavis_cli::options::say;
+use visavis_cli::options::{parse_share, say};
 
 /// Export the network of a run: ONNX file, manifest, model card
 ///
@@ -70,12 +70,6 @@ impl Args {
     fn reading(&self) -> Option<Reading> {
         Some(Reading { same_person: self.same_person?, likeness: self.likeness? })
     }
-}
-
-fn parse_share(text: &str) -> Result<f32> {
-    let share: f32 = text.parse().with_context(|| format!("`{text}` is no number"))?;
-    anyhow::ensure!((0.0..=1.0).contains(&share), "{share} is not between 0 and 1");
-    Ok(share)
 }
 
 /// Parses a value of `--figure`.

@@ -71,6 +71,18 @@ fn an_unknown_person_is_added_after_good_results_only() {
 }
 
 #[test]
+fn a_track_is_undecided_until_its_person_is_known_or_it_has_ended() {
+    let mut visitors = Visitors::default();
+    at(&mut visitors, 0, 1, GOOD, &[]);
+    at(&mut visitors, 0, 2, GOOD, &[]);
+    assert!(visitors.is_undecided(1) && visitors.is_undecided(2) && !visitors.is_undecided(3));
+    visitors.settled(1, PersonId(8), Duration::from_secs(1), &[1]);
+    assert!(!visitors.is_undecided(1) && visitors.is_undecided(2));
+    at(&mut visitors, 31, 3, GOOD, &[]);
+    assert!(!visitors.is_undecided(2), "no result for 30 seconds");
+}
+
+#[test]
 fn a_profile_is_not_added_as_a_photo() {
     let mut visitors = Visitors::default();
     for second in 0..9 {

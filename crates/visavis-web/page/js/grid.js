@@ -4,7 +4,7 @@ import { $, h } from "./dom.js";
 import { Link } from "./link.js";
 import { applyTheme } from "./preferences.js";
 
-/** A picture is old after this many milliseconds, unless the source is slower. */
+/** A picture is old after this many milliseconds. */
 const OLD = 2000;
 /** How long a tile stays marked after an alarm, in milliseconds. */
 const MARKED = 10_000;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 use visavis_infer::Task;
@@ -65,8 +65,8 @@ struct LiveArgs {
     no_overlay: bool,
     /// Python script to compare with: tools/reference/sequential_pipeline.py
     ///
-    /// The script runs first, on the same film, with the ready-made networks of the first --models folder and one thread for each
-    /// worker. The results of both are printed.
+    /// The script runs afterwards, on the same film, with the ready-made networks of the first --models folder, one thread for each
+    /// worker and the same size of the detector's input. The results of both are printed.
     #[arg(long, value_name = "SCRIPT")]
     reference: Option<PathBuf>,
     /// Python interpreter for --reference
@@ -132,15 +132,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 fn live(args: &LiveArgs) -> Result<()> {
-    let reference = match &args.reference {
-        None => None,
-        Some(script) => {
-            let models =
-                args.engines.models.first().context("--reference needs --models DIR with the ready-made networks")?;
-            let threads = args.workers.unwrap_or_else(cores).max(1);
-            Some(Sequential::run(&args.python, script, models, &args.source, threads)?)
-        }
-    };
+    let models = args.engines.models.first();
+    if args.reference.is_some() && models.is_none() {
+        bail!("--reference needs --models DIR with the ready-made networks");
+    }
     let session = Session::open(&args.engines, &args.networks)?;
     let source = visavis_video::open(&args.source, &args.reading.open_options())?;
     let info = source.info().clone();
@@ -193,6 +188,10 @@ fn live(args: &LiveArgs) -> Result<()> {
     if frames == 0 {
         bail!("{} delivered no frame", args.source);
     }
+    let reference = args.reference.as_deref().zip(models).map(|(script, models)| {
+        let threads = args.workers.unwrap_or_else(cores).max(1);
+        Sequential::run(&args.python, script, models, &args.source, threads, report.detector_input)
+    });
     let mut networks: Vec<String> = Vec::new();
     for name in Task::ALL.into_iter().filter_map(|task| choice.of(task)) {
         if !networks.iter().any(|known| known == name) {
@@ -215,7 +214,7 @@ fn live(args: &LiveArgs) -> Result<()> {
         frames_per_second: (!live).then_some(frames as f64 / seconds),
         shown_fps: live.then_some(frames as f64 / seconds),
         processor_ms_per_frame: processor.map(|seconds| seconds * 1000.0 / frames as f64),
-        reference,
+        reference: reference.transpose()?,
         detection_fps: rate("detection"),
         expression_hz_per_face: tracks.iter().copied().reduce(f64::min),
         faces: tracks.len(),

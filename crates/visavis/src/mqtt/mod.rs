@@ -20,7 +20,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use rumqttc::{LastWill, MqttOptions, QoS, TlsConfiguration, Transport};
 use rustls::{ClientConfig, RootCertStore};
-use visavis_cli::options::complain;
+use visavis_cli::options::{complain, parse_pause};
 use visavis_live::{Event, PipelineHandle, Scene};
 use visavis_web::OutputCounts;
 
@@ -43,10 +43,11 @@ const KEEP_ALIVE: Duration = Duration::from_secs(20);
 pub(crate) struct MqttArgs {
     /// Publish state and events to this MQTT broker: mqtt://USER@HOST/PREFIX
     ///
-    /// Also publishes which people of the gallery are in view. `mqtts://` encrypts the connection. PREFIX begins all topics [default: visavis]; each program needs its own. Home Assistant
-    /// finds the cameras and the people of the gallery by itself. Names of people are published, pictures only with
-    /// --mqtt-snapshots. The password is taken from the address, from --mqtt-password-file or from the environment variable
-    /// VISAVIS_MQTT_PASSWORD. Other users of this machine can see a password in the address. Example: mqtt://ada@broker.local/visavis
+    /// Also publishes which people of the gallery are in view. `mqtts://` encrypts the connection. PREFIX begins all topics
+    /// [default: visavis]; each program needs its own. Home Assistant finds the cameras and the people of the gallery by itself.
+    /// Names of people are published, pictures only with --mqtt-snapshots. The password is the first line of
+    /// --mqtt-password-file, else VISAVIS_MQTT_PASSWORD, else the one in the address, which other users of this machine can see.
+    /// Example: mqtt://ada@broker.local/visavis
     #[arg(long, value_name = "URL")]
     pub(crate) mqtt: Option<BrokerUrl>,
     /// File whose first line is the password for the MQTT broker, such as /etc/visavis/mqtt-password
@@ -68,19 +69,11 @@ pub(crate) struct MqttArgs {
         long,
         value_name = "SECONDS",
         default_value_t = 10.0,
-        value_parser = parse_away,
+        value_parser = parse_pause,
         requires = "mqtt",
         hide_short_help = true
     )]
     pub(crate) mqtt_away: f64,
-}
-
-fn parse_away(text: &str) -> Result<f64> {
-    let seconds: f64 = text.parse().with_context(|| format!("`{text}` is not a number"))?;
-    if !(1.0..=86_400.0).contains(&seconds) {
-        bail!("{seconds} is not between 1 and 86400");
-    }
-    Ok(seconds)
 }
 
 /// Checked settings.

@@ -16,13 +16,25 @@ pub(super) struct Sequential {
     /// CPU time of all threads over all frames.
     processor_seconds: f64,
     threads: usize,
+    /// The detector's input, such as `416x256`.
+    size: String,
 }
 
 impl Sequential {
-    /// Runs the script on a film.
-    pub(super) fn run(python: &Path, script: &Path, models: &Path, film: &str, threads: usize) -> Result<Self> {
+    /// Runs the script on a film. `size`: width and height of the detector's input.
+    pub(super) fn run(
+        python: &Path,
+        script: &Path,
+        models: &Path,
+        film: &str,
+        threads: usize,
+        size: Option<[u32; 2]>,
+    ) -> Result<Self> {
         let mut command = Command::new(python);
         command.arg(script).arg("--models").arg(models).args(["--video", film, "--threads", &threads.to_string()]);
+        if let Some([width, height]) = size {
+            command.args(["--size", &format!("{width}x{height}")]);
+        }
         let output = command.output().with_context(|| format!("{} does not start", python.display()))?;
         if !output.status.success() {
             bail!("{} failed: {}", script.display(), String::from_utf8_lossy(&output.stderr).trim());
@@ -44,7 +56,7 @@ impl Sequential {
         let share = processor_ms.map(|ms| format!("; the pipeline takes {:.2} times as much", ms / own));
         let times = frames_per_second
             .map(|fps| format!("; the pipeline analyses {:.2} times as many", fps / self.frames_per_second));
-        say(&format!("the sequential reference, {} thread(s):", self.threads))?;
+        say(&format!("the sequential reference, {} thread(s), detection at {}:", self.threads, self.size))?;
         say(&format!("  {own:.1} ms of CPU time per frame{}", share.unwrap_or_default()))?;
         say(&format!("  {:.1} frames/s{}", self.frames_per_second, times.unwrap_or_default()))
     }
