@@ -83,7 +83,8 @@ impl FaceAnalyzer {
     }
 
     /// Loads the networks of `choice`, with a [`PhotoDetector`] for detection. A network with several tasks is loaded once. It runs
-    /// once for each face; the one that is chosen for ages runs twice ([`MirroredAverage`]).
+    /// once for each face; the one that is chosen for ages, but not for embeddings, runs twice
+    /// ([`MirroredAverage`]).
     ///
     /// # Errors
     /// [`FaceError::Infer`] if a network is unknown or cannot be loaded; [`FaceError::WrongTask`] if it does not have its task.
@@ -105,7 +106,9 @@ impl FaceAnalyzer {
                 return Err(FaceError::WrongTask { model: name.into(), task: missing.to_string() });
             }
             let network = FaceNetwork::new(&entry.manifest, entry.load(runtime, &params.recognition)?)?;
-            let network: Box<dyn Recognise> = match tasks.contains(&Task::Age) {
+            // A network for embeddings takes several times as long, and its ages gain nothing.
+            let is_worth_twice = tasks.contains(&Task::Age) && !tasks.contains(&Task::Similarity);
+            let network: Box<dyn Recognise> = match is_worth_twice {
                 true => Box::new(MirroredAverage::new(Box::new(network))),
                 false => Box::new(network),
             };

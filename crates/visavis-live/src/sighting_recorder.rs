@@ -72,9 +72,9 @@ impl Recorder {
         let (now, time) = (shared.clock.now(), seconds_since_1970());
         self.set_network(gallery.embedding());
         if let Some(scene) = scene {
-            self.observe(scene, now, time, gallery.embedding());
+            self.observe(scene, &shared.snapshots.newest().camera(), now, time, gallery.embedding());
         }
-        let (stored, failure) = self.store(gallery, &shared.snapshots.newest().camera(), now, ended);
+        let (stored, failure) = self.store(gallery, now, ended);
         let changed = !stored.is_empty();
         stored.into_iter().for_each(|sighting| shared.emit(Event::Sighting(Arc::new(sighting))));
         match failure.map_or_else(|| self.clean_up(gallery, now, time), Err) {
@@ -92,8 +92,8 @@ impl Recorder {
         }
     }
 
-    /// Adds the faces of a scene to their visits. `now` is the time of the pipeline, `time` the Unix time in seconds.
-    fn observe(&mut self, scene: &Scene, now: Duration, time: i64, network: &EmbeddingId) {
+    /// Adds the faces of a scene of a camera to their visits. `now` is the time of the pipeline, `time` the Unix time in seconds.
+    fn observe(&mut self, scene: &Scene, camera: &str, now: Duration, time: i64, network: &EmbeddingId) {
         for face in scene.faces.iter().filter(|face| face.detected && !face.ignored) {
             let Some(embedding) = &face.embedding else { continue };
             let own = self.visits.iter().position(|visit| visit.track == face.track);
@@ -108,7 +108,7 @@ impl Recorder {
             match own.or_else(returned) {
                 Some(place) => self.visits[place].add(face, &scene.frame, now, time),
                 None if self.visits.len() < MAX_VISITS => {
-                    let mut visit = Visit::new(face.track, now, time);
+                    let mut visit = Visit::new(face.track, camera, now, time);
                     visit.add(face, &scene.frame, now, time);
                     self.visits.push(visit);
                 }
@@ -118,20 +118,14 @@ impl Recorder {
     }
 
     /// Stores what has changed. Drops the visits that have ended. Returns the changes that were stored, and the last failure.
-    fn store(
-        &mut self,
-        gallery: &Gallery,
-        camera: &str,
-        now: Duration,
-        ended: bool,
-    ) -> (Vec<Sighting>, Option<GalleryError>) {
+    fn store(&mut self, gallery: &Gallery, now: Duration, ended: bool) -> (Vec<Sighting>, Option<GalleryError>) {
         let away = self.params.away;
         let (mut stored, mut failure) = (Vec::new(), None);
         self.visits.retain_mut(|visit| {
             let left = ended || now > visit.last_at + away;
-            match visit.store(gallery, camera, now, left) {
+            match visit.store(gallery, now, left) {
                 Ok(changes) => {
-                    stored.extend(changes.into_iter().filter_map(|kind| visit.report(kind, camera)));
+                    stored.extend(changes.into_iter().filter_map(|kind| visit.report(kind)));
                     !left
                 }
                 // Tried again with the next scene. At the end of the run nothing more can be done.

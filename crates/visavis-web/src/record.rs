@@ -2,14 +2,14 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use tempfile::NamedTempFile;
+use tempfile::TempDir;
 use tokio::sync::watch;
 use visavis_live::Scene;
 
@@ -38,7 +38,8 @@ const QUEUE: usize = 60;
 /// A recording takes no more scenes after this time.
 const MAX_TIME: Duration = Duration::from_secs(30 * 60);
 
-/// The recording that runs, or the last film. The film is a temporary file, which is removed when the program ends.
+/// The recording that runs, or the last film. The film is in a temporary folder that only this user can open and that is removed when
+/// the program ends.
 #[derive(Default)]
 pub(crate) struct Recorder {
     state: Mutex<State>,
@@ -53,9 +54,22 @@ enum State {
     Running {
         scenes: SyncSender<Arc<Scene>>,
         since: Instant,
-        writer: JoinHandle<Result<NamedTempFile, String>>,
+        writer: JoinHandle<Result<Film, String>>,
     },
-    Done(NamedTempFile),
+    Done(Film),
+}
+
+/// A film, and the files that are written while it is recorded.
+struct Film(TempDir);
+
+impl Film {
+    fn create() -> io::Result<Self> {
+        tempfile::Builder::new().prefix("visavis-").tempdir().map(Self)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("film.mp4")
+    }
 }
 
 impl Recorder {
@@ -86,13 +100,13 @@ impl Recorder {
         if matches!(*state, State::Running { .. }) {
             return Err(Problem::conflict("a recording runs already: stop it first"));
         }
-        let file = NamedTempFile::with_suffix(".mp4").map_err(Problem::internal)?;
-        let film = begin(file.path()).map_err(Problem::internal)?;
+        let film = Film::create().map_err(Problem::internal)?;
+        let record = begin(&film.path()).map_err(Problem::internal)?;
         let (scenes, waiting) = sync_channel(QUEUE);
         if let Some(scene) = &*newest.borrow() {
             let _ = scenes.try_send(Arc::clone(scene));
         }
-        let writer = thread::Builder::new().name("record".into()).spawn(move || write(file, film, &waiting));
+        let writer = thread::Builder::new().name("record".into()).spawn(move || write(film, record, &waiting));
         *state = State::Running { scenes, since: Instant::now(), writer: writer.map_err(Problem::internal)? };
         self.running.store(true, Ordering::Relaxed);
         Ok(())
@@ -120,31 +134,71 @@ impl Recorder {
     /// The last film.
     pub(crate) fn film(&self) -> Result<File, Problem> {
         match &*self.lock() {
-            State::Done(film) => film.reopen().map_err(Problem::internal),
+            State::Done(film) => File::open(film.path()).map_err(Problem::internal),
             State::Running { .. } => Err(Problem::conflict("the recording still runs: stop it first")),
             State::Nothing => Err(Problem::not_found("nothing was recorded")),
         }
     }
 }
 
-fn write(
-    file: NamedTempFile,
-    mut film: Box<dyn Record>,
-    scenes: &Receiver<Arc<Scene>>,
-) -> Result<NamedTempFile, String> {
+fn write(film: Film, mut record: Box<dyn Record>, scenes: &Receiver<Arc<Scene>>) -> Result<Film, String> {
     let mut last: Option<Arc<Scene>> = None;
     for scene in scenes {
         // The first scene comes twice if it was published just before the recording started.
         if last.is_none_or(|last| !Arc::ptr_eq(&last, &scene)) {
-            film.take(&scene)?;
+            record.take(&scene)?;
         }
         last = Some(scene);
     }
-    film.finish()?;
-    Ok(file)
+    record.finish()?;
+    Ok(film)
 }
 
 /// The length of a film in bytes.
 pub(crate) fn length(film: &File) -> io::Result<u64> {
     film.metadata().map(|about| about.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// Writes to another file, which takes the place of the film at the end, as the writer of MP4 films does.
+    struct Replacing(PathBuf);
+
+    impl Record for Replacing {
+        fn take(&mut self, _: &Scene) -> Result<(), String> {
+            Ok(())
+        }
+
+        fn finish(self: Box<Self>) -> Result<(), String> {
+            let part = self.0.with_extension("part");
+            fs::write(&part, "a film").and_then(|()| fs::rename(part, &self.0)).map_err(|error| error.to_string())
+        }
+    }
+
+    #[test]
+    fn a_finished_film_can_be_read_and_is_private() {
+        let place = Arc::new(Mutex::new(PathBuf::new()));
+        let begun = Arc::clone(&place);
+        let begin: BeginRecord = Box::new(move |path| {
+            path.clone_into(&mut begun.lock().unwrap());
+            Ok(Box::new(Replacing(path.to_owned())))
+        });
+        let recorder = Recorder::default();
+        recorder.start(&begin, &watch::Sender::new(None)).unwrap();
+        assert!(recorder.film().is_err(), "it still runs");
+        recorder.stop().unwrap();
+        assert_eq!(io::read_to_string(recorder.film().unwrap()).unwrap(), "a film");
+        let folder = place.lock().unwrap().parent().unwrap().to_owned();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
+        }
+        drop(recorder);
+        assert!(!folder.exists());
+    }
 }

@@ -63,6 +63,8 @@ fn identified(face: SceneFace, person: PersonId, name: &str) -> SceneFace {
 struct Setup {
     recorder: Recorder,
     gallery: Gallery,
+    /// The name of the source.
+    camera: &'static str,
     _folder: TempDir,
 }
 
@@ -70,7 +72,7 @@ impl Setup {
     fn new() -> Self {
         let (folder, gallery) = gallery();
         let params = SightingParams { away: AWAY, ..SightingParams::default() };
-        Self { recorder: Recorder::new(params), gallery, _folder: folder }
+        Self { recorder: Recorder::new(params), gallery, camera: "door", _folder: folder }
     }
 
     /// Shows faces at a time in seconds. The changes as kind, number of the sighting, and name.
@@ -88,9 +90,9 @@ impl Setup {
         if let Some(faces) = faces {
             let frame = Frame::new(0, now, Picture::new(100, 100));
             let scene = Scene { frame, faces, stalled_since: None };
-            self.recorder.observe(&scene, now, time, self.gallery.embedding());
+            self.recorder.observe(&scene, self.camera, now, time, self.gallery.embedding());
         }
-        let (stored, failure) = self.recorder.store(&self.gallery, "door", now, ended);
+        let (stored, failure) = self.recorder.store(&self.gallery, now, ended);
         assert!(failure.is_none(), "{failure:?}");
         let name = |sighting: &Sighting| sighting.person.as_ref().map(|(_, name)| name.to_string());
         stored.iter().map(|sighting| (sighting.kind, sighting.id.0, name(sighting))).collect()
@@ -102,6 +104,20 @@ impl Setup {
         all.reverse();
         all.iter().map(|entry| (entry.first_seen - 1_000, entry.last_seen - 1_000)).collect()
     }
+}
+
+#[test]
+fn a_visit_keeps_the_camera_that_saw_it_when_another_source_is_chosen() {
+    let mut setup = Setup::new();
+    setup.at(0.0, vec![face(1, [0.0, 0.0])]);
+    setup.at(1.0, vec![face(1, [0.0, 0.0])]);
+    setup.camera = "yard";
+    setup.at(2.0, vec![face(2, [9.0, 0.0])]);
+    setup.step(3.0, Some(vec![face(2, [9.0, 0.0])]), true);
+    let all = setup.gallery.sightings(&SightingFilter::default(), 100).unwrap();
+    let mut cameras: Vec<_> = all.iter().map(|entry| (entry.first_seen, entry.camera.as_str())).collect();
+    cameras.sort_unstable();
+    assert_eq!(cameras, [(1_000, "door"), (1_002, "yard")]);
 }
 
 #[test]

@@ -25,6 +25,8 @@ pub(super) struct Visit {
     pub(super) track: TrackId,
     /// Time of the last look on the clock of the pipeline.
     pub(super) last_at: Duration,
+    /// Name of the camera at the first look.
+    camera: String,
     first_at: Duration,
     first_seen: i64,
     last_seen: i64,
@@ -55,10 +57,11 @@ enum State {
 }
 
 impl Visit {
-    pub(super) fn new(track: TrackId, now: Duration, time: i64) -> Self {
+    pub(super) fn new(track: TrackId, camera: &str, now: Duration, time: i64) -> Self {
         Self {
             track,
             last_at: now,
+            camera: camera.to_owned(),
             first_at: now,
             first_seen: time,
             last_seen: time,
@@ -114,14 +117,13 @@ impl Visit {
     pub(super) fn store(
         &mut self,
         gallery: &Gallery,
-        camera: &str,
         now: Duration,
         left: bool,
     ) -> Result<Vec<SightingKind>, GalleryError> {
         let (Some(embedding), Some((quality, crop))) = (&self.embedding, &self.best) else { return Ok(Vec::new()) };
         let person = self.person.as_ref().map(|(person, _)| *person);
         let sighting = NewSighting {
-            camera,
+            camera: &self.camera,
             first_seen: self.first_seen,
             last_seen: self.last_seen,
             person,
@@ -163,12 +165,12 @@ impl Visit {
     }
 
     /// The report of a change; `None` if the visit is not stored.
-    pub(super) fn report(&self, kind: SightingKind, camera: &str) -> Option<Sighting> {
+    pub(super) fn report(&self, kind: SightingKind) -> Option<Sighting> {
         let State::Stored { id, .. } = self.state else { return None };
         Some(Sighting {
             kind,
             id,
-            camera: camera.to_owned(),
+            camera: self.camera.clone(),
             first_seen: self.first_seen,
             last_seen: self.last_seen,
             person: self.person.clone(),

@@ -110,8 +110,9 @@ export class Alarms {
     await attempt(async () => {
       const alarms = await api.get("alarms");
       this.#panels.count("alarms", alarms.filter((alarm) => alarm.answer === "open").length);
-      // It was answered on another page.
-      for (const alarm of alarms) if (alarm.answer !== "open") this.#drop(alarm.id);
+      const open = new Set(alarms.filter((alarm) => alarm.answer === "open").map((alarm) => alarm.id));
+      // It was answered on another page, or removed with its person.
+      for (const { alarm } of [...this.#banners.values()]) if (alarm.id !== null && !open.has(alarm.id)) this.#drop(alarm.id);
       this.#render(alarms);
     });
   }

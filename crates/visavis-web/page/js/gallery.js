@@ -46,8 +46,11 @@ function undoable(text, { undo, undo_seconds }) {
   notice(text, undo === null ? {} : { action: { label: "Undo", run, seconds: Math.min(undo_seconds, 20) } });
 }
 
-/** The name of a person from the file name of a photo: Ada_Lovelace_2.jpg is Ada Lovelace. */
-const nameOf = (file) => file.name.replace(/\.[^.]+$/, "").replace(/[_ -]*\(?\d*\)?$/, "").replaceAll("_", " ").trim();
+/** The name of a person from the file name of a photo: Ada_Lovelace_2.jpg is Ada Lovelace, 0001.jpg is 0001. */
+const nameOf = (file) => {
+  const name = file.name.replace(/\.[^.]+$/, "");
+  return (name.replace(/[_ -]*\(?\d*\)?$/, "") || name).replaceAll("_", " ").trim();
+};
 
 /** An area on which photos are dropped, or which is clicked to choose them. */
 export function drop(text, hint, take) {

@@ -79,9 +79,25 @@ function explain() {
   else stage.curtain();
 }
 
+function galleryChanged() {
+  stage.overlay.forgetPhotos();
+  gallery.changed();
+  alarms.changed();
+  sightings.changed();
+}
+
+/** After a lost connection: there were no messages about changes, and visavis may have been started again with other data. */
+function readAgain() {
+  networks.changed();
+  galleryChanged();
+}
+
 link.addEventListener("link", ({ detail }) => {
   if (connected && !detail) lost = new Date();
-  else if (detail) lost = null;
+  else if (detail && lost) {
+    lost = null;
+    readAgain();
+  }
   connected = detail;
   if (!connected) {
     shown = false;
@@ -117,12 +133,7 @@ link.addEventListener("event", ({ detail }) => {
   if (detail.failure) notice(detail.text, { bad: true });
 });
 link.addEventListener("alarm", ({ detail }) => alarms.ring(detail));
-link.addEventListener("gallery_changed", () => {
-  stage.overlay.forgetPhotos();
-  gallery.changed();
-  alarms.changed();
-  sightings.changed();
-});
+link.addEventListener("gallery_changed", galleryChanged);
 link.addEventListener("sighting", () => sightings.changed());
 link.addEventListener("sightings_changed", () => sightings.changed());
 stage.addEventListener("face", ({ detail }) => {

@@ -25,10 +25,18 @@ export class Networks {
   #root = null;
   #open = new Set();
 
-  async show(root) {
+  show(root) {
     this.#root = root;
-    this.#networks ??= await api.get("networks");
-    this.#render();
+    if (this.#networks) this.#render();
+    else this.changed();
+  }
+
+  /** Reads the list of networks again. */
+  async changed() {
+    await attempt(async () => {
+      this.#networks = await api.get("networks");
+      this.#render();
+    });
   }
 
   hide() {

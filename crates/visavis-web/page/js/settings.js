@@ -116,6 +116,7 @@ export class SettingsPane {
     const fit = (side) => Math.max(detector.multiple_of, Math.round(side / detector.multiple_of) * detector.multiple_of);
     const sizes = [0.5, 0.75, 1, 1.5, 2, 3].map((factor) => detector.input.map((side) => fit(side * factor)));
     const now = this.#settings.detector_size;
+    if (now && !sizes.some((size) => size.join() === now.join())) sizes.push(now);
     const input = this.#status?.tasks.detection.input;
     const select = h("select", { "aria-label": "Detector input size" }, h("option", { value: "" }, now === null && input ? `automatic (now ${input.join("×")})` : "automatic"),
       sizes.map((size) => h("option", { value: size.join(), selected: now?.join() === size.join() }, size.join("×"))));

@@ -32,7 +32,8 @@ export class Sightings {
   #root = null;
   #panels;
   #hasGallery = false;
-  #day = dayOf(new Date());
+  #today = dayOf(new Date());
+  #day = this.#today;
   #camera = "";
   #unnamed = false;
   #shown = PAGE;
@@ -102,7 +103,10 @@ export class Sightings {
     if (!this.#hasGallery) {
       return fill(this.#root, h("p", { class: "empty" }, "Sightings need a gallery: start visavis with --gallery FILE --remember."));
     }
-    const search = this.#search;
+    const [search, today] = [this.#search, dayOf(new Date())];
+    // The page may be open since yesterday.
+    if (this.#day === this.#today) this.#day = today;
+    this.#today = today;
     await attempt(async () => {
       if (search) {
         const found = await search.read();

@@ -92,6 +92,9 @@ pub(crate) async fn list(State(state): State<Arc<AppState>>) -> Json<Vec<Network
 #[serde(deny_unknown_fields)]
 pub(crate) struct SwitchRequest {
     /// Its name; null to switch the task off (keypoints: those of the detector are used then).
+    // With a function of its own, the field may not be missing.
+    #[serde(deserialize_with = "Option::deserialize")]
+    #[schema(required)]
     network: Option<String>,
 }
 

@@ -44,8 +44,9 @@ fn works(chromium: &Path, link: &str) {
     page.wait("(await (await fetch('api/v1/scene')).json()).width > 0");
     // A recording that is stopped at once contains the current picture.
     let record = "(async (method) => (await fetch('api/v1/recording', { method })).status)";
-    let answers = page.eval(&format!("(async () => [await {record}('POST'), await {record}('DELETE')])()"));
-    assert_eq!(answers, serde_json::json!([204, 204]));
+    let answers = page
+        .eval(&format!("(async () => [await {record}('POST'), await {record}('DELETE'), await {record}('GET')])()"));
+    assert_eq!(answers, serde_json::json!([204, 204, 200]));
     assert_eq!(complaints(&mut page), Vec::<String>::new());
 }
 
