@@ -19,6 +19,7 @@ use visavis_face::detect::{DetectorParams, PointedDetector};
 use visavis_image::codec;
 use visavis_live::Loader;
 
+use crate::endings::{check_ending, ending};
 use visavis_cli::options::{EngineArgs, NetworkArgs, complain, cores, parse_size, say, say_json};
 use visavis_cli::output::write_file;
 use visavis_cli::session::Session;
@@ -229,6 +230,11 @@ fn bar(length: usize, of: &str) -> ProgressBar {
 
 fn mix(args: &MixArgs) -> Result<()> {
     let packs = args.packs.iter().map(|pack| Ok(Pack::open(pack)?)).collect::<Result<Vec<_>>>()?;
+    if let Ok(out) = args.out.canonicalize()
+        && args.packs.iter().any(|pack| pack.canonicalize().is_ok_and(|pack| pack == out))
+    {
+        bail!("{} is one of the packs to be mixed and would be replaced: name another folder", args.out.display());
+    }
     let name = args.out.file_name().context("name a folder for the pack")?.to_string_lossy();
     let params = PackParams::default();
     let mixer =
@@ -295,11 +301,8 @@ fn show(path: &Path, verify: bool, json: bool) -> Result<()> {
 }
 
 fn sheet(path: &Path, out: &Path, count: usize, columns: u32) -> Result<()> {
+    check_ending(out, &["png", "jpg", "jpeg"])?;
     let sheet = contact_sheet(&Pack::open(path)?, count, columns)?;
-    let bytes = match out.extension().and_then(|ending| ending.to_str()) {
-        Some("jpg" | "jpeg") => codec::encode_jpeg(&sheet, 90)?,
-        Some("png") => codec::encode_png(&sheet)?,
-        _ => bail!("{}: name a file that ends with .png or .jpg", out.display()),
-    };
+    let bytes = if ending(out) == "png" { codec::encode_png(&sheet)? } else { codec::encode_jpeg(&sheet, 90)? };
     write_file(out, bytes)
 }

@@ -486,6 +486,7 @@ impl Recipe {
         {
             return wrong(format!("`name` is `{}`: use a-z, 0-9 and _", self.name));
         }
+        self.augment.validate()?;
         if self.stages.is_empty() && self.init.is_none() {
             return wrong("there is no [[stage]], and no `init` whose weights would be taken as they are".into());
         }
@@ -515,6 +516,9 @@ impl Recipe {
                 return wrong(format!(
                     "stage {number} needs `batch` of 2 or more, `epochs` of 1 or more, and `{kind}`"
                 ));
+            }
+            if stage.data.iter().any(|source| !(0.0..=1.0).contains(&source.balance) || !(source.repeat > 0.0)) {
+                return wrong(format!("stage {number}: `balance` lies in 0 to 1, `repeat` is above 0"));
             }
             let rate = stage.optimiser.rate();
             let sensible = rate > 0.0 && rate <= 10.0 && (0.0..1.0).contains(&stage.average);
@@ -599,6 +603,9 @@ mod tests {
             (TEXT.replace("\"onet\"", "\"face\"\nbackbone = \"vgg19\"\nside = 64\ntasks = [\"age\"]"), "vgg19"),
             (TEXT.replace("name = \"a\"", "name = \"A b\""), "`name`"),
             (TEXT.replace("batch = 8", "batch = 1"), "`batch`"),
+            (TEXT.replace("\"../packs/mine\"", "\"../packs/mine\", balance = 3.0"), "`balance`"),
+            (TEXT.replace("[[stage]]", "[augment]\nsmall = 2.0\n[[stage]]"), "shares from 0 to 1"),
+            (TEXT.replace("[[stage]]", "[augment]\nbrightness = -8.0\n[[stage]]"), "0 or more"),
             (face("embedding = 1000000000000"), "`embedding`"),
             (face("dropout = 1.0"), "`dropout`"),
             (face("dropout = nan"), "`dropout`"),

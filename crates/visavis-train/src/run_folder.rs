@@ -22,6 +22,7 @@ use crate::validation::Figures;
 pub(crate) struct RunFolder {
     path: PathBuf,
     recipe_hash: String,
+    resumed: bool,
 }
 
 impl RunFolder {
@@ -31,6 +32,10 @@ impl RunFolder {
     /// [`TrainError::Run`] if it contains a run that would be overwritten, [`TrainError::File`].
     pub(crate) fn open(path: &Path, recipe: &Recipe, resume: bool) -> Result<Self, TrainError> {
         let file = |error| TrainError::file(path, error);
+        if !resume && path.join(RECIPE).exists() && !path.join(REVISION).exists() {
+            let reason = format!("it contains a file {RECIPE} that is not of a run: give another folder");
+            return Err(TrainError::Run { path: path.to_owned(), reason });
+        }
         fs::create_dir_all(path.join("teacher")).map_err(file)?;
         if !resume && Self::checkpoint_in(path).exists() {
             let reason = "it contains a run already: continue it with --resume, or give another folder".into();
@@ -40,13 +45,13 @@ impl RunFolder {
         let portable = toml::to_string(&recipe.without_folders());
         let portable = portable.map_err(|error| TrainError::Recipe { reason: error.to_string() })?;
         let recipe_hash = sha256(portable.as_bytes());
-        let folder = Self { path: path.to_owned(), recipe_hash };
+        let folder = Self { path: path.to_owned(), recipe_hash, resumed: resume };
         if !resume {
-            write_aside(&path.join("recipe.toml"), text.as_bytes())?;
-            for name in [STEPS, EPOCHS] {
+            write_aside(&path.join(RECIPE), text.as_bytes())?;
+            for name in [STEPS, EPOCHS, DATA] {
                 let _ = fs::remove_file(path.join(name));
             }
-            folder.write_json("revision.json", &json!({ "visavis": env!("CARGO_PKG_VERSION"), "git": revision() }))?;
+            folder.write_json(REVISION, &json!({ "visavis": env!("CARGO_PKG_VERSION"), "git": revision() }))?;
         }
         Ok(folder)
     }
@@ -82,13 +87,24 @@ impl RunFolder {
     }
 
     /// Records the data of the run.
+    ///
+    /// # Errors
+    /// [`TrainError::Run`] if the run that is continued was begun with other data of this name.
     pub(crate) fn note_data(&self, given: &Path, examples: usize, hash: &str) -> Result<(), TrainError> {
-        let path = self.path.join("data.json");
+        let path = self.path.join(DATA);
         let mut noted: BTreeMap<String, serde_json::Value> =
             fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
         let name = given.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        noted.insert(name, json!({ "examples": examples, "sha256": hash }));
-        self.write_json("data.json", &json!(noted))
+        // Data in several folders may have the same name.
+        let names = (1..).map(|number| if number == 1 { name.clone() } else { format!("{name} ({number})") });
+        let same_or_free = |name: &String| noted.get(name).is_none_or(|before| before["sha256"] == hash);
+        let key = names.into_iter().find(same_or_free).unwrap_or_default();
+        if self.resumed && key != name && !noted.contains_key(&key) {
+            let reason = format!("it was begun with other data named {name}: give those, or another folder");
+            return Err(TrainError::Run { path: self.path.clone(), reason });
+        }
+        noted.insert(key, json!({ "examples": examples, "sha256": hash }));
+        self.write_json(DATA, &json!(noted))
     }
 
     /// Removes the lines of steps that will be repeated from the tables.
@@ -192,6 +208,9 @@ impl RunFolder {
     }
 }
 
+const RECIPE: &str = "recipe.toml";
+const REVISION: &str = "revision.json";
+const DATA: &str = "data.json";
 const STEPS: &str = "steps.csv";
 const EPOCHS: &str = "epochs.csv";
 
@@ -207,7 +226,7 @@ mod tests {
 
     fn folder() -> (tempfile::TempDir, RunFolder) {
         let place = tempfile::tempdir().expect("a temporary folder");
-        let folder = RunFolder { path: place.path().to_owned(), recipe_hash: String::new() };
+        let folder = RunFolder { path: place.path().to_owned(), recipe_hash: String::new(), resumed: false };
         (place, folder)
     }
 
@@ -226,6 +245,32 @@ mod tests {
         assert_eq!(read(), "step,loss,age\n20,3,\n40,2,\n60,,9\n");
         folder.drop_after(45).unwrap();
         assert_eq!(read(), "step,loss,age\n20,3,\n40,2,\n");
+    }
+
+    #[test]
+    fn a_run_is_continued_with_its_own_data_only() {
+        let (place, mut folder) = folder();
+        let note = |folder: &RunFolder, name: &str, hash| folder.note_data(Path::new(name), 9, hash);
+        note(&folder, "a/faces", "one").unwrap();
+        note(&folder, "b/faces", "two").unwrap();
+        let noted: serde_json::Value = serde_json::from_slice(&fs::read(place.path().join(DATA)).unwrap()).unwrap();
+        assert_eq!((&noted["faces"]["sha256"], &noted["faces (2)"]["sha256"]), (&json!("one"), &json!("two")));
+        folder.resumed = true;
+        note(&folder, "c/faces", "two").unwrap();
+        note(&folder, "other", "three").unwrap();
+        let error = note(&folder, "a/faces", "changed").unwrap_err().to_string();
+        assert!(error.contains("other data named faces"), "{error}");
+    }
+
+    #[test]
+    fn a_recipe_in_the_folder_of_a_run_to_be_is_not_replaced() {
+        let place = tempfile::tempdir().unwrap();
+        let own = place.path().join(RECIPE);
+        fs::write(&own, "# mine").unwrap();
+        let recipe: Recipe = toml::from_str("name = \"a\"\ntitle = \"A\"\n[network]\nkind = \"onet\"\n").unwrap();
+        let error = RunFolder::open(place.path(), &recipe, false).unwrap_err().to_string();
+        assert!(error.contains("is not of a run"), "{error}");
+        assert_eq!(fs::read_to_string(own).unwrap(), "# mine");
     }
 
     #[test]

@@ -18,6 +18,7 @@ use super::detectors::{PictureSet, Run, SizedDetector};
 use super::faces::SplitArg;
 use super::faults;
 use super::text_table::TextTable;
+use crate::endings::{check_ending, ending};
 use visavis_cli::options::{EngineArgs, NetworkArgs, complain, parse_size, say, say_json};
 use visavis_cli::output::write_file;
 use visavis_cli::session::Session;
@@ -80,7 +81,13 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<()> {
     for path in args.plot.iter().chain(&args.sheet) {
-        check_ending(path, if args.plot.as_ref() == Some(path) { &["svg", "png"] } else { &["png", "jpg", "jpeg"] })?;
+        let endings: &[_] = if args.plot.as_ref() == Some(path) { &["svg", "png"] } else { &["png", "jpg", "jpeg"] };
+        check_ending(path, endings)?;
+    }
+    if let Some(out) = &args.detections
+        && is_same_file(out, &args.boxes)
+    {
+        bail!("--detections would replace the labelled boxes {}: name another file", args.boxes.display());
     }
     let mut set = PictureSet::read(&args.boxes, args.images.as_deref(), args.split)?;
     if let Some(view) = args.view {
@@ -214,18 +221,11 @@ fn tell(args: &Args, set: &PictureSet, runs: &[Run]) -> Result<()> {
     Ok(())
 }
 
+/// Whether both paths lead to one file that exists.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
+}
+
 fn figure(value: Option<f64>) -> String {
     value.map_or("–".to_owned(), |value| format!("{value:.3}"))
-}
-
-fn ending(path: &Path) -> String {
-    path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase()
-}
-
-/// Rejects a file extension before a long run, rather than at its end.
-fn check_ending(path: &Path, endings: &[&str]) -> Result<()> {
-    if !endings.contains(&ending(path).as_str()) {
-        bail!("{}: name a file that ends with .{}", path.display(), endings.join(" or ."));
-    }
-    Ok(())
 }

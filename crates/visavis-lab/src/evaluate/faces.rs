@@ -19,6 +19,7 @@ use visavis_image::{Picture, codec};
 use visavis_infer::{Manifest, Registry, Runtime, Task};
 use visavis_live::{Loader, RegistryLoader};
 
+use crate::endings::{check_ending, ending};
 use visavis_cli::options::{EngineArgs, complain, cores};
 use visavis_cli::output::write_file;
 
@@ -225,8 +226,8 @@ pub(super) fn write_plot(folder: &Path, name: &str, plot: &impl Plot) -> Result<
 
 /// Writes a picture as PNG or JPEG, by the extension.
 pub(super) fn write_picture(path: &Path, picture: &Picture) -> Result<()> {
-    let png = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png"));
-    let bytes = if png { codec::encode_png(picture)? } else { codec::encode_jpeg(picture, 90)? };
+    check_ending(path, &["png", "jpg", "jpeg"])?;
+    let bytes = if ending(path) == "png" { codec::encode_png(picture)? } else { codec::encode_jpeg(picture, 90)? };
     write_file(path, bytes)
 }
 

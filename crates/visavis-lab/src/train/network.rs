@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Parser;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use visavis_data::pack::Pack;
@@ -18,7 +18,7 @@ use visavis_train::teacher::Answers;
 use visavis_train::trainer::{EpochReport, Observer, StepReport, TrainOptions, can_resume, train};
 
 use visavis_cli::interrupt;
-use visavis_cli::options::{EngineArgs, cores};
+use visavis_cli::options::{EngineArgs, complain, cores};
 
 /// Number of losses in the curve on the terminal.
 const CURVE: usize = 48;
@@ -47,15 +47,27 @@ pub(super) struct Args {
     #[arg(long, default_value_t = 1, value_name = "N")]
     feeders: usize,
     /// Minutes between two checkpoints within an epoch
-    #[arg(long, default_value_t = 5.0, value_name = "MINUTES")]
+    #[arg(long, default_value_t = 5.0, value_name = "MINUTES", value_parser = parse_minutes)]
     checkpoint_every: f64,
     #[command(flatten)]
     engines: EngineArgs,
 }
 
+/// Parses a number of minutes up to a week.
+fn parse_minutes(text: &str) -> Result<f64> {
+    let minutes: f64 = text.parse().with_context(|| format!("`{text}` is not a number"))?;
+    if !(0.0..=10_080.0).contains(&minutes) {
+        bail!("{minutes} is not between 0 and 10080");
+    }
+    Ok(minutes)
+}
+
 pub(super) fn run(args: &Args) -> Result<()> {
     let recipe = Recipe::read(&args.recipe)?;
     let resume = args.resume && can_resume(&args.out);
+    if args.resume && !resume {
+        complain(&format!("{} holds no checkpoint: the training starts anew", args.out.display()));
+    }
     static STOP: AtomicBool = AtomicBool::new(false);
     interrupt::sets(&STOP)?;
     let dashboard = RefCell::new(Dashboard::new(&recipe.name));
@@ -69,7 +81,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         folder: args.out.clone(),
         resume,
         feeders: args.feeders,
-        checkpoint_every: Duration::from_secs_f64(args.checkpoint_every.max(0.0) * 60.0),
+        checkpoint_every: Duration::from_secs_f64(args.checkpoint_every * 60.0),
         stop: &STOP,
         teach: &teach,
     };

@@ -14,6 +14,7 @@ use visavis_train::feed::scenes::{Composer, SceneSet, scene_epoch};
 use visavis_train::feed::{Augmenter, Sampler, mix};
 use visavis_train::recipe::{NetworkRecipe, Recipe};
 
+use crate::endings::check_ending;
 use visavis_cli::options::say;
 use visavis_cli::output::write_file;
 
@@ -37,6 +38,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
+    check_ending(&args.out, &["png"])?;
     let recipe = Recipe::read(&args.recipe)?;
     let stage = recipe.stages.first().context("the recipe has no [[stage]]: nothing would be seen")?;
     if recipe.network.detector_size().is_some() {

@@ -54,6 +54,11 @@ fn a_set_is_packed_shown_and_drawn() {
     let sheet = codec::decode(&stage.read("sheet.png"), codec::MAX_PIXELS).unwrap();
     assert_eq!(sheet.width(), 3 * 64);
 
+    let said = stage.fails(&["data", "sheet", "packs/set", "--out", "set/labels.csv"]);
+    assert!(said.contains("name a file that ends with .png"), "{said}");
+    let said = stage.fails(&["data", "mix", "packs/set", "--faces", "4", "--out", "packs/set"]);
+    assert!(said.contains("one of the packs to be mixed"), "{said}");
+
     // The same set gives the same pack, whatever the number of workers.
     let again = json(&stage, &with_models(&[&words[..], &["--workers", "3"]].concat()));
     assert_eq!(again["report"]["fingerprint"], packed["report"]["fingerprint"]);
@@ -237,6 +242,7 @@ fn detectors_are_compared_plotted_and_looked_at() {
     for (words, told) in [
         (&["--plot", "curve.pdf"][..], "curve.pdf: name a file that ends with .svg or .png"),
         (&["--sheet", "faults.gif"], "faults.gif: name a file that ends with .png"),
+        (&["--detections", "wider/boxes.json"], "--detections would replace the labelled boxes"),
         (&["--detector", "bright,brisk", "--sheet", "faults.png"], "--sheet and --detections are for one detector"),
         (&["--detector", "bright,face"], "face"),
         (&["--size", "100x100"], "64x48 only"),

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::TrainError;
+
 /// Augmentation of pictures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -74,6 +76,25 @@ impl AugmentParams {
             erase: 0.0,
             dark: 0.0,
         }
+    }
+}
+
+impl AugmentParams {
+    /// # Errors
+    /// [`TrainError::Recipe`] for a share outside 0 to 1, or a standard deviation below 0.
+    pub(super) fn validate(&self) -> Result<(), TrainError> {
+        let Self { mirror, grey, small, smallest, jpeg, erase, dark, .. } = *self;
+        let Self { rotation, zoom, shift, brightness, contrast, saturation, .. } = *self;
+        let are_shares = [mirror, grey, small, smallest, jpeg, erase, dark].iter().all(|of| (0.0..=1.0).contains(of));
+        if !are_shares {
+            let reason = "[augment]: mirror, grey, small, smallest, jpeg, erase and dark are shares from 0 to 1".into();
+            return Err(TrainError::Recipe { reason });
+        }
+        if ![rotation, zoom, shift, brightness, contrast, saturation].iter().all(|of| *of >= 0.0) {
+            let reason = "[augment]: rotation, zoom, shift, brightness, contrast and saturation are 0 or more".into();
+            return Err(TrainError::Recipe { reason });
+        }
+        Ok(())
     }
 }
 

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use visavis_data::Split;
 use visavis_data::pack::Pack;
+use visavis_data::{Labels, Split};
 use visavis_infer::manifest::Crop;
 
 use super::{Batches, Judged, Place, Problem, TrainOptions};
@@ -15,7 +15,7 @@ use crate::feed::{Batch, FeedParams, Pick, Sampler, Targets, batches};
 use crate::identities::{Identities, identity_loss};
 use crate::loss::judge;
 use crate::network::{FaceTask, Network, Norm, Parameters, Pass};
-use crate::recipe::{AugmentParams, Recipe, Source, Stage};
+use crate::recipe::{AugmentParams, NetworkRecipe, Recipe, Source, Stage};
 use crate::run_folder::RunFolder;
 use crate::teacher::{Answers, TeacherTargets, in_crop};
 use crate::validation::{Figures, validate};
@@ -95,6 +95,28 @@ impl<'a> Faces<'a> {
         Ok(())
     }
 
+    /// Warns of tasks for which no training face of a stage has a label and no teacher gives results.
+    fn warn_of_unlabelled(&self, packs: &[Arc<Pack>], teach: &[bool]) {
+        let NetworkRecipe::Face { tasks, .. } = &self.recipe.network else { return };
+        for task in tasks {
+            let is_labelled = |labels: &Labels| match task {
+                FaceTask::Age => labels.age.is_some(),
+                FaceTask::Gender => labels.gender.is_some(),
+                FaceTask::Smile => labels.smile.is_some(),
+                FaceTask::Expression => labels.expression.is_some(),
+                // Learnt from teachers and identities, which the recipe names.
+                FaceTask::HeadPose | FaceTask::Similarity => true,
+            };
+            let is_taught = teach.contains(&true) && self.recipe.teachers.iter().any(|one| one.tasks.contains(task));
+            let mut faces = packs.iter().flat_map(|pack| pack.faces()).filter(|face| face.split == Split::Train);
+            if !is_taught && !faces.any(|face| is_labelled(&face.labels)) {
+                log::warn!(
+                    "no face of this stage has a label for `{task}`, and no teacher gives one: it is not learnt"
+                );
+            }
+        }
+    }
+
     /// The results of the teachers for a batch.
     fn imitated(&self, data: &StageData, picks: &[Pick], targets: &[Targets]) -> Vec<TeacherTargets> {
         let mut imitated = Vec::new();
@@ -147,7 +169,8 @@ impl Problem for Faces<'_> {
         let plain = stage.data.iter().map(|source| Source { repeat: 1.0, balance: 0.0, ..source.clone() });
         let plain: Vec<_> = plain.collect();
         let validation = Sampler::new(&packs, &plain, Split::Validation, seed);
-        let teach = stage.data.iter().map(|source| source.teach).collect();
+        let teach: Vec<bool> = stage.data.iter().map(|source| source.teach).collect();
+        self.warn_of_unlabelled(&packs, &teach);
         Ok(StageData { packs, answers, teach, training, validation })
     }
 
