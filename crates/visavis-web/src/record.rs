@@ -64,7 +64,14 @@ struct Film(TempDir);
 
 impl Film {
     fn create() -> io::Result<Self> {
-        tempfile::Builder::new().prefix("visavis-").tempdir().map(Self)
+        let mut builder = tempfile::Builder::new();
+        builder.prefix("visavis-");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            builder.permissions(std::fs::Permissions::from_mode(0o700));
+        }
+        builder.tempdir().map(Self)
     }
 
     fn path(&self) -> PathBuf {
