@@ -184,7 +184,7 @@ pub struct PixelCountError {
 /// Recycles the memory of the pictures in a stream, so that a running camera allocates almost nothing.
 ///
 /// The system allocator maps and unmaps a 1280×720 frame (2.8 MB) each time; recycling avoids the page faults. Buffers that were
-/// needed only for a moment, while a consumer was slow, are freed after [`CHECK_INTERVAL`] pictures.
+/// needed only for a moment, while a consumer was slow, are freed after a hundred pictures.
 #[derive(Clone)]
 pub struct PicturePool {
     free: Arc<FreeList>,

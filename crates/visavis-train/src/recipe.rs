@@ -517,7 +517,10 @@ impl Recipe {
                     "stage {number} needs `batch` of 2 or more, `epochs` of 1 or more, and `{kind}`"
                 ));
             }
-            if stage.data.iter().any(|source| !(0.0..=1.0).contains(&source.balance) || !(source.repeat > 0.0)) {
+            let refused = |source: &Source| {
+                !(0.0..=1.0).contains(&source.balance) || source.repeat.is_nan() || source.repeat <= 0.0
+            };
+            if stage.data.iter().any(refused) {
                 return wrong(format!("stage {number}: `balance` lies in 0 to 1, `repeat` is above 0"));
             }
             let rate = stage.optimiser.rate();
