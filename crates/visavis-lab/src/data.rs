@@ -19,7 +19,7 @@ use visavis_face::detect::{DetectorParams, PointedDetector};
 use visavis_image::codec;
 use visavis_live::Loader;
 
-use crate::endings::{check_ending, ending};
+use crate::endings::{PICTURES, check_ending, ending};
 use visavis_cli::options::{EngineArgs, NetworkArgs, complain, cores, parse_size, say, say_json};
 use visavis_cli::output::write_file;
 use visavis_cli::session::Session;
@@ -301,7 +301,7 @@ fn show(path: &Path, verify: bool, json: bool) -> Result<()> {
 }
 
 fn sheet(path: &Path, out: &Path, count: usize, columns: u32) -> Result<()> {
-    check_ending(out, &["png", "jpg", "jpeg"])?;
+    check_ending(out, PICTURES)?;
     let sheet = contact_sheet(&Pack::open(path)?, count, columns)?;
     let bytes = if ending(out) == "png" { codec::encode_png(&sheet)? } else { codec::encode_jpeg(&sheet, 90)? };
     write_file(out, bytes)

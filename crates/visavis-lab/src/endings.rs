@@ -4,6 +4,9 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
+/// The extensions of pictures: PNG and JPEG.
+pub(crate) const PICTURES: &[&str] = &["png", "jpg", "jpeg"];
+
 /// The extension of a file in lower case; empty if it has none.
 pub(crate) fn ending(path: &Path) -> String {
     path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase()

@@ -18,7 +18,7 @@ use super::detectors::{PictureSet, Run, SizedDetector};
 use super::faces::SplitArg;
 use super::faults;
 use super::text_table::TextTable;
-use crate::endings::{check_ending, ending};
+use crate::endings::{PICTURES, check_ending, ending};
 use visavis_cli::options::{EngineArgs, NetworkArgs, complain, parse_size, say, say_json};
 use visavis_cli::output::write_file;
 use visavis_cli::session::Session;
@@ -81,7 +81,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<()> {
     for path in args.plot.iter().chain(&args.sheet) {
-        let endings: &[_] = if args.plot.as_ref() == Some(path) { &["svg", "png"] } else { &["png", "jpg", "jpeg"] };
+        let endings: &[_] = if args.plot.as_ref() == Some(path) { &["svg", "png"] } else { PICTURES };
         check_ending(path, endings)?;
     }
     if let Some(out) = &args.detections

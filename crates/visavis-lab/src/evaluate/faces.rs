@@ -19,7 +19,7 @@ use visavis_image::{Picture, codec};
 use visavis_infer::{Manifest, Registry, Runtime, Task};
 use visavis_live::{Loader, RegistryLoader};
 
-use crate::endings::{check_ending, ending};
+use crate::endings::{PICTURES, check_ending, ending};
 use visavis_cli::options::{EngineArgs, complain, cores};
 use visavis_cli::output::write_file;
 
@@ -226,7 +226,7 @@ pub(super) fn write_plot(folder: &Path, name: &str, plot: &impl Plot) -> Result<
 
 /// Writes a picture as PNG or JPEG, by the extension.
 pub(super) fn write_picture(path: &Path, picture: &Picture) -> Result<()> {
-    check_ending(path, &["png", "jpg", "jpeg"])?;
+    check_ending(path, PICTURES)?;
     let bytes = if ending(path) == "png" { codec::encode_png(picture)? } else { codec::encode_jpeg(picture, 90)? };
     write_file(path, bytes)
 }

@@ -18,6 +18,7 @@ use visavis_image::Rect;
 use super::detectors::{SizedDetector, read_photo};
 use super::faces::{progress_bar, write_picture};
 use super::text_table::TextTable;
+use crate::endings::{PICTURES, check_ending};
 use visavis_cli::options::{EngineArgs, NetworkArgs, complain, parse_size, say, say_json};
 use visavis_cli::session::Session;
 
@@ -83,6 +84,7 @@ const GROUPINGS: [Grouping; 7] = [
 ];
 
 pub(super) fn run(args: &Args) -> Result<()> {
+    args.sheet.iter().try_for_each(|path| check_ending(path, PICTURES))?;
     let mut set = layout::read(args.layout, &args.from)?;
     set.samples.retain(|sample| sample.file.starts_with(&args.within));
     anyhow::ensure!(!set.samples.is_empty(), "{}: no picture begins with `{}`", args.from.display(), args.within);

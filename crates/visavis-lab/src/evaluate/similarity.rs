@@ -23,6 +23,7 @@ use visavis_infer::{Manifest, Task};
 
 use super::faces::{FaceArgs, Networks, Row, note, watched, write_picture};
 use super::text_table::TextTable;
+use crate::endings::{PICTURES, check_ending};
 use visavis_cli::options::{EngineArgs, complain, parse_rate, say_json};
 
 /// Measure the accuracy of embeddings
@@ -106,6 +107,7 @@ struct GroupRow {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
+    args.sheet.iter().try_for_each(|path| check_ending(path, PICTURES))?;
     let networks = Networks::open(&args.engines)?;
     networks.check(&args.network, &[Task::Similarity])?;
     networks.check(args.keypoints.as_slice(), &[Task::Keypoints])?;

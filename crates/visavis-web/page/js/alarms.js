@@ -108,11 +108,13 @@ export class Alarms {
   async changed() {
     if (!this.#keeps) return this.#render([]);
     await attempt(async () => {
+      // Banners that are added meanwhile are not among the alarms that are read.
+      const shown = [...this.#banners.values()];
       const alarms = await api.get("alarms");
       this.#panels.count("alarms", alarms.filter((alarm) => alarm.answer === "open").length);
       const open = new Set(alarms.filter((alarm) => alarm.answer === "open").map((alarm) => alarm.id));
       // It was answered on another page, or removed with its person.
-      for (const { alarm } of [...this.#banners.values()]) if (alarm.id !== null && !open.has(alarm.id)) this.#drop(alarm.id);
+      for (const { alarm } of shown) if (alarm.id !== null && !open.has(alarm.id)) this.#drop(alarm.id);
       this.#render(alarms);
     });
   }
