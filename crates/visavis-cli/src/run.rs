@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use serde_json::Map;
+use visavis_face::FaceError;
 use visavis_gallery::GalleryError;
+use visavis_infer::InferError;
 use visavis_live::LiveError;
 
 use crate::terminal::{self, LogFormat, complain, json_line, with_causes};
@@ -46,8 +48,13 @@ pub fn run(verbose: u8, format: LogFormat, command: impl FnOnce() -> Result<()>)
             } else {
                 complain(&format!("error: {}", with_causes(&error)));
             }
-            if let Some(advice) = error.chain().find_map(advice) {
+            if let Some(advice) = error.chain().find_map(gallery_advice) {
                 complain(&advice);
+            }
+            if error.chain().any(is_about_choice) {
+                complain(
+                    "'visavis models list' shows the networks that can be chosen; --models DIR adds a folder of networks",
+                );
             }
             ExitCode::FAILURE
         }
@@ -55,7 +62,7 @@ pub fn run(verbose: u8, format: LogFormat, command: impl FnOnce() -> Result<()>)
 }
 
 /// The command that helps with an error of the gallery.
-fn advice(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
+fn gallery_advice(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     let error = match cause.downcast_ref() {
         Some(LiveError::Gallery(error)) => error,
         _ => cause.downcast_ref::<GalleryError>()?,
@@ -77,10 +84,37 @@ fn advice(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
         GalleryError::NotEncrypted { path } => {
             Some(format!("'visavis gallery encrypt {} --key FILE' encrypts it", path.display()))
         }
+        GalleryError::Unreachable { .. } => {
+            Some("check host, port and database in the address of the gallery, and whether the server runs".into())
+        }
         GalleryError::UnknownPerson { path, near, .. } if near.is_empty() => {
             Some(format!("'visavis gallery list {}' lists all people", path.display()))
         }
         _ => None,
+    }
+}
+
+/// Whether the user can mend the error by choosing another network or adding a folder of networks.
+fn is_about_choice(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let infer = |error: &InferError| {
+        matches!(
+            error,
+            InferError::UnknownModel { .. }
+                | InferError::Retired { .. }
+                | InferError::NoWeights { .. }
+                | InferError::NotANetwork { .. }
+        )
+    };
+    let face = |error: &FaceError| match error {
+        FaceError::WrongTask { .. } | FaceError::Needed { .. } | FaceError::NoNetwork { .. } => true,
+        FaceError::Infer(error) => infer(error),
+        _ => false,
+    };
+    match cause.downcast_ref() {
+        Some(LiveError::WrongTask { .. } | LiveError::NoDetector) => true,
+        Some(LiveError::Face(error)) => face(error),
+        Some(LiveError::Infer(error)) => infer(error),
+        _ => cause.downcast_ref().is_some_and(face) || cause.downcast_ref().is_some_and(infer),
     }
 }
 

@@ -119,6 +119,33 @@ pub enum DataError {
         /// What is wrong and what to do.
         reason: String,
     },
+    /// A folder without a pack.
+    #[error("{path}: no pack is there (pack.json is missing)")]
+    NoPack {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The pictures of a list of boxes are not in the usual folders.
+    #[error("{path}: {first} is in none of {folders}: name the folder of the pictures")]
+    NoPictures {
+        /// The list, or the folder that contains it.
+        path: PathBuf,
+        /// The first picture of the list.
+        first: String,
+        /// The folders in which it was looked for, separated by commas.
+        folders: String,
+    },
+    /// A folder of pictures whose name says nothing about them.
+    #[error(
+        "{path}: the name does not say what its pictures show: rename it to smile, neutral, female, male, glasses, no_glasses \
+         or age_31, or give a rule such as {name}=smile:1"
+    )]
+    UnknownClass {
+        /// The folder.
+        path: PathBuf,
+        /// Its name.
+        name: String,
+    },
     /// A box file that cannot be used.
     #[error(transparent)]
     Boxes(#[from] crate::boxes::CocoError),

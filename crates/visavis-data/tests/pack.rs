@@ -156,6 +156,23 @@ fn what_has_no_face_or_cannot_be_read_is_left_out_and_named() {
 }
 
 #[test]
+fn a_face_outside_of_its_picture_is_left_out_and_named() {
+    let folder = tempfile::tempdir().unwrap();
+    write_picture(&folder.path().join("a.png"), &[(20, 10)]);
+    // The picture has 60×40 pixels.
+    let boxed = |file: &str, rect| Sample { file: file.into(), rect: Some(rect), ..sample(folder.path(), "a.png") };
+    let far = face_template(10).map(|p| Point::new(p.x + 20.0, p.y + 100.0));
+    let pointed = Sample { file: "pointed".into(), landmarks: Some(far), ..sample(folder.path(), "a.png") };
+    let right = boxed("right", Rect::new(60.0, 10.0, 10.0, 10.0));
+    let cut = boxed("cut", Rect::new(55.0, 35.0, 10.0, 10.0));
+    let report = pack(&set_of(vec![right.clone(), cut, pointed]), 2, &folder.path().join("pack")).unwrap();
+    assert_eq!((report.faces, report.outside.as_slice()), (1, &["right".to_owned(), "pointed".to_owned()][..]));
+    assert_eq!(Pack::open(&folder.path().join("pack")).unwrap().faces()[0].file, "cut");
+    let error = pack(&set_of(vec![right]), 1, &folder.path().join("none")).unwrap_err();
+    assert!(error.to_string().contains("in 1 the labelled face lies outside"), "{error}");
+}
+
+#[test]
 fn the_number_of_threads_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let files: Vec<String> = (0..40).map(|i| format!("{i}.png")).collect();

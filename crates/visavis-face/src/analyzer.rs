@@ -227,10 +227,6 @@ mod tests {
             true
         }
 
-        fn recognise(&mut self, _: &Picture, _: &[FaceView]) -> Result<Vec<Findings>, FaceError> {
-            unreachable!("the analyzer hands crops over")
-        }
-
         fn recognise_cut(
             &mut self,
             _: &Picture,

@@ -64,7 +64,7 @@ pub enum FaceError {
         expected: String,
     },
     /// The network does not have the task.
-    #[error("{model} does not do {task}: choose another one (`visavis models list --task {task}`)")]
+    #[error("{model} does not do {task}: choose another network")]
     WrongTask {
         /// The network.
         model: String,
@@ -72,13 +72,13 @@ pub enum FaceError {
         task: String,
     },
     /// `none` was named for a task that cannot be left out.
-    #[error("{task} cannot be left out: name a network instead of `none` (`visavis models list --task {task}`)")]
+    #[error("{task} cannot be left out: name a network instead of `none`")]
     Needed {
         /// The task.
         task: Task,
     },
     /// There is no network for a task that needs one.
-    #[error("no network for {task} was found: add one to a folder of networks (`visavis models list` shows them)")]
+    #[error("no network for {task} was found: add one to a folder of networks")]
     NoNetwork {
         /// The task.
         task: Task,

@@ -6,7 +6,7 @@ use visavis_image::Picture;
 use visavis_infer::{Placement, Task};
 
 use crate::findings::{Age, Expression, Findings, Smile};
-use crate::recognise::{CutFace, Recognise, crops_of};
+use crate::recognise::{CutFace, Recognise};
 use crate::{FaceError, FaceView};
 
 /// Runs a network on the crop of each face and on the mirrored crop, and averages age, gender, smile and expression. Embedding and
@@ -31,10 +31,6 @@ impl Recognise for MirroredAverage {
 
     fn needs_landmarks(&self) -> bool {
         self.0.needs_landmarks()
-    }
-
-    fn recognise(&mut self, picture: &Picture, faces: &[FaceView]) -> Result<Vec<Findings>, FaceError> {
-        self.recognise_cut(picture, faces, &mut crops_of(picture, faces))
     }
 
     fn recognise_cut(
@@ -98,10 +94,6 @@ mod tests {
 
         fn needs_landmarks(&self) -> bool {
             false
-        }
-
-        fn recognise(&mut self, picture: &Picture, faces: &[FaceView]) -> Result<Vec<Findings>, FaceError> {
-            self.recognise_cut(picture, faces, &mut crops_of(picture, faces))
         }
 
         fn recognise_cut(

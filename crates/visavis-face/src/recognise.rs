@@ -25,7 +25,13 @@ pub trait Recognise: Send {
     ///
     /// # Errors
     /// [`FaceError`] if the network fails.
-    fn recognise(&mut self, picture: &Picture, faces: &[FaceView]) -> Result<Vec<Findings>, FaceError>;
+    fn recognise(&mut self, picture: &Picture, faces: &[FaceView]) -> Result<Vec<Findings>, FaceError> {
+        self.recognise_cut(picture, faces, &mut |face, crop, [width, height]| {
+            let mut out = Picture::new(width, height);
+            align::cut(picture, crop, &faces[face], &mut out);
+            Arc::new(out)
+        })
+    }
 
     /// The same, with crops from `cut`, which may reuse those made for another network.
     ///
@@ -36,10 +42,7 @@ pub trait Recognise: Send {
         picture: &Picture,
         faces: &[FaceView],
         cut: &mut CutFace<'_>,
-    ) -> Result<Vec<Findings>, FaceError> {
-        let _ = cut;
-        self.recognise(picture, faces)
-    }
+    ) -> Result<Vec<Findings>, FaceError>;
 
     /// Where it runs.
     fn placement(&self) -> Placement;
@@ -164,10 +167,6 @@ impl Recognise for FaceNetwork {
         !matches!(self.crop, Crop::Box { .. })
     }
 
-    fn recognise(&mut self, picture: &Picture, faces: &[FaceView]) -> Result<Vec<Findings>, FaceError> {
-        self.recognise_cut(picture, faces, &mut crops_of(picture, faces))
-    }
-
     fn recognise_cut(
         &mut self,
         _: &Picture,
@@ -189,15 +188,6 @@ impl Recognise for FaceNetwork {
 
     fn placement(&self) -> Placement {
         self.model.placement().clone()
-    }
-}
-
-/// Crops `faces` from `picture`, for [`Recognise::recognise_cut`].
-pub(crate) fn crops_of(picture: &Picture, faces: &[FaceView]) -> impl FnMut(usize, &Crop, [u32; 2]) -> Arc<Picture> {
-    move |face, crop, [width, height]| {
-        let mut out = Picture::new(width, height);
-        align::cut(picture, crop, &faces[face], &mut out);
-        Arc::new(out)
     }
 }
 

@@ -47,6 +47,10 @@ pub enum CodecError {
 /// # Errors
 /// [`CodecError`] for no bytes, an unknown format or a damaged header.
 pub fn size(mut encoded: impl BufRead + Seek) -> Result<(u32, u32), CodecError> {
+    size_of(&mut encoded)
+}
+
+fn size_of(encoded: &mut dyn Encoded) -> Result<(u32, u32), CodecError> {
     if encoded.fill_buf().map_err(|error| CodecError::Decode(error.to_string()))?.is_empty() {
         return Err(CodecError::Empty);
     }
@@ -60,8 +64,14 @@ pub fn size(mut encoded: impl BufRead + Seek) -> Result<(u32, u32), CodecError> 
     Ok(if turned { (height, width) } else { (width, height) })
 }
 
+/// Where encoded bytes come from. As a trait object, since otherwise all decoders would be compiled anew for each reader and each crate,
+/// which takes minutes.
+trait Encoded: BufRead + Seek {}
+
+impl<R: BufRead + Seek> Encoded for R {}
+
 /// The decoder for the format that the first bytes show.
-fn decoder<'a>(encoded: impl BufRead + Seek + 'a) -> Result<impl ImageDecoder + 'a, CodecError> {
+fn decoder(encoded: &mut dyn Encoded) -> Result<impl ImageDecoder + '_, CodecError> {
     let reader =
         ImageReader::new(encoded).with_guessed_format().map_err(|error| CodecError::Decode(error.to_string()))?;
     if reader.format().is_none() {
@@ -95,7 +105,8 @@ pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, CodecError> {
         return upright(jpeg::decode(bytes)?, header.orientation);
     }
     let failed = |error: image::ImageError| CodecError::Decode(error.to_string());
-    let mut decoder = decoder(Cursor::new(bytes))?;
+    let mut encoded = Cursor::new(bytes);
+    let mut decoder = decoder(&mut encoded)?;
     fits(decoder.dimensions(), max_pixels)?;
     let orientation = decoder.orientation().map_err(failed)?;
     let mut decoded = DynamicImage::from_decoder(decoder).map_err(failed)?;

@@ -1,7 +1,8 @@
 //! Scaling whole pictures.
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions};
 
 use crate::{Picture, Point, Rect};
 
@@ -59,7 +60,13 @@ impl Resizer {
             out.pixels_mut().copy_from_slice(source.pixels());
             return;
         }
-        scale(&mut self.engine, source, out.width(), out.height(), out.pixels_mut());
+        scale(&mut self.engine, source, None, out.width(), out.height(), out.pixels_mut());
+    }
+
+    /// Scales the part `view` of `source`, which must lie inside it, to all of `out`. For a view that is not rotated this takes a tenth of
+    /// the time of a general warp.
+    pub fn zoom(&mut self, source: &Picture, view: Rect, out: &mut Picture) {
+        scale(&mut self.engine, source, Some(view), out.width(), out.height(), out.pixels_mut());
     }
 
     /// Fits `source` into `out`, with its aspect ratio kept, at the top left; the rest is black. Enlarges by `most` at most.
@@ -84,7 +91,7 @@ impl Resizer {
             return fitted;
         }
         self.scaled.resize(row * height as usize, 0);
-        scale(&mut self.engine, source, width, height, &mut self.scaled);
+        scale(&mut self.engine, source, None, width, height, &mut self.scaled);
         for (to, from) in out.pixels_mut().chunks_exact_mut(stride).zip(self.scaled.chunks_exact(row)) {
             to[..row].copy_from_slice(from);
         }
@@ -92,7 +99,14 @@ impl Resizer {
     }
 }
 
-fn scale(engine: &mut fast_image_resize::Resizer, source: &Picture, width: u32, height: u32, out: &mut [u8]) {
+fn scale(
+    engine: &mut fast_image_resize::Resizer,
+    source: &Picture,
+    view: Option<Rect>,
+    width: u32,
+    height: u32,
+    out: &mut [u8],
+) {
     if width == 0 || height == 0 {
         return;
     }
@@ -100,15 +114,16 @@ fn scale(engine: &mut fast_image_resize::Resizer, source: &Picture, width: u32, 
         out.fill(0);
         return;
     }
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-    let done = ImageRef::new(source.width(), source.height(), source.pixels(), PixelType::U8x3)
+    let mut options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+    if let Some(Rect { x, y, width, height }) = view {
+        options = options.crop(x.into(), y.into(), width.into(), height.into());
+    }
+    // For this type of pixel only: all 16 of them take minutes to compile.
+    let done = TypedImageRef::<U8x3>::from_buffer(source.width(), source.height(), source.pixels())
+        .and_then(|from| Ok((from, TypedImage::<U8x3>::from_buffer(width, height, out)?)))
         .map_err(|error| error.to_string())
-        .and_then(|from| {
-            let mut to =
-                Image::from_slice_u8(width, height, out, PixelType::U8x3).map_err(|error| error.to_string())?;
-            engine.resize(&from, &mut to, &options).map_err(|error| error.to_string())
-        });
-    debug_assert_eq!(done, Ok(()), "sizes and pixel types agree by construction");
+        .and_then(|(from, mut to)| engine.resize_typed(&from, &mut to, &options).map_err(|error| error.to_string()));
+    debug_assert_eq!(done, Ok(()), "the sizes agree, and the view lies inside the picture");
 }
 
 #[cfg(test)]

@@ -71,7 +71,7 @@ pub enum InferError {
     /// A network that an earlier version of the program contained.
     #[error(
         "{name} is no longer part of the program; {successor} replaces it: name that one, \
-         or give a folder that contains {name} with --models"
+         or give a folder of networks that contains {name}"
     )]
     Retired {
         /// The network that was asked for.
@@ -80,7 +80,9 @@ pub enum InferError {
         successor: &'static str,
     },
     /// The program contains the manifest of this network, but not its weights.
-    #[error("{name}: its weights are missing; put {file} (from {source_text}) into a folder given with --models")]
+    #[error(
+        "{name}: its weights are missing; put {file} (from {source_text}) into a folder of networks and give this folder"
+    )]
     NoWeights {
         /// The network.
         name: String,
@@ -90,7 +92,7 @@ pub enum InferError {
         source_text: String,
     },
     /// A regression forest was given where a network is needed.
-    #[error("{model} is a regression forest, not a network: it can only be used as `--keypoints {model}`")]
+    #[error("{model} is a regression forest, not a network: it can only be used for keypoints")]
     NotANetwork {
         /// The forest.
         model: String,

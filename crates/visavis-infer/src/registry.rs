@@ -287,7 +287,7 @@ impl Registry {
         near.sort_unstable();
         let near: Vec<&str> = near.into_iter().take(3).map(|(_, other)| other).collect();
         let hint = match (near.as_slice(), names.as_slice()) {
-            ([], []) => "there are no models; give a folder of models with --models".into(),
+            ([], []) => "there are no networks; give a folder that contains some".into(),
             ([], all) => format!("there are {}", all.join(", ")),
             (near, _) => format!("did you mean {}?", near.join(" or ")),
         };

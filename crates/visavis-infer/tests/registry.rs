@@ -181,7 +181,7 @@ fn known_networks_need_no_manifest() {
     assert!(matches!(entry.verify(), Err(InferError::Hash { .. })));
     assert_eq!(registry.known_without_weights().count(), 7);
     let error = registry.get("mtcnn_onet").unwrap_err().to_string();
-    assert!(error.contains("mtcnn_onet.onnx") && error.contains("--models"), "{error}");
+    assert!(error.contains("mtcnn_onet.onnx") && error.contains("folder of networks"), "{error}");
 }
 
 /// Puts a network with an 8-bit version into a folder. The two have different weights, so that a run shows which one it was.
@@ -251,7 +251,7 @@ fn unknown_names_come_with_near_ones() {
     assert!(registry.get("my_fase").unwrap_err().to_string().contains("did you mean my_face?"));
     assert!(registry.get("xyz").unwrap_err().to_string().contains("there are my_face"));
     let empty = Registry::join(&[], None, &[]).unwrap();
-    assert!(empty.get("xyz").unwrap_err().to_string().contains("--models"));
+    assert!(empty.get("xyz").unwrap_err().to_string().contains("there are no networks"));
 }
 
 #[test]

@@ -20,7 +20,7 @@ use visavis_image::codec;
 use visavis_live::Loader;
 
 use crate::endings::{PICTURES, check_ending, ending};
-use visavis_cli::options::{EngineArgs, NetworkArgs, complain, cores, parse_size, say, say_json};
+use visavis_cli::options::{EngineArgs, NetworkArgs, complain, cores, parse_share, parse_size, say, say_json};
 use visavis_cli::output::write_file;
 use visavis_cli::session::Session;
 
@@ -31,7 +31,8 @@ use visavis_cli::session::Session;
   visavis-lab data show packs/faces                                       how many faces say what
   visavis-lab data sheet packs/faces --out sheet.png                      view some of them
   visavis-lab data boxes --layout voc --from mine --out mine/boxes.json   face boxes, for detectors
-  visavis-lab data label --images mine --teacher yunet_n --out mine.json  face boxes by another detector")]
+  visavis-lab data label --images photos --teacher yunet --teacher ssd_mobilenetv1_quarter --out photos.json
+                                                                          face boxes on which two detectors agree")]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -105,7 +106,7 @@ struct PackArgs {
     #[arg(long, value_name = "PATH")]
     from: PathBuf,
     /// Layout `classes`: label of the pictures in a folder whose name is not a known label, such as grin=smile:1,
-    /// boys=gender:male or seniors=age:75; may be given more than once
+    /// boys=gender:male or seniors=age:75; may be given more than once, for different folders
     #[arg(long = "class", value_name = "FOLDER=LABEL:VALUE", value_parser = ClassRule::from_str)]
     classes: Vec<ClassRule>,
     /// Name of the set; it determines the split, so do not change it [default: that of the folder]
@@ -130,7 +131,7 @@ struct PackArgs {
     #[arg(long, value_name = "WxH", value_parser = parse_size)]
     detector_size: Option<[u32; 2]>,
     /// Least score of a face, 0 to 1 [default: that in the detector's manifest]
-    #[arg(long, value_name = "SCORE")]
+    #[arg(long, value_name = "SCORE", value_parser = parse_share)]
     score: Option<f32>,
     /// Number of threads [default: all cores]
     #[arg(long, value_name = "N", value_parser = visavis_cli::options::parse_workers)]
@@ -146,7 +147,7 @@ fn after_help() -> String {
     let lines: Vec<String> =
         Layout::ALL.iter().map(|layout| format!("  {:10} {}", layout.name(), layout.description())).collect();
     format!(
-        "Layouts:\n{}\n\nExamples:\n  \
+        "Layouts:\n{}\ndocs/training.md describes the columns of a table.\n\nExamples:\n  \
          visavis-lab data pack --layout table --from utkface --name utkface --out packs/utkface\n  \
          visavis-lab data pack --layout classes --from mine --class grin=smile:1 --class grim=smile:0 --out packs/mine",
         lines.join("\n")
@@ -249,18 +250,22 @@ fn tell(report: &PackReport, set: &DataSet) -> Result<()> {
     for file in &report.faceless {
         complain(&format!("left out, no face found: {file}"));
     }
+    for file in &report.outside {
+        complain(&format!("left out, the labelled face lies outside of the picture: {file}"));
+    }
     for unreadable in &report.unreadable {
         complain(&format!("left out, not readable: {}: {}", unreadable.file, unreadable.reason));
     }
     say(&format!(
-        "{}: {} faces of {} pictures, {} to train and {} to validate; without a face {}, not readable {}, \
-         labelled but not detected {}",
+        "{}: {} faces of {} pictures, {} to train and {} to validate; without a face {}, outside of the picture {}, not \
+         readable {}, labelled but not detected {}",
         report.name,
         report.faces,
         set.samples.len(),
         report.train,
         report.validation,
         report.faceless.len(),
+        report.outside.len(),
         report.unreadable.len(),
         report.undetected,
     ))

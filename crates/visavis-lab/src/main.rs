@@ -5,6 +5,7 @@
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+mod advice;
 mod bench;
 mod data;
 mod endings;
@@ -14,7 +15,7 @@ mod train;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use visavis_cli::terminal::LogFormat;
+use visavis_cli::terminal::{LogFormat, complain};
 
 /// The laboratory of visavis: data, training, evaluation, tables
 ///
@@ -49,11 +50,20 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    visavis_cli::run::run(cli.verbose, LogFormat::Text, || match cli.command {
-        Command::Data(args) => data::run(&args),
-        Command::Train(args) => train::run(&args),
-        Command::Evaluate(args) => evaluate::run(&args),
-        Command::Tables(args) => evaluate::tables(&args),
-        Command::Bench(args) => bench::run(&args),
-    })
+    let mut advice = None;
+    let code = visavis_cli::run::run(cli.verbose, LogFormat::Text, || {
+        let result = match cli.command {
+            Command::Data(args) => data::run(&args),
+            Command::Train(args) => train::run(&args),
+            Command::Evaluate(args) => evaluate::run(&args),
+            Command::Tables(args) => evaluate::tables(&args),
+            Command::Bench(args) => bench::run(&args),
+        };
+        result.inspect_err(|error| advice = advice::for_error(error))
+    });
+    // Below the error, which is printed by now.
+    if let Some(advice) = advice {
+        complain(advice);
+    }
+    code
 }

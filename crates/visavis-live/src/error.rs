@@ -22,7 +22,7 @@ pub enum LiveError {
     #[error(transparent)]
     Gallery(#[from] GalleryError),
     /// A network was chosen for a task that it does not do.
-    #[error("{model} does not do {task:?}: choose one of `visavis models list`")]
+    #[error("{model} does not do {task}: choose another network")]
     WrongTask {
         /// Name of the network.
         model: String,
@@ -36,7 +36,7 @@ pub enum LiveError {
     #[error("stopped before it was done")]
     Stopped,
     /// No detector was chosen.
-    #[error("no detector was chosen, and without one no face is found: choose one of `visavis models list`")]
+    #[error("no detector was chosen, and without one no face is found")]
     NoDetector,
     /// The operating system did not start a thread.
     #[error("the {stage} thread could not be started: {reason}")]

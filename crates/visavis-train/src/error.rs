@@ -39,6 +39,12 @@ pub enum TrainError {
         /// What is wrong and what to do.
         reason: String,
     },
+    /// The folder contains a run that would be overwritten.
+    #[error("{path}: it contains a run already")]
+    RunExists {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The loss is not finite.
     #[error("the loss is {value} at step {step}: lower the learning rate (now {rate:.1e}) and resume")]
     Diverged {
@@ -85,7 +91,7 @@ pub enum TrainError {
     #[error(transparent)]
     Infer(#[from] InferError),
     /// The user stopped it.
-    #[error("stopped; the same command with --resume goes on")]
+    #[error("stopped")]
     Stopped,
 }
 

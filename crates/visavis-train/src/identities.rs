@@ -17,10 +17,7 @@ use crate::TrainError;
 use crate::feed::Sampler;
 use crate::network::{Parameter, ParameterId, Parameters, Role};
 use crate::numbers::normal;
-use crate::recipe::{IdentityParams, Margin, Recipe};
-
-/// Name of the class weights in the parameters.
-const NAME: &str = "identities.weight";
+use crate::recipe::{CLASS_WEIGHTS, IdentityParams, Margin, Recipe};
 
 /// The people of a run.
 pub(crate) struct Identities {
@@ -71,7 +68,7 @@ impl Identities {
         let mut random = fastrand::Rng::with_seed(recipe.seed);
         let value = (0..photos.len() * length).map(|_| normal(&mut random)).collect();
         let shape = vec![photos.len(), length];
-        let weight = parameters.push(Parameter { name: NAME.into(), shape, role: Role::Weight, value });
+        let weight = parameters.push(Parameter { name: CLASS_WEIGHTS.into(), shape, role: Role::Weight, value });
         Ok(Self { classes: photos.into_keys().zip(0..).collect(), weight })
     }
 

@@ -1,17 +1,23 @@
 //! The recipe of a training run: a TOML file with everything needed to repeat it.
 
 mod params;
+mod stage;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 pub use params::{AgeTarget, AugmentParams, IdentityParams, LossParams, Margin, SceneParams};
 use serde::{Deserialize, Serialize};
+pub use stage::{OptimiserParams, SceneSource, Schedule, Source, Stage};
 use visavis_image::face_template;
 use visavis_infer::manifest::{Anchor, Colour, Crop, Fit};
 
 use crate::TrainError;
 use crate::detector::{FasterRcnnPlan, SsdPlan, YunetPlan, faster_rcnn, ssd, yunet};
 use crate::network::{Backbone, FaceTask, HeadPlan, Network, Parameters, face_network, onet};
+
+/// Name of the class weights of [`Recipe::identities`] among the parameters.
+pub(crate) const CLASS_WEIGHTS: &str = "identities.weight";
 
 /// A training run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -236,6 +242,9 @@ fn wider(crop: &Crop, expand: f32) -> Crop {
     Crop::Points { points: points.into_iter().map(|point| Anchor { at: point.at.map(place), ..point }).collect() }
 }
 
+/// Number of beginnings of parameters' names in an error.
+const BEGINNINGS: usize = 8;
+
 /// Side of the template in pixels; any would do, since only shares of it are used.
 const TEMPLATE_SIDE: u32 = 112;
 
@@ -261,166 +270,6 @@ fn unit() -> f32 {
 
 fn is_unit(value: &f32) -> bool {
     (value - 1.0).abs() < f32::EPSILON
-}
-
-fn yes() -> bool {
-    true
-}
-
-/// A stage of the training.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Stage {
-    /// Number of epochs.
-    pub epochs: usize,
-    /// Pictures per batch.
-    pub batch: usize,
-    /// Packs to train on.
-    #[serde(default)]
-    pub data: Vec<Source>,
-    /// Pictures with face boxes to train on, for detectors.
-    #[serde(default)]
-    pub scenes: Vec<SceneSource>,
-    /// The optimiser.
-    #[serde(default)]
-    pub optimiser: OptimiserParams,
-    /// The schedule of the learning rate.
-    #[serde(default)]
-    pub schedule: Schedule,
-    /// Decay of the moving average of the weights; 0 disables it.
-    #[serde(default = "average")]
-    pub average: f64,
-    /// Ends the stage after more than this many epochs without a better validation.
-    #[serde(default)]
-    pub patience: Option<usize>,
-    /// Parameters whose names begin with one of these are frozen.
-    #[serde(default)]
-    pub freeze: Vec<String>,
-}
-
-fn average() -> f64 {
-    0.999
-}
-
-/// A pack in a stage.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Source {
-    /// Folder of the pack.
-    pub pack: PathBuf,
-    /// How often each of its faces is used in an epoch, on average.
-    #[serde(default = "unit")]
-    pub repeat: f32,
-    /// Balances the label's classes: 0 uses faces as they are, 1 uses each class equally often.
-    #[serde(default)]
-    pub balance: f32,
-    /// Whether teachers are imitated on these faces.
-    #[serde(default = "yes")]
-    pub teach: bool,
-    /// Only files whose path begins with one of these; empty means all.
-    #[serde(default)]
-    pub only: Vec<String>,
-    /// Files whose path begins with one of these are left out.
-    #[serde(default)]
-    pub except: Vec<String>,
-}
-
-/// Pictures with face boxes in a stage.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SceneSource {
-    /// Folder of the pictures.
-    pub images: PathBuf,
-    /// The boxes, COCO JSON. Without it the pictures have no faces.
-    #[serde(default)]
-    pub boxes: Option<PathBuf>,
-    /// How much more often than others a picture is used in which the network has a false positive at the start of the stage; the
-    /// picture is then often cropped around that place. 0 disables this.
-    #[serde(default)]
-    pub mine: f32,
-    /// How often each picture is used in an epoch, on average.
-    #[serde(default = "unit")]
-    pub repeat: f32,
-    /// Whether its validation part is used for validation.
-    #[serde(default = "yes")]
-    pub validate: bool,
-}
-
-impl SceneSource {
-    /// The name of the set, which determines its split.
-    #[must_use]
-    pub fn name(&self) -> String {
-        visavis_data::boxes::set_name(&self.images)
-    }
-}
-
-/// The optimiser.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
-pub enum OptimiserParams {
-    /// Adam with decoupled weight decay (Loshchilov and Hutter, ICLR 2019); without decay it is Adam.
-    Adamw {
-        /// Peak learning rate.
-        rate: f64,
-        /// Weight decay.
-        decay: f64,
-    },
-    /// Stochastic gradient descent with Nesterov's momentum.
-    Sgd {
-        /// Peak learning rate.
-        rate: f64,
-        /// Weight decay.
-        decay: f64,
-        /// Momentum.
-        momentum: f64,
-    },
-}
-
-impl Default for OptimiserParams {
-    fn default() -> Self {
-        Self::Adamw { rate: 1e-3, decay: 0.02 }
-    }
-}
-
-impl OptimiserParams {
-    /// Peak learning rate.
-    #[must_use]
-    pub fn rate(&self) -> f64 {
-        match self {
-            Self::Adamw { rate, .. } | Self::Sgd { rate, .. } => *rate,
-        }
-    }
-}
-
-/// The schedule of the learning rate, after a warm-up with a linear rise.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
-pub enum Schedule {
-    /// Constant.
-    Constant {
-        /// Epochs of warm-up.
-        warm_up: f64,
-    },
-    /// Half a cosine down to zero at the stage's end.
-    Cosine {
-        /// Epochs of warm-up.
-        warm_up: f64,
-    },
-    /// Multiplied by a factor whenever the validation has not improved for some epochs (paper, section III-E).
-    Plateau {
-        /// Epochs of warm-up.
-        warm_up: f64,
-        /// 0.1 in the paper.
-        factor: f64,
-        /// The rate is lowered after more than this many epochs without a better validation.
-        patience: usize,
-    },
-}
-
-impl Default for Schedule {
-    fn default() -> Self {
-        Self::Cosine { warm_up: 0.5 }
-    }
 }
 
 impl Recipe {
@@ -472,7 +321,10 @@ impl Recipe {
     /// [`TrainError::Recipe`] with the field.
     pub fn validate(&self) -> Result<(), TrainError> {
         let wrong = |reason: String| Err(TrainError::Recipe { reason });
-        self.network.build(0)?;
+        let (_, parameters) = self.network.build(0)?;
+        let class_weights = self.identities.iter().map(|_| CLASS_WEIGHTS);
+        let names: Vec<&str> =
+            parameters.all().iter().map(|parameter| parameter.name.as_str()).chain(class_weights).collect();
         let sizes = &self.scenes.sizes;
         if sizes.is_empty() || sizes.iter().flatten().any(|side| !(64..=2048).contains(side) || side % 4 != 0) {
             return wrong("`sizes` of scenes are one or more, of multiples of 4 from 64 to 2048".into());
@@ -487,6 +339,14 @@ impl Recipe {
             return wrong(format!("`name` is `{}`: use a-z, 0-9 and _", self.name));
         }
         self.augment.validate()?;
+        let is_share = |share: &f32| (0.0..=1.0).contains(share);
+        let SceneParams { mosaic, crowd, covered, by_face, mirror, .. } = self.scenes;
+        if ![mosaic, crowd, covered, by_face, mirror].iter().all(is_share) {
+            return wrong("[scenes]: mosaic, crowd, covered, by_face and mirror are shares from 0 to 1".into());
+        }
+        if ![self.loss.smoothing, self.loss.focal_faces].iter().all(is_share) {
+            return wrong("[loss]: smoothing and focal_faces are shares from 0 to 1".into());
+        }
         if self.stages.is_empty() && self.init.is_none() {
             return wrong("there is no [[stage]], and no `init` whose weights would be taken as they are".into());
         }
@@ -527,6 +387,16 @@ impl Recipe {
             let sensible = rate > 0.0 && rate <= 10.0 && (0.0..1.0).contains(&stage.average);
             if !sensible {
                 return wrong(format!("stage {number}: `rate` lies in 0 to 10, `average` in 0 to 1"));
+            }
+            let is_unknown = |prefix: &&String| !names.iter().any(|name| name.starts_with(prefix.as_str()));
+            if let Some(unknown) = stage.freeze.iter().find(is_unknown) {
+                let beginnings: BTreeSet<&str> = names.iter().filter_map(|name| name.split('.').next()).collect();
+                let some: Vec<&str> = beginnings.into_iter().take(BEGINNINGS).collect();
+                return wrong(format!(
+                    "stage {number}: `freeze` has `{unknown}`, with which no parameter's name begins; names begin, for example, \
+                     with {}",
+                    some.join(", ")
+                ));
             }
         }
         Ok(())
@@ -609,9 +479,13 @@ mod tests {
             (TEXT.replace("\"../packs/mine\"", "\"../packs/mine\", balance = 3.0"), "`balance`"),
             (TEXT.replace("[[stage]]", "[augment]\nsmall = 2.0\n[[stage]]"), "shares from 0 to 1"),
             (TEXT.replace("[[stage]]", "[augment]\nbrightness = -8.0\n[[stage]]"), "0 or more"),
+            (TEXT.replace("[[stage]]", "[scenes]\nmosaic = 2.0\n[[stage]]"), "[scenes]: mosaic"),
+            (TEXT.replace("[[stage]]", "[loss]\nsmoothing = nan\n[[stage]]"), "[loss]: smoothing"),
             (face("embedding = 1000000000000"), "`embedding`"),
             (face("dropout = 1.0"), "`dropout`"),
             (face("dropout = nan"), "`dropout`"),
+            (TEXT.replace("batch = 8", "batch = 8\nfreeze = [\"conv1\", \"convv\"]"), "`freeze` has `convv`"),
+            (TEXT.replace("batch = 8", "batch = 8\nfreeze = [\"convv\"]"), "with bn1, bn2, bn3, bn4, conv1"),
         ];
         for (text, named) in cases {
             let said = read(folder.path(), &text).unwrap_err().to_string();

@@ -29,7 +29,8 @@ impl RunFolder {
     /// Makes the folder and writes the recipe into it, or opens it to continue.
     ///
     /// # Errors
-    /// [`TrainError::Run`] if it contains a run that would be overwritten, [`TrainError::File`].
+    /// [`TrainError::RunExists`] if it contains a run that would be overwritten, [`TrainError::Run`] if it contains another
+    /// recipe, [`TrainError::File`].
     pub(crate) fn open(path: &Path, recipe: &Recipe, resume: bool) -> Result<Self, TrainError> {
         let file = |error| TrainError::file(path, error);
         if !resume && path.join(RECIPE).exists() && !path.join(REVISION).exists() {
@@ -38,8 +39,7 @@ impl RunFolder {
         }
         fs::create_dir_all(path.join("teacher")).map_err(file)?;
         if !resume && Self::checkpoint_in(path).exists() {
-            let reason = "it contains a run already: continue it with --resume, or give another folder".into();
-            return Err(TrainError::Run { path: path.to_owned(), reason });
+            return Err(TrainError::RunExists { path: path.to_owned() });
         }
         let text = toml::to_string_pretty(recipe).map_err(|error| TrainError::Recipe { reason: error.to_string() })?;
         let portable = toml::to_string(&recipe.without_folders());
@@ -214,9 +214,10 @@ const DATA: &str = "data.json";
 const STEPS: &str = "steps.csv";
 const EPOCHS: &str = "epochs.csv";
 
-/// The git revision of the sources, if known.
+/// The git revision of the sources that this program was built from, if they are still there.
 fn revision() -> Option<String> {
-    let output = std::process::Command::new("git").args(["describe", "--always", "--dirty"]).output().ok()?;
+    let git = ["-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--dirty"];
+    let output = std::process::Command::new("git").args(git).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 

@@ -236,7 +236,7 @@ fn a_stopped_run_goes_on_exactly_where_it_was() {
     let mut first = Notes { stop_after: Some(9), stop: Some(&STOP), ..Notes::default() };
     let parts = folder.path().join("parts");
     assert!(matches!(run(&recipe, &parts, false, &mut first), Err(TrainError::Stopped)));
-    assert!(matches!(run(&recipe, &parts, false, &mut Notes::default()), Err(TrainError::Run { .. })));
+    assert!(matches!(run(&recipe, &parts, false, &mut Notes::default()), Err(TrainError::RunExists { .. })));
     let mut second = Notes::default();
     let resumed = run(&recipe, &parts, true, &mut second).unwrap();
 
@@ -249,6 +249,31 @@ fn a_stopped_run_goes_on_exactly_where_it_was() {
     let mut other = recipe.clone();
     other.seed += 1;
     assert!(matches!(run(&other, &parts, true, &mut Notes::default()), Err(TrainError::Run { .. })));
+}
+
+#[test]
+fn a_stage_whose_data_are_empty_is_refused() {
+    let folder = TempDir::new().unwrap();
+    pack(&folder.path().join("pack"), 32, 16);
+    let out = folder.path().join("run");
+    let refused = |recipe: &Recipe| run(recipe, &out, false, &mut Notes::default()).unwrap_err().to_string();
+    let recipe = face_recipe(&folder, 1);
+    for source in [
+        Source { only: vec!["elsewhere/".into()], ..source(&folder) },
+        Source { except: vec!["1".into(), String::new()], ..source(&folder) },
+    ] {
+        // The sources of all stages are checked before the first stage.
+        let mut recipe = Recipe { stages: vec![recipe.stages[0].clone(); 2], ..recipe.clone() };
+        recipe.stages[1].data.push(source);
+        let error = refused(&recipe);
+        assert!(error.contains("stage 2: no face of") && error.contains("pack is left by `only = "), "{error}");
+        assert!(!out.exists());
+    }
+    let mut none_to_validate = recipe;
+    none_to_validate.stages[0].data[0].pack = folder.path().join("training");
+    pack(&folder.path().join("training"), 32, 0);
+    let error = refused(&none_to_validate);
+    assert!(error.contains("stage 1: its data have no validation part"), "{error}");
 }
 
 #[test]

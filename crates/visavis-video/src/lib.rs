@@ -45,7 +45,7 @@ pub use ffmpeg::Ffmpeg;
 pub use file_kind::FileKind;
 pub use mp4::Mp4Writer;
 pub use network::{CameraCredentials, StreamParams, Transport};
-pub use open::{open, open_path};
+pub use open::{open, open_path, path_of};
 pub use options::{OpenOptions, RawFormat, VirtualCameraParams};
 pub use pushed::{Pusher, pushed};
 pub use source::{FRAME_RATES, Interrupter, Pace, Playing, Shot, Source, SourceInfo};

@@ -40,24 +40,58 @@ pub fn open(spec: &str, options: &OpenOptions) -> Result<Box<dyn Source>, VideoE
         });
     }
     check(spec, options)?;
-    if let Some(path) = spec.strip_prefix("virtual:") {
-        return Ok(Box::new(VirtualCamera::open(Path::new(path), options)?));
+    match Kind::of(spec) {
+        Kind::Virtual(path) => Ok(Box::new(VirtualCamera::open(path, options)?)),
+        Kind::Camera(device) => camera::open(device, options),
+        Kind::StandardInput => open_standard_input(options),
+        Kind::Address => {
+            let address = Address::parse(spec, &options.stream)?;
+            if address.is_rtsp() { rtsp::open(&address, options) } else { ffmpeg::open_stream(&address, options) }
+        }
+        Kind::Path(path) => open_path(path, options),
     }
-    if let Some(device) = spec.strip_prefix("camera:") {
-        return camera::open(device, options);
+}
+
+/// The file or the folder that `spec` names, as [`open`] takes it, whether or not it exists. `None` for a camera, an address and standard
+/// input.
+#[must_use]
+pub fn path_of(spec: &str) -> Option<&Path> {
+    match Kind::of(spec) {
+        Kind::Virtual(path) | Kind::Path(path) => Some(path),
+        Kind::Camera(_) | Kind::StandardInput | Kind::Address => None,
     }
-    let is_number = spec.bytes().all(|byte| byte.is_ascii_digit());
-    if spec.starts_with("/dev/video") || spec.starts_with("/dev/v4l/") || is_number && !Path::new(spec).exists() {
-        return camera::open(spec, options);
+}
+
+/// What the description of a source names.
+enum Kind<'a> {
+    /// Photos that a virtual camera shows.
+    Virtual(&'a Path),
+    /// A webcam: its number or device.
+    Camera(&'a str),
+    StandardInput,
+    Address,
+    Path(&'a Path),
+}
+
+impl<'a> Kind<'a> {
+    fn of(spec: &'a str) -> Self {
+        let path = Path::new(spec);
+        if let Some(photos) = spec.strip_prefix("virtual:") {
+            return Self::Virtual(Path::new(photos));
+        }
+        if let Some(device) = spec.strip_prefix("camera:") {
+            return Self::Camera(device);
+        }
+        let is_number = spec.bytes().all(|byte| byte.is_ascii_digit());
+        if spec.starts_with("/dev/video") || spec.starts_with("/dev/v4l/") || is_number && !path.exists() {
+            return Self::Camera(spec);
+        }
+        match spec {
+            "-" => Self::StandardInput,
+            _ if is_address(spec) && !path.exists() => Self::Address,
+            _ => Self::Path(path),
+        }
     }
-    if spec == "-" {
-        return open_standard_input(options);
-    }
-    if is_address(spec) && !Path::new(spec).exists() {
-        let address = Address::parse(spec, &options.stream)?;
-        return if address.is_rtsp() { rtsp::open(&address, options) } else { ffmpeg::open_stream(&address, options) };
-    }
-    open_path(Path::new(spec), options)
 }
 
 /// Opens a file or folder, whatever its name: a picture, a folder of pictures (in the order of their names), a GIF, a film,
@@ -154,4 +188,25 @@ fn is_pipe(kind: std::fs::FileType) -> bool {
 #[cfg(not(unix))]
 fn is_pipe(_: std::fs::FileType) -> bool {
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_told_from_other_sources() {
+        for (spec, path) in [
+            ("film.mp4", Some("film.mp4")),
+            ("virtual:photos/", Some("photos/")),
+            ("door=film.mp4", Some("door=film.mp4")),
+            ("camera:0", None),
+            ("7", None),
+            ("/dev/video0", None),
+            ("-", None),
+            ("rtsp://cam/1", None),
+        ] {
+            assert_eq!(path_of(spec), path.map(Path::new), "{spec}");
+        }
+    }
 }

@@ -4,8 +4,6 @@ use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions};
 use visavis_image::{Picture, PicturePool, Point, Rect, Resizer};
 
 use crate::options::VirtualCameraParams;
@@ -34,7 +32,7 @@ pub(crate) struct VirtualCamera {
     /// The current photo and its index in the list.
     scene: Option<(usize, Scene)>,
     next: Option<Preparation>,
-    zoomer: fast_image_resize::Resizer,
+    zoomer: Resizer,
     pool: PicturePool,
 }
 
@@ -81,7 +79,7 @@ impl VirtualCamera {
             missing: 0,
             scene: Some((place, first)),
             next: None,
-            zoomer: fast_image_resize::Resizer::new(),
+            zoomer: Resizer::new(),
             pool: PicturePool::new(12),
         })
     }
@@ -230,24 +228,9 @@ impl Scene {
         Rect::new(x, y, view.width.min(width - x), view.height.min(height - y))
     }
 
-    /// Renders the view into `out`. A separable filter with a crop box takes a tenth of the time of a general warp.
-    fn film(&self, moment: f32, zoomer: &mut fast_image_resize::Resizer, out: &mut Picture) {
-        let view = self.view(moment);
-        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).crop(
-            view.x.into(),
-            view.y.into(),
-            view.width.into(),
-            view.height.into(),
-        );
-        let (width, height) = (out.width(), out.height());
-        let done = ImageRef::new(self.canvas.width(), self.canvas.height(), self.canvas.pixels(), PixelType::U8x3)
-            .map_err(|error| error.to_string())
-            .and_then(|from| {
-                let mut to = Image::from_slice_u8(width, height, out.pixels_mut(), PixelType::U8x3)
-                    .map_err(|error| error.to_string())?;
-                zoomer.resize(&from, &mut to, &options).map_err(|error| error.to_string())
-            });
-        debug_assert_eq!(done, Ok(()), "the view lies inside the canvas");
+    /// Renders the view into `out`.
+    fn film(&self, moment: f32, zoomer: &mut Resizer, out: &mut Picture) {
+        zoomer.zoom(&self.canvas, self.view(moment), out);
     }
 }
 
@@ -305,7 +288,7 @@ mod tests {
     #[test]
     fn photo_stands_in_the_middle_of_a_dark_margin() {
         let scene = Scene::new(&Picture::filled(90, 180, [200, 100, 50]), 0, &params());
-        let (mut zoomer, mut out) = (fast_image_resize::Resizer::new(), Picture::new(160, 90));
+        let (mut zoomer, mut out) = (Resizer::new(), Picture::new(160, 90));
         scene.film(0.0, &mut zoomer, &mut out);
         assert_eq!(out.pixel(80, 45), [200, 100, 50]);
         let margin = out.pixel(5, 45);
@@ -324,7 +307,7 @@ mod tests {
             }
         }
         let scene = Scene::new(&photo, 1, &params());
-        let mut zoomer = fast_image_resize::Resizer::new();
+        let mut zoomer = Resizer::new();
         let mut film = |moment| {
             let mut out = Picture::new(160, 90);
             scene.film(moment, &mut zoomer, &mut out);

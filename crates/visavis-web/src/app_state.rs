@@ -209,7 +209,7 @@ impl AppState {
     /// The gallery.
     pub(crate) fn gallery(&self) -> Result<Arc<Gallery>, Problem> {
         let gallery = self.config.pipeline.snapshot().gallery.as_ref().map(|state| Arc::clone(&state.gallery));
-        gallery.ok_or_else(|| Problem::conflict("visavis runs without a gallery: start it with --gallery FILE"))
+        gallery.ok_or_else(|| Problem::conflict("visavis runs without a gallery"))
     }
 
     /// The networks for photos that are added to the gallery.

@@ -118,11 +118,12 @@ impl Guard {
         let host = host.or_else(|| request.uri().authority().map(Authority::as_str)).unwrap_or_default();
         if !self.is_own_host(host) {
             // Against DNS rebinding: a page of another site whose host name was made to point here.
-            let detail = "visavis answers only to localhost, to addresses, and to host names given with --allow-host";
+            let detail =
+                "visavis answers only to localhost, to addresses, and to host names that were allowed at the start";
             return Some(Problem::new(StatusCode::MISDIRECTED_REQUEST, detail));
         }
         if headers.get(header::ORIGIN).is_some_and(|origin| !self.is_own_page(origin, host)) {
-            let detail = "visavis answers only to its own page; behind a proxy, give the host name with --allow-host";
+            let detail = "visavis answers only to its own page; the host name of a proxy must be allowed at the start";
             return Some(Problem::new(StatusCode::FORBIDDEN, detail));
         }
         if !open && !self.has_token(headers) {

@@ -19,12 +19,12 @@ mod page;
 mod photo_analyzer;
 mod problem;
 mod record;
+mod request_body;
 mod scene;
 mod server;
 mod status;
 mod tls;
 mod undo_log;
-mod unread_body;
 
 pub use access::{Access, base_path, frame_origin, host_name};
 pub use app_state::ServerConfig;
@@ -43,9 +43,7 @@ use std::net::SocketAddr;
 #[derive(Debug, thiserror::Error)]
 pub enum WebError {
     /// The server cannot listen on the address.
-    #[error(
-        "the page cannot be served on {address}: {source}; choose another address with --listen, or run without a page with --no-page"
-    )]
+    #[error("the page cannot be served on {address}: {source}")]
     Listen {
         /// The address.
         address: SocketAddr,

@@ -1,5 +1,6 @@
 //! The errors of the API: problem documents (RFC 9457).
 
+use axum::extract::multipart::{MultipartError, MultipartRejection};
 use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::http::{StatusCode, header};
@@ -11,6 +12,8 @@ use visavis_gallery::GalleryError;
 use visavis_image::codec::CodecError;
 use visavis_live::LiveError;
 use visavis_video::VideoError;
+
+use crate::request_body::Stalled;
 
 /// A problem document (RFC 9457).
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -52,6 +55,15 @@ impl Problem {
 
     pub(crate) fn conflict(why: impl ToString) -> Self {
         Self::new(StatusCode::CONFLICT, why)
+    }
+
+    /// The body of a request could not be read or parsed. `status` and `why` are those of `error`, unless the client stopped sending.
+    fn of_body(error: &(dyn std::error::Error + 'static), status: StatusCode, why: String) -> Self {
+        let mut causes = std::iter::successors(Some(error), |error| error.source());
+        match causes.find_map(|cause| cause.downcast_ref::<Stalled>()) {
+            Some(stalled) => Self::new(StatusCode::REQUEST_TIMEOUT, stalled),
+            None => Self::new(status, why),
+        }
     }
 
     pub(crate) fn is_unauthorized(&self) -> bool {
@@ -147,7 +159,7 @@ impl From<FaceError> for Problem {
 
 impl From<JsonRejection> for Problem {
     fn from(rejection: JsonRejection) -> Self {
-        Self::new(rejection.status(), rejection.body_text())
+        Self::of_body(&rejection, rejection.status(), rejection.body_text())
     }
 }
 
@@ -172,7 +184,19 @@ impl From<WebSocketUpgradeRejection> for Problem {
 
 impl From<BytesRejection> for Problem {
     fn from(rejection: BytesRejection) -> Self {
+        Self::of_body(&rejection, rejection.status(), rejection.body_text())
+    }
+}
+
+impl From<MultipartRejection> for Problem {
+    fn from(rejection: MultipartRejection) -> Self {
         Self::new(rejection.status(), rejection.body_text())
+    }
+}
+
+impl From<MultipartError> for Problem {
+    fn from(error: MultipartError) -> Self {
+        Self::of_body(&error, error.status(), error.body_text())
     }
 }
 

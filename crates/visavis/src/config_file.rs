@@ -119,18 +119,44 @@ fn built(program: &Command) -> Result<Command> {
     program.find_subcommand(COMMAND).cloned().with_context(|| format!("the program has no command {COMMAND}"))
 }
 
-/// Reads a file and checks all its settings. Returns their number.
+/// A file without errors.
+pub(crate) struct Checked {
+    file: ConfigFile,
+    /// The flags of the command as the file sets them, without the environment.
+    pub(crate) matches: ArgMatches,
+}
+
+/// Reads a file and checks all its settings.
 ///
 /// # Errors
 /// If the file cannot be read. If it has errors: they are printed, one on each line, and the returned error says how many.
-pub(crate) fn check(program: &Command, path: &Path) -> Result<usize> {
+pub(crate) fn check(program: &Command, path: &Path) -> Result<Checked> {
     let mut file = ConfigFile::read(path, &built(program)?)?;
     file.warn_of_readers();
-    let mut problems = file.value_problems(program);
+    let (matches, mut problems) = match file.values(program) {
+        Ok(matches) => (Some(matches), Vec::new()),
+        Err(problems) => (None, problems),
+    };
     problems.append(&mut file.problems);
     problems.sort_by_key(|problem| problem.line);
     file.refuse_problems(&problems)?;
-    Ok(file.given.len())
+    let command = matches.and_then(|mut matches| matches.remove_subcommand());
+    let (_, matches) = command.with_context(|| format!("the program has no command {COMMAND}"))?;
+    Ok(Checked { file, matches })
+}
+
+impl Checked {
+    /// Number of settings that the file gives.
+    pub(crate) fn count(&self) -> usize {
+        self.file.given.len()
+    }
+
+    /// Prints a warning about a setting of the file.
+    pub(crate) fn warn(&self, key: &str, text: &str) {
+        if let Some(given) = self.file.given.iter().find(|given| given.key == key) {
+            complain(&format!("warning: {}:{}: `{key}`: {text}", self.file.path.display(), given.line));
+        }
+    }
 }
 
 /// The number of errors in the text of a file; for [`crate::fuzzing`].
@@ -175,6 +201,14 @@ impl ConfigFile {
     }
 
     fn value_problems(&self, program: &Command) -> Vec<Problem> {
+        self.values(program).err().unwrap_or_default()
+    }
+
+    /// Parses the values: each one by itself, then all together. Returns the matches of the program.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    fn values(&self, program: &Command) -> Result<ArgMatches, Vec<Problem>> {
         // The variables of this environment are not those of the environment in which the file will be used.
         let program =
             program.clone().mut_subcommand(COMMAND, |command| command.mut_args(|arg| arg.env(None::<&'static str>)));
@@ -189,12 +223,11 @@ impl ConfigFile {
                 problems.extend(self.problem(given, &error));
             }
         }
-        if problems.is_empty()
-            && let Err(error) = parse(self.given.iter().flat_map(|given| &given.words).collect())
-        {
-            problems.push(Problem { line: None, text: first_line(&error) });
+        if !problems.is_empty() {
+            return Err(problems);
         }
-        problems
+        let all = parse(self.given.iter().flat_map(|given| &given.words).collect());
+        all.map_err(|error| vec![Problem { line: None, text: first_line(&error) }])
     }
 
     /// What the parser's error about one setting means; `None` if another setting of the file corrects it.

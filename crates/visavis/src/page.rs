@@ -4,15 +4,15 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use visavis_face::default_network;
 use visavis_gallery::Gallery;
 use visavis_infer::Task;
 use visavis_live::{Delivery, Pipeline, Prepared, RegistryLoader, Subscription};
 use visavis_video::{OpenOptions, SourceSwitch};
 use visavis_web::{
-    Access, Audit, BeginRecord, Camera, Listener, NoticeParams, OutputCounts, Server, ServerConfig, Tls, base_path,
-    frame_origin, host_name, own_names,
+    Access, Audit, BeginRecord, Camera, Listener, NoticeParams, OutputCounts, Server, ServerConfig, Tls, WebError,
+    base_path, frame_origin, host_name, own_names,
 };
 
 use crate::film::Film;
@@ -42,7 +42,7 @@ pub(crate) struct PageArgs {
     token: Option<String>,
     /// Additional source that can be chosen on the page, such as a film or a folder; may be given more than once
     #[arg(long, value_name = "SOURCE", hide_short_help = true)]
-    offer: Vec<String>,
+    pub(crate) offer: Vec<String>,
     /// Host name under which the page may be requested; may be given more than once
     ///
     /// `localhost` and IP addresses are always allowed. Give the name of a proxy, or the name of this machine on the network.
@@ -62,10 +62,10 @@ pub(crate) struct PageArgs {
     tls: bool,
     /// Serve over https with this certificate (PEM file, followed by its intermediate certificates)
     #[arg(long, value_name = "FILE", requires = "tls_key", hide_short_help = true)]
-    tls_cert: Option<PathBuf>,
+    pub(crate) tls_cert: Option<PathBuf>,
     /// Private key of the certificate (PEM file)
     #[arg(long, value_name = "FILE", requires = "tls_cert", hide_short_help = true)]
-    tls_key: Option<PathBuf>,
+    pub(crate) tls_key: Option<PathBuf>,
     /// Who is responsible for the analysis: a name and, if wanted, an address, for the notice page
     ///
     /// The page at the path `notice` tells the people in front of the camera what is analysed and stored now, who is responsible, and
@@ -179,7 +179,14 @@ impl Page {
         audit: Option<Audit>,
         destinations: Destinations,
     ) -> Result<Self> {
-        let listener = Listener::bind(args.listen, args.access()?)?;
+        let listener = Listener::bind(args.listen, args.access()?).map_err(|error| match error {
+            // `visavis serve` needs a page.
+            WebError::Listen { .. } if sourceless => anyhow!("{error}: choose another address with --listen"),
+            WebError::Listen { .. } => {
+                anyhow!("{error}: choose another address with --listen, or run without a page with --no-page")
+            }
+            error => error.into(),
+        })?;
         let (offers, notice) = (args.offer.clone(), args.notice(destinations));
         Ok(Self { listener, offers, reading, sourceless, audit, notice, cameras: Vec::new() })
     }

@@ -49,12 +49,16 @@ impl FromStr for ClassRule {
 /// need no rule.
 ///
 /// # Errors
-/// [`DataError::Layout`] for a folder with an unknown name, for a rule without a folder, or if there are no pictures;
-/// [`DataError::File`] for a folder that cannot be read.
+/// [`DataError::UnknownClass`] for a folder with an unknown name; [`DataError::Layout`] for a rule without a folder, for two
+/// rules for one folder, or if there are no pictures; [`DataError::File`] for a folder that cannot be read.
 pub fn read(path: &Path, rules: &[ClassRule]) -> Result<DataSet, DataError> {
     let wrong = |path: &Path, reason: String| DataError::Layout { path: path.to_owned(), reason };
     if let Some(rule) = rules.iter().find(|rule| !path.join(&rule.folder).is_dir()) {
         return Err(wrong(path, format!("there is no folder `{}` in there: correct its name", rule.folder)));
+    }
+    let is_second = |(at, rule): &(usize, &ClassRule)| rules[..*at].iter().any(|other| other.folder == rule.folder);
+    if let Some((_, rule)) = rules.iter().enumerate().find(is_second) {
+        return Err(wrong(path, format!("there are two rules for the folder `{}`: leave one out", rule.folder)));
     }
     let mut set = DataSet { name: sample::name_of(path), ..DataSet::default() };
     for folder in entries(path)?.into_iter().filter(|path| path.is_dir()) {
@@ -63,13 +67,8 @@ pub fn read(path: &Path, rules: &[ClassRule]) -> Result<DataSet, DataError> {
             continue;
         }
         let rule = rules.iter().find(|rule| rule.folder == name).map(|rule| rule.labels.clone());
-        let labels = rule.or_else(|| by_convention(&name)).ok_or_else(|| {
-            let reason = format!(
-                "the name does not say what its pictures show: rename it to smile, neutral, female, male, glasses, \
-                 no_glasses or age_31, or say it with a rule such as --class {name}=smile:1"
-            );
-            wrong(&folder, reason)
-        })?;
+        let unknown = || DataError::UnknownClass { path: folder.clone(), name: name.to_string() };
+        let labels = rule.or_else(|| by_convention(&name)).ok_or_else(unknown)?;
         set.samples.extend(pictures_in(path, &folder)?.into_iter().map(|picture| Sample {
             path: picture.path,
             file: picture.file,
@@ -167,6 +166,8 @@ mod tests {
         assert!(error.contains("grin: the name does not say") && error.contains("grin=smile:1"), "{error}");
         let error = folder(&["smile/a.jpg"], &["grin=smile:1"]).unwrap_err().to_string();
         assert!(error.contains("no folder `grin` in there"), "{error}");
+        let error = folder(&["grin/a.jpg"], &["grin=smile:1", "grin=smile:0"]).unwrap_err().to_string();
+        assert!(error.contains("two rules for the folder `grin`"), "{error}");
         let error = folder(&["smile/a.txt"], &[]).unwrap_err().to_string();
         assert!(error.contains("no folders with pictures"), "{error}");
         for bad in ["grin", "grin=smile", "grin=smile:2", "grin=mood:1", "grin=age:500"] {

@@ -20,6 +20,8 @@ pub mod utkface;
 use std::path::Path;
 use std::str::FromStr;
 
+pub use pictures::picture_names;
+
 use crate::{DataError, DataSet};
 
 /// How a data set is stored on disk.
@@ -116,8 +118,8 @@ impl FromStr for Layout {
 /// Reads the set at `path`. It is named after the folder; the caller may rename it.
 ///
 /// # Errors
-/// [`DataError::File`] for a list that cannot be read, [`DataError::Layout`] for a folder or list that is not in this
-/// layout, [`DataError::Label`] for an invalid label.
+/// [`DataError::File`] for a list that cannot be read, [`DataError::Layout`] or [`DataError::UnknownClass`] for a folder or list
+/// that is not in this layout, [`DataError::Label`] for an invalid label.
 pub fn read(layout: Layout, path: &Path) -> Result<DataSet, DataError> {
     match layout {
         Layout::Table => table::read(path),

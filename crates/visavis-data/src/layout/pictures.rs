@@ -16,6 +16,19 @@ pub(super) struct PictureFile {
     pub path: PathBuf,
 }
 
+/// The pictures in `folder` and the folders within, sorted: their paths relative to it, with `/` as separator. Names that
+/// begin with a dot are skipped. The pictures are not read.
+///
+/// # Errors
+/// [`DataError::Layout`] if there are none, [`DataError::File`] for a folder that cannot be read.
+pub fn picture_names(folder: &Path) -> Result<Vec<String>, DataError> {
+    let pictures = pictures_in(folder, folder)?;
+    if pictures.is_empty() {
+        return Err(DataError::Layout { path: folder.to_owned(), reason: "there is no picture in there".into() });
+    }
+    Ok(pictures.into_iter().map(|picture| picture.file).collect())
+}
+
 /// All pictures in `folder` and the folders within, sorted, with names relative to `root`. Names that begin with a dot are
 /// skipped.
 pub(super) fn pictures_in(root: &Path, folder: &Path) -> Result<Vec<PictureFile>, DataError> {

@@ -245,6 +245,20 @@ mod tests {
     }
 
     #[test]
+    fn the_example_of_the_documentation_is_read() {
+        let text = include_str!("../../../../docs/training.md");
+        for name in BOX.iter().chain(&KEYPOINTS) {
+            assert!(text.contains(&format!("`{name}`")), "{name} is not described");
+        }
+        let example = text.split("```csv\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let set = table(example).unwrap();
+        assert!(set.notes.is_empty(), "{:?}", set.notes);
+        let places: Vec<_> = set.samples.iter().map(|face| (face.rect.is_some(), face.landmarks.is_some())).collect();
+        assert_eq!(places, [(true, true), (true, false), (false, false)]);
+        assert_eq!(set.samples[2].identity.as_deref(), Some("Eve"));
+    }
+
+    #[test]
     fn a_bad_cell_is_named_by_file_and_line() {
         let cases = [
             ("file,age\na.jpg,31\nb.jpg,-1\n", "labels.csv, line 3: age `-1` is not a number from 0 to 122"),

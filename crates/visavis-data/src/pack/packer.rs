@@ -43,6 +43,8 @@ pub struct PackReport {
     pub undetected: usize,
     /// Pictures left out because the set does not give the face's place and the detector found none.
     pub faceless: Vec<String>,
+    /// Pictures left out because the labelled place of the face lies outside of them.
+    pub outside: Vec<String>,
     /// Pictures left out because they cannot be read.
     pub unreadable: Vec<Unreadable>,
     /// Fingerprint of the pack.
@@ -62,6 +64,7 @@ pub struct Unreadable {
 enum Outcome {
     Packed(Box<PackedFace>, Vec<u8>),
     Faceless,
+    Outside,
     Unreadable(String),
 }
 
@@ -71,7 +74,8 @@ impl Packer {
     ///
     /// # Errors
     /// [`DataError::Layout`] without detectors, if `out` is taken or if no face could be packed; [`DataError::Face`] if a
-    /// detector fails; [`DataError::File`] if the pack cannot be written. A picture that cannot be read is not an error.
+    /// detector fails; [`DataError::File`] if the pack cannot be written. Pictures that cannot be read and faces outside of their
+    /// picture are left out and reported.
     pub fn pack(
         &self,
         set: &DataSet,
@@ -117,10 +121,12 @@ impl Packer {
         if report.faces == 0 {
             let first = report.unreadable.first().map(|u| format!(" (the first: {}: {})", u.file, u.reason));
             return Err(nothing(&format!(
-                "none of {} pictures gave a face, {} could not be read{}: see that the set is complete",
+                "none of {} pictures gave a face, {} could not be read{}, in {} the labelled face lies outside: see that the set \
+                 is complete",
                 set.samples.len(),
                 report.unreadable.len(),
                 first.unwrap_or_default(),
+                report.outside.len(),
             )));
         }
         report.fingerprint = writer.finish()?.fingerprint;
@@ -140,6 +146,10 @@ impl Packer {
         let Some(rect) = labelled.or(found.map(|face| face.rect)).filter(Rect::is_proper) else {
             return Ok(Outcome::Faceless);
         };
+        let whole = Rect::new(0.0, 0.0, picture.width() as f32, picture.height() as f32);
+        if rect.intersection(&whole).is_none() {
+            return Ok(Outcome::Outside);
+        }
         // Labels refer to the picture as it is; a face without them is rotated upright.
         let turn = if labelled.is_some() { Turn::None } else { found.map_or(Turn::None, |face| face.turn) };
         let to_source = crop_to_source(&rect, turn, self.params.side, self.params.expansion);
@@ -180,6 +190,7 @@ impl PackReport {
                 self.undetected += usize::from(face.detected.is_none());
             }
             Outcome::Faceless => self.faceless.push(sample.file.clone()),
+            Outcome::Outside => self.outside.push(sample.file.clone()),
             Outcome::Unreadable(reason) => self.unreadable.push(Unreadable { file: sample.file.clone(), reason }),
         }
         Ok(())

@@ -9,7 +9,7 @@ use super::{CROPS, FACES, FORMAT, INFO, Line, PackInfo, PackedFace, fingerprint}
 use crate::DataError;
 
 /// What to do about a damaged pack.
-const AGAIN: &str = "the pack is damaged or incomplete: make it again with `visavis-lab data pack`";
+const AGAIN: &str = "the pack is damaged or incomplete: make it again";
 
 /// A pack, entirely in memory: ten thousand faces take about 100 MB.
 #[derive(Debug, Clone)]
@@ -26,8 +26,8 @@ impl Pack {
     /// Reads the pack in `folder`. Checks the lengths, but not the hashes: [`Pack::verify`] does that.
     ///
     /// # Errors
-    /// [`DataError::File`] if a file cannot be read, [`DataError::Layout`] if it is not a pack, has an unknown format or
-    /// another length than when it was written, [`DataError::Label`] for an invalid line.
+    /// [`DataError::NoPack`] for a folder without a pack, [`DataError::File`] if a file cannot be read, [`DataError::Layout`]
+    /// for an unknown format or another length than when it was written, [`DataError::Label`] for an invalid line.
     pub fn open(folder: &Path) -> Result<Self, DataError> {
         let read = |name: &str| {
             let path = folder.join(name);
@@ -35,8 +35,7 @@ impl Pack {
         };
         let wrong = |name: &str, reason: String| DataError::Layout { path: folder.join(name), reason };
         if !folder.join(INFO).is_file() {
-            let reason = format!("no pack is there ({INFO} is missing): make one with `visavis-lab data pack`");
-            return Err(DataError::Layout { path: folder.to_owned(), reason });
+            return Err(DataError::NoPack { path: folder.to_owned() });
         }
         let info: PackInfo = serde_json::from_slice(&read(INFO)?)
             .map_err(|error| wrong(INFO, format!("this describes no pack ({error})")))?;

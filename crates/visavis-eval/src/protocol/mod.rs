@@ -15,7 +15,7 @@ use visavis_data::{DataError, Split, pack::Pack, pack::PackedFace};
 use visavis_face::{Detect, FaceError, Findings, Locate, Recognise};
 use visavis_image::{Landmarks, Picture, Rect, Turn};
 
-pub use walk::{Progress, attributes, embeddings, keypoints};
+pub use walk::{Progress, attributes, embeddings, gallery_embeddings, keypoints};
 
 /// A source of faces: a pack, or a fake in a test.
 pub trait FaceSource: Sync {
@@ -209,6 +209,16 @@ pub enum ProtocolError {
         /// The view.
         view: View,
     },
+    /// No face can be used.
+    #[error("none of its {faces} faces{} has {wanted}", of_part(.split))]
+    NoFaces {
+        /// Number of faces on the side of the split that was asked for.
+        faces: usize,
+        /// That side; all faces if `None`.
+        split: Option<Split>,
+        /// What a face needs, such as "an identity".
+        wanted: &'static str,
+    },
     /// A parameter out of range.
     #[error("{name}: {reason}")]
     Params {
@@ -217,4 +227,12 @@ pub enum ProtocolError {
         /// What is wrong and what is allowed.
         reason: String,
     },
+}
+
+fn of_part(split: &Option<Split>) -> &'static str {
+    match split {
+        None => "",
+        Some(Split::Train) => " of the training part",
+        Some(Split::Validation) => " of the validation part",
+    }
 }

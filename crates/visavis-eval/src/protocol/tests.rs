@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use visavis_data::{Labels, pack::DetectedFace};
-use visavis_face::{Age, FaceView};
+use visavis_face::{Age, CutFace, FaceView};
 use visavis_image::Point;
 use visavis_infer::{Placement, Task};
 
@@ -87,7 +87,12 @@ impl Recognise for LeftEye<'_> {
         self.aligned
     }
 
-    fn recognise(&mut self, picture: &Picture, faces: &[FaceView]) -> Result<Vec<Findings>, FaceError> {
+    fn recognise_cut(
+        &mut self,
+        picture: &Picture,
+        faces: &[FaceView],
+        _: &mut CutFace<'_>,
+    ) -> Result<Vec<Findings>, FaceError> {
         let tell = |face: &FaceView| {
             self.seen.lock().unwrap().push((picture.pixel(0, 0)[0], *face));
             let years = face.landmarks.map_or(0.0, |landmarks| landmarks.left_eye.x);
@@ -235,6 +240,22 @@ fn every_network_sees_the_same_views_and_plain_crops_need_no_locator() {
 }
 
 #[test]
+fn a_run_without_faces_fails_and_says_what_they_lack() {
+    let faces = ten();
+    let make = || Ok(AttributeNetworks { keypoints: None, tested: Vec::new() });
+    let params = |split| ProtocolParams { split, ..ProtocolParams::default() };
+    let validation = params(Some(Split::Validation));
+    let error = embeddings(&faces, &validation, &make, &quiet).unwrap_err();
+    assert_eq!(error.to_string(), "none of its 10 faces of the validation part has an identity");
+    let error = embeddings(&faces, &params(None), &make, &quiet).unwrap_err();
+    assert_eq!(error.to_string(), "none of its 10 faces has an identity");
+    let error = keypoints(&faces, &params(Some(Split::Train)), &two_locators, &quiet).unwrap_err();
+    assert_eq!(error.to_string(), "none of its 0 faces of the training part has labelled keypoints");
+    // The people of a gallery need no identity.
+    assert_eq!(gallery_embeddings(&faces, &validation, &make, &quiet).unwrap()[0].faces.len(), 10);
+}
+
+#[test]
 fn failures_are_reported_and_nothing_hangs() {
     let faces = ten();
     let broken = || Err("no such network".into());
@@ -245,6 +266,7 @@ fn failures_are_reported_and_nothing_hangs() {
         ProtocolParams { jitter: 1.0, ..ProtocolParams::default() },
         ProtocolParams { small: f32::NAN, ..ProtocolParams::default() },
         ProtocolParams { workers: 0, ..ProtocolParams::default() },
+        ProtocolParams { limit: Some(0), ..ProtocolParams::default() },
     ] {
         assert!(matches!(keypoints(&faces, &params, &two_locators, &quiet), Err(ProtocolError::Params { .. })));
     }

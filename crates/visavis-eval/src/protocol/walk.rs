@@ -21,14 +21,14 @@ type Make<'a, N> = &'a (dyn Fn() -> Result<N, Box<dyn std::error::Error + Send +
 /// same order; `progress` is called once with the number of faces, and then after each face.
 ///
 /// # Errors
-/// [`ProtocolError`] for a parameter out of range, a face that cannot be read, a network that fails.
+/// [`ProtocolError`] for a parameter out of range, if there are no such faces, a face that cannot be read, a network that fails.
 pub fn keypoints(
     source: &dyn FaceSource,
     params: &ProtocolParams,
     make: Make<'_, Vec<KeypointFinder>>,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Vec<ViewAnswers<KeypointAnswer>>, ProtocolError> {
-    let faces = select(source.faces(), params, |face| face.landmarks.is_some())?;
+    let faces = select(source.faces(), params, "labelled keypoints", |face| face.landmarks.is_some())?;
     walk(source, params, &faces, make, progress, |finders, _, viewed| {
         let locate = |finder: &mut KeypointFinder| {
             let found = finder.find(&viewed.picture, &viewed.rect)?;
@@ -38,7 +38,7 @@ pub fn keypoints(
     })
 }
 
-/// Runs networks for age, gender or smile on the faces with any of these labels.
+/// Runs networks for age, gender, smile or expression on the faces with any of these labels.
 ///
 /// # Errors
 /// [`ProtocolError::NoLocator`] for [`View::Jitter`] if a network crops by keypoints and there is no locator; else as
@@ -53,7 +53,7 @@ pub fn attributes(
         let labels = &face.labels;
         labels.age.is_some() || labels.gender.is_some() || labels.smile.is_some() || labels.expression.is_some()
     };
-    let faces = select(source.faces(), params, labelled)?;
+    let faces = select(source.faces(), params, "an age, a gender, a smile or an expression", labelled)?;
     walk(source, params, &faces, make, progress, predict)
 }
 
@@ -67,7 +67,21 @@ pub fn embeddings(
     make: Make<'_, AttributeNetworks>,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Vec<ViewAnswers<AttributeAnswer>>, ProtocolError> {
-    let faces = select(source.faces(), params, |face| face.identity.is_some())?;
+    let faces = select(source.faces(), params, "an identity", |face| face.identity.is_some())?;
+    walk(source, params, &faces, make, progress, predict)
+}
+
+/// Runs embedding networks on all faces, for a gallery in which each face is another person: identities are not needed.
+///
+/// # Errors
+/// As [`attributes`].
+pub fn gallery_embeddings(
+    source: &dyn FaceSource,
+    params: &ProtocolParams,
+    make: Make<'_, AttributeNetworks>,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Vec<ViewAnswers<AttributeAnswer>>, ProtocolError> {
+    let faces = select(source.faces(), params, "a picture", |_| true)?;
     walk(source, params, &faces, make, progress, predict)
 }
 
@@ -111,11 +125,12 @@ fn aligned_by(
     }
 }
 
-/// The indices of the faces to run on.
+/// The indices of the faces to run on: those with what is `wanted`, as `has` tells.
 fn select(
     faces: &[PackedFace],
     params: &ProtocolParams,
-    labelled: impl Fn(&PackedFace) -> bool,
+    wanted: &'static str,
+    has: impl Fn(&PackedFace) -> bool,
 ) -> Result<Vec<usize>, ProtocolError> {
     let refuse = |name, reason: &str| Err(ProtocolError::Params { name, reason: reason.to_owned() });
     if params.views.is_empty() {
@@ -130,12 +145,15 @@ fn select(
     if params.workers == 0 {
         return refuse("workers", "at least one is needed");
     }
-    let mut places: Vec<usize> = faces
-        .iter()
-        .enumerate()
-        .filter(|(_, face)| params.split.is_none_or(|split| face.split == split) && labelled(face))
-        .map(|(place, _)| place)
-        .collect();
+    if params.limit == Some(0) {
+        return refuse("limit", "at least one face is needed");
+    }
+    let of_side = |place: &usize| params.split.is_none_or(|split| faces[*place].split == split);
+    let side: Vec<usize> = (0..faces.len()).filter(of_side).collect();
+    let mut places: Vec<usize> = side.iter().copied().filter(|&place| has(&faces[place])).collect();
+    if places.is_empty() {
+        return Err(ProtocolError::NoFaces { faces: side.len(), split: params.split, wanted });
+    }
     if let Some(limit) = params.limit.filter(|&limit| limit < places.len()) {
         // Sets are often sorted by label: the first faces alone would be of one kind.
         places = (0..limit).map(|number| places[number * places.len() / limit]).collect();

@@ -44,9 +44,12 @@ pub struct GalleryTrial<'a> {
 }
 
 impl GalleryTrial<'_> {
-    /// Identifies all faces; `None` if there are none.
+    /// Identifies all faces; `None` if there are none, or nothing in the gallery.
     #[must_use]
     pub fn check(&self, bootstrap: &Bootstrap) -> Option<GalleryCheck> {
+        if self.gallery.is_empty() {
+            return None;
+        }
         let gallery: Vec<Vec<f32>> = self.gallery.iter().map(|vector| self.prepared(vector)).collect();
         let photos = gallery.len();
         let within = distance_at(self.likeness, self.params.false_matches, photos);
@@ -182,6 +185,7 @@ mod tests {
         let identified = found.identified.unwrap();
         assert_eq!(identified.n, 2);
         assert!((identified.value - 0.5).abs() < 1e-9);
+        assert!(GalleryTrial { gallery: &[], ..trial }.check(&Bootstrap::default()).is_none());
         assert!(GalleryTrial { faces: &[], ..trial }.check(&Bootstrap::default()).is_none());
     }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use visavis_face::{Choice, Detect, Face, FaceError, FaceView, Findings, Locate, Recognise};
+use visavis_face::{Choice, CutFace, Detect, Face, FaceError, FaceView, Findings, Locate, Recognise};
 use visavis_gallery::{Converted, EmbeddingId, Gallery, IdentityParams, NewAlarm, NewPhoto, NewSighting};
 use visavis_image::Picture;
 use visavis_infer::manifest::Metric;
@@ -268,7 +268,12 @@ impl Recognise for NoResults {
         false
     }
 
-    fn recognise(&mut self, _: &Picture, faces: &[FaceView]) -> Result<Vec<Findings>, FaceError> {
+    fn recognise_cut(
+        &mut self,
+        _: &Picture,
+        faces: &[FaceView],
+        _: &mut CutFace<'_>,
+    ) -> Result<Vec<Findings>, FaceError> {
         Ok(vec![Findings::default(); faces.len()])
     }
 

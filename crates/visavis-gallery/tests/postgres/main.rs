@@ -3,7 +3,7 @@
 #![allow(clippy::print_stderr, reason = "a test that skips says so")]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails, also in what tests share")]
 
-#[path = "../conformance/checks.rs"]
+#[path = "../conformance/checks/mod.rs"]
 mod checks;
 mod server;
 mod tls;

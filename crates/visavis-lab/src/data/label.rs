@@ -1,17 +1,16 @@
 //! `visavis-lab data label`: labels pictures with detectors, for training another detector.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use visavis_data::boxes::{FaceBoxes, Label, LabelledImage, Teacher, TeacherParams, label};
-use visavis_data::layout::boxes::{BoxLayout, read};
-use visavis_data::layout::table;
+use visavis_data::layout::{picture_names, table};
 use visavis_face::detect::{DetectorParams, FaceDetector};
-use visavis_image::{Landmarks, codec};
+use visavis_image::{Landmarks, Picture, codec};
 use visavis_infer::{Registry, Runtime};
 
 use super::bar;
@@ -21,7 +20,7 @@ use visavis_cli::options::{EngineArgs, complain, cores, say, say_json};
 ///
 /// The first teacher searches each picture at all sizes, and mirrored; the others at every second size. A detection with a high
 /// score of the first teacher that another one confirms becomes a face with keypoints; one by a single teacher becomes a region
-/// that training ignores.
+/// that training ignores. Photos that cannot be read are left out.
 #[derive(Parser)]
 #[command(after_help = "Examples:
   visavis-lab data label --images photos --teacher yunet_n --teacher ultraface_rfb_320 --models DIR --out photos.json
@@ -30,7 +29,8 @@ pub(super) struct Args {
     /// Folder of the pictures
     #[arg(long, value_name = "DIR")]
     images: PathBuf,
-    /// Network that labels; the first one must give keypoints, others confirm. May be given more than once
+    /// Network that labels; the first one must give keypoints, others confirm. May be given more than once; without --boxes and
+    /// --keypoints, two are needed
     #[arg(long = "teacher", value_name = "NETWORK", required = true)]
     teachers: Vec<String>,
     /// Known boxes, COCO JSON: they are kept and get keypoints, and others are added
@@ -54,6 +54,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
+    check_teachers(args)?;
     let mut params = TeacherParams::default();
     if !args.sides.is_empty() {
         params.sides.clone_from(&args.sides);
@@ -83,15 +84,15 @@ pub(super) fn run(args: &Args) -> Result<()> {
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(image) = images.get(index) else { return Ok(()) };
             let path = args.images.join(&image.file_name);
-            let bytes = std::fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
-            let labelled = match codec::decode(&bytes, codec::MAX_PIXELS) {
+            let labelled = match decoded(&path) {
                 Ok(_) if image.negative => Ok((image.width, image.height, Vec::new())),
                 Ok(picture) => {
                     let points = points.get(&image.file_name).copied();
-                    let faces = label(&picture, &mut teachers, &image.faces, points, &params)?;
+                    let faces = label(&picture, &mut teachers, &image.faces, points, &params)
+                        .with_context(|| path.display().to_string())?;
                     Ok((picture.width(), picture.height(), faces))
                 }
-                Err(error) => Err(format!("left out, not readable: {}: {error}", path.display())),
+                Err(reason) => Err(format!("left out, not readable: {}: {reason}", path.display())),
             };
             results.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((index, labelled));
             progress.inc(1);
@@ -106,7 +107,9 @@ pub(super) fn run(args: &Args) -> Result<()> {
     })?;
     progress.finish_and_clear();
     let mut unreadable = Vec::new();
-    for (index, labelled) in results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
+    let mut results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    results.sort_unstable_by_key(|(index, _)| *index);
+    for (index, labelled) in results {
         match labelled {
             Ok((width, height, faces)) => {
                 (images[index].width, images[index].height, images[index].faces) = (width, height, faces);
@@ -118,6 +121,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         }
     }
     images.retain(|image| !unreadable.contains(&image.file_name));
+    ensure!(!images.is_empty(), "{}: none of {} pictures could be read", args.images.display(), unreadable.len());
     let boxes = FaceBoxes { images };
     boxes.write(&args.out)?;
     let faces = boxes.images.iter().flat_map(|image| &image.faces);
@@ -130,12 +134,39 @@ pub(super) fn run(args: &Args) -> Result<()> {
         }));
     }
     say(&format!(
-        "{}: {} faces on {} pictures, {pointed} of them with keypoints; {} regions to be ignored",
+        "{}: {} faces on {} pictures, {pointed} of them with keypoints; {} regions to be ignored; pictures not readable {}",
         args.out.display(),
         found.len(),
         boxes.images.len(),
-        ignored.len()
+        ignored.len(),
+        unreadable.len()
     ))
+}
+
+/// Fails if no detection could become a face, or if a detector would confirm its own detections.
+fn check_teachers(args: &Args) -> Result<()> {
+    let mut names = args.teachers.clone();
+    names.sort_unstable();
+    if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        bail!("--teacher names {} twice: it would confirm its own detections", pair[0]);
+    }
+    if let ([alone], None, None) = (&args.teachers[..], &args.boxes, &args.keypoints) {
+        bail!(
+            "{alone} alone labels no face, since another detector must confirm each: name a second one with --teacher, or give \
+             --boxes or --keypoints"
+        );
+    }
+    Ok(())
+}
+
+/// Decodes a picture, or gives the reason why that is not possible.
+fn decoded(path: &Path) -> Result<Picture, String> {
+    // Opening a pipe waits until a program writes to it.
+    if !path.is_file() {
+        return Err("there is no such file".into());
+    }
+    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+    codec::decode(&bytes, codec::MAX_PIXELS).map_err(|error| error.to_string())
 }
 
 /// The pictures with their known boxes, and labelled keypoints by file name.
@@ -158,11 +189,7 @@ fn listed(args: &Args) -> Result<(Vec<LabelledImage>, HashMap<String, Landmarks>
             points.extend(set.samples.iter().filter_map(|sample| Some((sample.file.clone(), sample.landmarks?))));
             (1..).zip(set.samples.into_iter().map(|sample| sample.file)).map(fresh).collect()
         }
-        (None, None) => {
-            let mut images = read(BoxLayout::Negatives, &args.images, None)?.boxes.images;
-            images.iter_mut().for_each(|image| image.negative = false);
-            images
-        }
+        (None, None) => (1..).zip(picture_names(&args.images)?).map(fresh).collect(),
     };
     Ok((images, points))
 }

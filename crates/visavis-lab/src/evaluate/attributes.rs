@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Parser;
 use serde::Serialize;
+use visavis_data::Labels;
 use visavis_data::pack::{Pack, PackedFace};
 use visavis_eval::attributes::{AgePair, AgeReport, AttributeCase, AttributeReport, LabelReport, evaluate};
 use visavis_eval::bootstrap::Bootstrap;
@@ -74,8 +75,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let networks = Networks { mirrored: args.mirrored, ..Networks::open(&args.engines)? };
     networks.check(&args.network, &TASKS)?;
     networks.check(args.keypoints.as_slice(), &[Task::Keypoints])?;
+    let packs = args.faces.packs()?;
+    check_labels(args, &networks, &packs)?;
     let mut rows = Vec::new();
-    for pack in args.faces.packs()? {
+    for pack in packs {
         let keypoints = args.keypoints.as_deref();
         for answers in measure(&networks, &args.network, keypoints, &pack, &args.faces, args.engines.threads)? {
             for (place, network) in args.network.iter().enumerate() {
@@ -90,6 +93,42 @@ pub(super) fn run(args: &Args) -> Result<()> {
         }
     }
     if args.json { say_json(&rows) } else { print(&rows) }
+}
+
+/// Whether a face has a label for one of these tasks.
+pub(super) fn is_labelled(labels: &Labels, tasks: &[Task]) -> bool {
+    tasks.iter().any(|task| match task {
+        Task::Age => labels.age.is_some(),
+        Task::Gender => labels.gender.is_some(),
+        Task::Smile => labels.smile.is_some(),
+        Task::Expression => labels.main_expression().is_some(),
+        _ => false,
+    })
+}
+
+/// Fails if there would be no figure for one of the packs, or for one of the networks.
+fn check_labels(args: &Args, networks: &Networks, packs: &[Pack]) -> Result<()> {
+    let mut tasks = Vec::new();
+    for name in &args.network {
+        let own = &networks.manifest(name)?.tasks;
+        if !packs.iter().any(|pack| args.faces.any(pack, |face| is_labelled(&face.labels, own))) {
+            bail!("{name}: no face of the packs that --split selects has a label for {}", named(own));
+        }
+        tasks.extend_from_slice(own);
+    }
+    for pack in packs {
+        if !args.faces.any(pack, |face| is_labelled(&face.labels, &tasks)) {
+            let folder = pack.folder().display();
+            bail!("{folder}: no face that --split selects has a label for {}", named(&tasks));
+        }
+    }
+    Ok(())
+}
+
+/// The tasks that are measured here, as text.
+fn named(tasks: &[Task]) -> String {
+    let measured = TASKS.iter().filter(|task| tasks.contains(task)).map(Task::to_string);
+    measured.collect::<Vec<_>>().join(" or ")
 }
 
 /// Runs networks for age, gender, smile or expression on a pack.

@@ -19,7 +19,7 @@ use super::faces::SplitArg;
 use super::faults;
 use super::text_table::TextTable;
 use crate::endings::{PICTURES, check_ending, ending};
-use visavis_cli::options::{EngineArgs, NetworkArgs, complain, parse_size, say, say_json};
+use visavis_cli::options::{EngineArgs, NetworkArgs, complain, parse_share, parse_size, say, say_json};
 use visavis_cli::output::write_file;
 use visavis_cli::session::Session;
 
@@ -53,7 +53,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "WxH", value_parser = parse_size)]
     size: Option<[u32; 2]>,
     /// Least score; low, since the whole curve counts
-    #[arg(long, default_value_t = 0.02, value_name = "SCORE")]
+    #[arg(long, default_value_t = 0.02, value_name = "SCORE", value_parser = parse_share)]
     score: f32,
     /// Only faces whose shorter side has this many pixels at the network's input. Smaller faces and false positives do not count,
     /// except for false positives on negatives
@@ -128,9 +128,10 @@ fn measure(args: &Args, session: &Session, set: &PictureSet, name: &str) -> Resu
             padded[0], padded[1]
         ));
     }
-    let detections = set.detect(sized.detector.as_mut(), name)?;
     let least_side = args.least_side.map(|pixels| LeastSide { pixels, input: sized.size });
     let params = DetectionParams { least_side, ..DetectionParams::default() };
+    check_faces(args, set, &params, name)?;
+    let detections = set.detect(sized.detector.as_mut(), name)?;
     let threshold = entry.manifest.detector.as_ref().map_or(0.5, |detector| detector.score);
     // Detections below the least score were dropped, so these thresholds cannot be counted.
     let mut thresholds = vec![threshold, 0.5];
@@ -144,6 +145,25 @@ fn measure(args: &Args, session: &Session, set: &PictureSet, name: &str) -> Resu
         params,
         detections,
     })
+}
+
+/// Fails if there is nothing to find. A set of negatives alone is no error.
+fn check_faces(args: &Args, set: &PictureSet, params: &DetectionParams, detector: &str) -> Result<()> {
+    let (boxes, labelled) = (args.boxes.display(), set.boxes.face_count());
+    if evaluate(&set.boxes, &[], params)?.all.faces > 0 {
+        return Ok(());
+    }
+    if let Some(pixels) = args.least_side.filter(|_| labelled > 0) {
+        bail!(
+            "{boxes}: the shorter side of none of its {labelled} faces has {pixels} pixels or more at the input of {detector}: \
+             choose a smaller --least-side"
+        );
+    }
+    let pictures = set.boxes.images.len();
+    if !set.boxes.images.iter().any(|image| image.negative) {
+        bail!("{boxes}: its {pictures} pictures have no labelled face, and none of them is marked as negative");
+    }
+    Ok(())
 }
 
 fn plot(args: &Args, set: &PictureSet, runs: &[Run]) -> PrecisionRecall {

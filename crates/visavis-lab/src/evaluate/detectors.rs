@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
+use visavis_data::SplitRule;
 use visavis_data::boxes::{FaceBoxes, LabelledImage, set_name};
-use visavis_data::{Split, SplitRule};
 use visavis_eval::coco::Detection;
 use visavis_eval::detection::{DetectionEvaluation, DetectionParams, NegativeReport};
 use visavis_eval::hard_view::HardView;
@@ -44,13 +44,11 @@ impl PictureSet {
         let whole = FaceBoxes::read(boxes)?;
         let images = images.map_or_else(|| boxes.with_file_name("images"), Path::to_owned);
         let name = set_name(&images);
-        let side = match split {
-            SplitArg::Validation => Some(Split::Validation),
-            SplitArg::Train => Some(Split::Train),
-            SplitArg::All => None,
-        };
-        let part = match side {
-            Some(side) => whole.part(SplitRule::default(), &name, side),
+        if whole.images.is_empty() {
+            bail!("{}: no picture is listed in it", boxes.display());
+        }
+        let part = match split.part() {
+            Some(part) => whole.part(SplitRule::default(), &name, part),
             None => whole,
         };
         if part.images.is_empty() {

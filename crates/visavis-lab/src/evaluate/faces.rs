@@ -8,7 +8,8 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
-use visavis_data::{Split, pack::Pack};
+use visavis_data::Split;
+use visavis_data::pack::{Pack, PackedFace};
 use visavis_eval::plots::Plot;
 use visavis_eval::protocol::{
     AttributeNetworks, KeypointFinder, Progress, ProtocolError, ProtocolParams, View, ViewAnswers,
@@ -60,6 +61,17 @@ pub(super) enum SplitArg {
     All,
 }
 
+impl SplitArg {
+    /// The part; `None` means both.
+    pub(super) fn part(self) -> Option<Split> {
+        match self {
+            Self::Validation => Some(Split::Validation),
+            Self::Train => Some(Split::Train),
+            Self::All => None,
+        }
+    }
+}
+
 impl FaceArgs {
     pub(super) fn params(&self, threads: usize) -> ProtocolParams {
         let mut views: Vec<View> = Vec::new();
@@ -70,11 +82,7 @@ impl FaceArgs {
         }
         ProtocolParams {
             views,
-            split: match self.split {
-                SplitArg::Validation => Some(Split::Validation),
-                SplitArg::Train => Some(Split::Train),
-                SplitArg::All => None,
-            },
+            split: self.split.part(),
             limit: self.limit,
             seed: self.seed,
             small: self.small,
@@ -85,6 +93,12 @@ impl FaceArgs {
 
     pub(super) fn packs(&self) -> Result<Vec<Pack>> {
         self.data.iter().map(|folder| Ok(Pack::open(folder)?)).collect()
+    }
+
+    /// Whether a face of the part that `--split` selects is as `wanted`.
+    pub(super) fn any(&self, pack: &Pack, wanted: impl Fn(&PackedFace) -> bool) -> bool {
+        let part = self.split.part();
+        pack.faces().iter().any(|face| part.is_none_or(|part| face.split == part) && wanted(face))
     }
 }
 
@@ -187,25 +201,23 @@ impl<F> Row<F> {
     }
 }
 
-/// Runs networks on the faces of a pack with a progress bar.
+/// Runs networks on the faces of a pack with a progress bar. Fails if no face has one of the views.
 pub(super) fn watched<A>(
     pack: &Pack,
-    run: impl FnOnce(&(dyn Fn(Progress) + Sync)) -> Result<A, ProtocolError>,
-) -> Result<A> {
+    run: impl FnOnce(&(dyn Fn(Progress) + Sync)) -> Result<Vec<ViewAnswers<A>>, ProtocolError>,
+) -> Result<Vec<ViewAnswers<A>>> {
     let bar = progress_bar(0, "faces").with_message(pack.info().name.clone());
     let answers = run(&|progress| match progress {
         Progress::Faces(count) => bar.set_length(count as u64),
         Progress::Done => bar.inc(1),
     });
     bar.finish_and_clear();
-    answers.map_err(explain)
-}
-
-/// Adds what to do about a failed run.
-fn explain(error: ProtocolError) -> anyhow::Error {
-    let locator = matches!(error, ProtocolError::NoLocator { .. });
-    let error = anyhow::Error::from(error);
-    if locator { error.context("name a keypoint network with --keypoints NETWORK") } else { error }
+    let folder = pack.folder().display();
+    let answers = answers.with_context(|| folder.to_string())?;
+    if let Some(view) = answers.iter().find(|view| view.faces.is_empty()) {
+        bail!("{folder}: no face has the view `{}`, since the detector missed all {}", view.view, view.left_out);
+    }
+    Ok(answers)
 }
 
 pub(super) fn progress_bar(length: u64, things: &str) -> ProgressBar {

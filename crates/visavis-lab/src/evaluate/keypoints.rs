@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Parser;
 use serde::Serialize;
 use visavis_data::pack::{Pack, PackedFace};
@@ -80,10 +80,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
                 write_plot(folder, &format!("keypoints_{}_{}", pack.info().name, answers.view), &plot)?;
             }
             for (network, found) in args.network.iter().zip(&found) {
-                let figures = Figures {
-                    report: evaluate(&found.cases, &Bootstrap::default()),
-                    groups: if args.groups { found.groups() } else { Vec::new() },
-                };
+                let report = evaluate(&found.cases, &Bootstrap::default());
+                let folder = pack.folder().display();
+                ensure!(report.faces > 0, "{folder}: no face has labelled eyes in two places and a box with an area");
+                let figures = Figures { report, groups: if args.groups { found.groups() } else { Vec::new() } };
                 rows.push(Row::new(&pack, &answers, network, figures));
             }
         }

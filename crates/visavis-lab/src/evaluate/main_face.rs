@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Parser;
 use serde::Serialize;
 use visavis_data::layout::{self, Layout};
@@ -19,7 +19,7 @@ use super::detectors::{SizedDetector, read_photo};
 use super::faces::{progress_bar, write_picture};
 use super::text_table::TextTable;
 use crate::endings::{PICTURES, check_ending};
-use visavis_cli::options::{EngineArgs, NetworkArgs, complain, parse_size, say, say_json};
+use visavis_cli::options::{EngineArgs, NetworkArgs, complain, parse_share, parse_size, say, say_json};
 use visavis_cli::session::Session;
 
 /// Measure how often detectors find the labelled face of a picture, by group
@@ -47,7 +47,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "WxH", value_parser = parse_size)]
     size: Option<[u32; 2]>,
     /// Least score [default: that in the detector's manifest]
-    #[arg(long, value_name = "SCORE")]
+    #[arg(long, value_name = "SCORE", value_parser = parse_share)]
     score: Option<f32>,
     /// Draw the pictures whose face was missed, PNG or JPEG by the extension; for one detector
     #[arg(long, value_name = "FILE")]
@@ -86,18 +86,21 @@ const GROUPINGS: [Grouping; 7] = [
 pub(super) fn run(args: &Args) -> Result<()> {
     args.sheet.iter().try_for_each(|path| check_ending(path, PICTURES))?;
     let mut set = layout::read(args.layout, &args.from)?;
+    ensure!(!set.samples.is_empty(), "{}: no picture is listed in it", args.from.display());
     set.samples.retain(|sample| sample.file.starts_with(&args.within));
-    anyhow::ensure!(!set.samples.is_empty(), "{}: no picture begins with `{}`", args.from.display(), args.within);
+    ensure!(!set.samples.is_empty(), "{}: no picture begins with `{}`", args.from.display(), args.within);
     let networks = NetworkArgs { detector: args.detector.first().cloned(), ..NetworkArgs::default() };
     let session = Session::open(&args.engines, &networks)?;
     let mut names = args.detector.clone();
     if names.is_empty() {
         names.push(session.choice.detector.clone());
     }
-    anyhow::ensure!(names.len() == 1 || args.sheet.is_none(), "--sheet is for one detector: name one with --detector");
+    ensure!(names.len() == 1 || args.sheet.is_none(), "--sheet is for one detector: name one with --detector");
     let mut rows = Vec::new();
     for name in &names {
         let found = find_faces(args, &session, &set, name)?;
+        let (from, pictures) = (args.from.display(), found.len());
+        ensure!(found.iter().any(Option::is_some), "{from}: none of its {pictures} pictures could be read");
         rows.extend(report(&set, name, &found));
         if let Some(path) = &args.sheet {
             write_sheet(path, args, &set, name, &found)?;

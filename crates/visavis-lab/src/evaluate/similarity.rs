@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use serde::Serialize;
 use visavis_data::layout::lfw::{FacePair, pairs, stem};
@@ -28,10 +28,10 @@ use visavis_cli::options::{EngineArgs, complain, parse_rate, say_json};
 
 /// Measure the accuracy of embeddings
 ///
-/// The packs must have identities. Identification: a third of each person's photos are queries, the others are the gallery.
-/// Open set: a third of the people are left out of the gallery. Verification: the pairs of a list, each fold with the threshold
-/// that is best on the others. With --gallery: the share of strangers that is identified as a person or gets a probability of
-/// one half or more, and the share of second photos that is identified. All networks get exactly the same faces.
+/// The packs of --data must have identities. Identification: a third of each person's photos are queries, the others are the
+/// gallery. Open set: a third of the people are left out of the gallery. Verification: the pairs of a list, each fold with the
+/// threshold that is best on the others. With --gallery: the share of strangers that is identified as a person or gets a
+/// probability of one half or more, and the share of second photos that is identified. All networks get exactly the same faces.
 #[derive(Parser)]
 #[command(after_help = "Examples:
   visavis-lab evaluate similarity --data packs/celeba --network dlib_face_recognition --view detected,small,blurred --groups
@@ -51,15 +51,22 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     pairs: Option<PathBuf>,
     /// Share of strangers' queries that may be identified as a person
-    #[arg(long, default_value_t = 0.01, value_name = "SHARE")]
+    #[arg(long, default_value_t = 0.01, value_name = "SHARE", value_parser = parse_rate)]
     fpir: f64,
-    /// Packs whose faces fill galleries, in this order, each face as another person. The faces of --data are identified with these
-    /// galleries, as strangers; of people with two photos or more, the first photo is also added to the gallery and the others
-    /// are identified as known people. If the packs have too few faces, synthetic vectors are added
+    /// Packs whose faces fill galleries, in this order, each face as another person; they need no identities. The faces of --data
+    /// are identified with these galleries, as strangers; of people with two photos or more, the first photo is also added to the
+    /// gallery and the others are identified as known people. If the packs have too few faces, synthetic vectors are added
     #[arg(long, num_args = 1.., value_name = "PACK")]
     gallery: Vec<PathBuf>,
     /// Sizes of the galleries, in photos
-    #[arg(long, default_value = "400,10000,100000", value_delimiter = ',', value_name = "N,…", requires = "gallery")]
+    #[arg(
+        long,
+        default_value = "400,10000,100000",
+        value_delimiter = ',',
+        value_name = "N,…",
+        value_parser = parse_count,
+        requires = "gallery"
+    )]
     gallery_sizes: Vec<usize>,
     /// People of --data who are among the faces of --gallery, and so are no strangers; may be given more than once
     #[arg(long, value_name = "IDENTITY", requires = "gallery")]
@@ -106,6 +113,13 @@ struct GroupRow {
     identification: Identification,
 }
 
+/// Parses a number of at least 1.
+fn parse_count(text: &str) -> Result<usize> {
+    let count: usize = text.parse().with_context(|| format!("`{text}` is not a whole number"))?;
+    ensure!(count > 0, "0 is not 1 or more");
+    Ok(count)
+}
+
 pub(super) fn run(args: &Args) -> Result<()> {
     args.sheet.iter().try_for_each(|path| check_ending(path, PICTURES))?;
     let networks = Networks::open(&args.engines)?;
@@ -116,9 +130,14 @@ pub(super) fn run(args: &Args) -> Result<()> {
         bail!("--sheet is for one pack, one view and one network");
     }
     let listed = args.pairs.as_deref().map(pairs).transpose()?;
+    let packs = args.faces.packs()?;
+    for pack in &packs {
+        let identified = args.faces.any(pack, |face| face.identity.is_some());
+        ensure!(identified, "{}: no face that --split selects has an identity", pack.folder().display());
+    }
     let fill = fill(args, &networks)?;
     let mut rows = Vec::new();
-    for pack in args.faces.packs()? {
+    for pack in packs {
         let keypoints = args.keypoints.as_deref();
         let make = || networks.attributes(&args.network, keypoints);
         let params = args.faces.params(args.engines.threads);
@@ -126,18 +145,22 @@ pub(super) fn run(args: &Args) -> Result<()> {
             for (place, network) in args.network.iter().enumerate() {
                 let metric = metric(networks.manifest(network)?)?;
                 let (faces, packed) = embedded(&pack, &answers, place);
+                let bootstrap = Bootstrap::default();
+                let identification = identification(metric, &faces, &bootstrap);
+                let others = args.sheet.is_none() && (args.pairs.is_some() || !args.gallery.is_empty());
+                if identification.is_none() && !others {
+                    let folder = pack.folder().display();
+                    bail!("{folder}: no person has two photos in the view `{}`: there are no queries", answers.view);
+                }
                 if let Some(path) = &args.sheet {
                     write_sheet(path, args, metric, &pack, &faces, &packed)?;
                 }
-                let bootstrap = Bootstrap::default();
                 let figures = Figures {
-                    identification: identification(metric, &faces, &bootstrap),
+                    identification,
                     open_set: open_set(metric, &faces, args.fpir, &bootstrap),
                     calibration: calibrate(metric, &faces),
-                    verification: listed
-                        .as_deref()
-                        .and_then(|listed| verification(&measured(metric, &faces, listed), &bootstrap)),
-                    galleries: before_galleries(args, networks.manifest(network)?, &fill[place], &faces)?,
+                    verification: verify(args, listed.as_deref(), metric, &pack, &faces)?,
+                    galleries: before_galleries(args, networks.manifest(network)?, &pack, &fill[place], &faces)?,
                     groups: if args.groups { by_group(metric, &pack, &faces, &packed) } else { Vec::new() },
                 };
                 rows.push(Row::new(&pack, &answers, network, figures));
@@ -159,7 +182,7 @@ fn fill(args: &Args, networks: &Networks) -> Result<Vec<Vec<Vec<f32>>>> {
     for folder in &args.gallery {
         let pack = Pack::open(folder)?;
         let make = || networks.attributes(&args.network, args.keypoints.as_deref());
-        for answers in watched(&pack, |progress| protocol::embeddings(&pack, &params, &make, progress))? {
+        for answers in watched(&pack, |progress| protocol::gallery_embeddings(&pack, &params, &make, progress))? {
             for (network, vectors) in vectors.iter_mut().enumerate() {
                 vectors.extend(answers.of(network).filter_map(|(_, findings)| findings.embedding.clone()));
             }
@@ -172,6 +195,7 @@ fn fill(args: &Args, networks: &Networks) -> Result<Vec<Vec<Vec<f32>>>> {
 fn before_galleries(
     args: &Args,
     manifest: &Manifest,
+    pack: &Pack,
     fill: &[Vec<f32>],
     faces: &[Embedded],
 ) -> Result<Vec<GalleryCheck>> {
@@ -189,6 +213,7 @@ fn before_galleries(
     };
     let faces: Vec<Embedded> =
         faces.iter().filter(|face| !args.leave_out.iter().any(|name| name == face.identity)).cloned().collect();
+    ensure!(!faces.is_empty(), "{}: --leave-out leaves no face to identify", pack.folder().display());
     let most = args.gallery_sizes.iter().copied().max().unwrap_or(0);
     let real: Vec<&[f32]> = fill.iter().map(Vec::as_slice).collect();
     let mut gallery = fill.to_vec();
@@ -250,6 +275,28 @@ fn by_group(metric: Metric, pack: &Pack, faces: &[Embedded], packed: &[usize]) -
         })
     };
     [Grouping::Gender, Grouping::Glasses, Grouping::Smile].into_iter().flat_map(by).collect()
+}
+
+/// Verifies the pairs of a list; fails if the pack has not both kinds of them.
+fn verify(
+    args: &Args,
+    listed: Option<&[FacePair]>,
+    metric: Metric,
+    pack: &Pack,
+    faces: &[Embedded],
+) -> Result<Option<Verification>> {
+    let (Some(path), Some(listed)) = (&args.pairs, listed) else { return Ok(None) };
+    let pairs = measured(metric, faces, listed);
+    let found = verification(&pairs, &Bootstrap::default()).with_context(|| {
+        format!(
+            "{}: pairs of one person and pairs of two people are needed, but it has both faces of only {} of the {} pairs in {}",
+            pack.folder().display(),
+            pairs.len(),
+            listed.len(),
+            path.display()
+        )
+    });
+    found.map(Some)
 }
 
 /// The pairs of a list of which both faces exist.

@@ -4,7 +4,7 @@ mod report;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use visavis_data::Gender;
 use visavis_data::pack::Pack;
@@ -18,11 +18,11 @@ use visavis_eval::trust::{PairDistances, ages_by_gender, challenge_ages, matches
 use visavis_infer::{Task, fingerprint};
 
 use self::report::{Report, Table};
-use super::attributes::{Answers, measure};
+use super::attributes::{Answers, is_labelled, measure};
 use super::faces::{FaceArgs, Networks, watched, write_plot};
 use super::machine;
 use super::similarity::{embedded, metric};
-use visavis_cli::options::{EngineArgs, say};
+use visavis_cli::options::{EngineArgs, parse_rate, say};
 use visavis_cli::output::write_file;
 
 /// Write a report on accuracy and fairness, as Markdown and HTML
@@ -54,7 +54,7 @@ pub(super) struct Args {
     #[arg(long, value_delimiter = ',', default_value = "18,21,23,25,28,30", value_name = "YEARS,…")]
     challenge_ages: Vec<f32>,
     /// False-match rate that sets the threshold of verification
-    #[arg(long, default_value_t = 0.001, value_name = "SHARE")]
+    #[arg(long, default_value_t = 0.001, value_name = "SHARE", value_parser = parse_rate)]
     false_match_rate: f64,
     /// Folder for trust.md, trust.html and the plots
     #[arg(long, value_name = "DIR")]
@@ -90,9 +90,20 @@ pub(super) fn run(args: &Args) -> Result<()> {
     networks.check(args.keypoints.as_slice(), &[Task::Keypoints])?;
     let mut report = Report::new("Accuracy and fairness of the networks");
     introduce(args, &networks, &mut report)?;
+    let tasks = &networks.manifest(&args.attributes)?.tasks;
     for pack in args.faces.packs()? {
-        attributes(args, &networks, &pack, &mut report)?;
-        if pack.faces().iter().any(|face| face.identity.is_some()) {
+        let labelled = args.faces.any(&pack, |face| is_labelled(&face.labels, tasks));
+        let identified = args.faces.any(&pack, |face| face.identity.is_some());
+        ensure!(
+            labelled || identified,
+            "{}: no face that --split selects has a label that {} gives, or an identity: there is nothing to report",
+            pack.folder().display(),
+            args.attributes
+        );
+        if labelled {
+            attributes(args, &networks, &pack, &mut report)?;
+        }
+        if identified {
             identities(args, &networks, &pack, &mut report)?;
         }
     }

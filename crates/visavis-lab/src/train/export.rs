@@ -55,7 +55,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "MEDIAN,SPREAD,WITHIN,SCALE,SHAPE", value_parser = parse_likeness, requires = "same_person")]
     likeness: Option<Likeness>,
     /// For a detector: default of the least score of a face, 0 to 1 [default: 0.5]
-    #[arg(long, value_name = "SCORE")]
+    #[arg(long, value_name = "SCORE", value_parser = parse_share)]
     score: Option<f32>,
     /// Interpolate between the weights of the recipe's `init` file (0) and those of the run (1). The file must have the whole
     /// network. A lower share keeps more of the published network's abilities [default: 1]

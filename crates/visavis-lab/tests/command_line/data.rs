@@ -74,12 +74,67 @@ fn a_set_or_pack_that_is_not_whole_is_named() {
     let faces = stage.read("pack/faces.bin");
     stage.write("pack/faces.bin", &faces[..faces.len() - 1]);
     assert!(stage.fails(&["data", "show", "pack"]).contains("pack"));
-    assert!(stage.fails(&["data", "show", "set"]).contains("pack.json"));
+    let said = stage.fails(&["data", "show", "set"]);
+    assert!(said.contains("set: no pack is there") && said.contains("'visavis-lab data pack' makes a pack"), "{said}");
     let said = stage.fails(&pack("mtfl"));
     assert!(said.contains("training.txt is not in there"), "{said}");
     stage.write("set/labels.csv", b"file,age\n0.png,30\n1.png,old\n");
     let said = stage.fails(&pack("table"));
     assert!(said.contains("labels.csv, line 3") && said.contains("old"), "{said}");
+}
+
+#[test]
+fn a_face_outside_of_its_picture_is_left_out_and_a_class_has_one_rule() {
+    let stage = Stage::new();
+    labelled(&stage);
+    // The pictures have 64×48 pixels.
+    stage.write("set/labels.csv", b"file,x,y,width,height\n0.png,100,0,16,16\n1.png,16,0,16,16\n");
+    let words = with_models(&["data", "pack", "--layout", "table", "--from", "set", "--out", "pack"]);
+    let output = stage.run(&words);
+    let [told, said] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    assert!(said.contains("left out, the labelled face lies outside of the picture: 0.png"), "{said}");
+    assert!(told.contains("1 faces of 2 pictures") && told.contains("outside of the picture 1"), "{told}");
+
+    std::fs::create_dir_all(stage.path("classes/grin")).unwrap();
+    stage.picture("classes/grin/a.png", &[(1, 1)], [255; 3]);
+    let words = with_models(&["data", "pack", "--layout", "classes", "--from", "classes", "--out", "grins"]);
+    let said = stage.fails(&words);
+    assert!(said.contains("give a rule such as grin=smile:1") && said.contains("--class FOLDER=LABEL:VALUE"), "{said}");
+    let rules = |rules: &[&'static str]| [&words[..], rules].concat();
+    let said = stage.fails(&rules(&["--class", "grin=smile:1", "--class", "grin=smile:0"]));
+    assert!(said.contains("there are two rules for the folder `grin`"), "{said}");
+    stage.succeeds(&rules(&["--class", "grin=smile:1"]));
+}
+
+#[test]
+fn photos_are_labelled_by_two_detectors_and_broken_ones_are_left_out() {
+    let stage = Stage::new();
+    second_detector(&stage);
+    std::fs::create_dir(stage.path("photos")).unwrap();
+    stage.picture("photos/a.png", &[(1, 1)], [255; 3]);
+    stage.write("photos/broken.png", b"no picture");
+    let words = ["data", "label", "--images", "photos", "--side", "64", "--out", "photos.json", "--models", "models"];
+    let by = |teachers: &[&'static str]| {
+        let teachers = teachers.iter().flat_map(|name| ["--teacher", *name]);
+        words.into_iter().chain(teachers).collect::<Vec<&str>>()
+    };
+    let told = json(&stage, &by(&["bright", "brisk"]));
+    assert_eq!((&told["pictures"], &told["faces"]), (&1.into(), &1.into()), "{told}");
+    assert_eq!(told["unreadable"], serde_json::json!(["broken.png"]));
+    let boxes: Value = serde_json::from_slice(&stage.read("photos.json")).unwrap();
+    assert_eq!(boxes["images"].as_array().unwrap().len(), 1);
+    let output = stage.run(&by(&["bright", "brisk"]));
+    let [told, said] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    assert!(said.contains("left out, not readable: photos/broken.png"), "{said}");
+    assert!(told.contains("1 faces on 1 pictures") && told.contains("pictures not readable 1"), "{told}");
+
+    let said = stage.fails(&by(&["bright"]));
+    assert!(said.contains("bright alone labels no face"), "{said}");
+    let said = stage.fails(&by(&["bright", "bright"]));
+    assert!(said.contains("--teacher names bright twice"), "{said}");
+    std::fs::remove_file(stage.path("photos/a.png")).unwrap();
+    let said = stage.fails(&by(&["bright", "brisk"]));
+    assert!(said.contains("photos: none of 1 pictures could be read"), "{said}");
 }
 
 /// Cells as boxes: columns and rows of 16 pixels.
@@ -228,8 +283,8 @@ fn detectors_are_compared_plotted_and_looked_at() {
     assert!(codec::decode(&stage.read("curve.png"), codec::MAX_PIXELS).is_ok());
 
     // At an input of 64×48, which the pictures have, every face is too small.
-    let small = lines(&stage.succeeds(&evaluate(&["--least-side", "16.5", "--json"])));
-    assert_eq!(small[0]["figures"]["all"]["faces"], 0);
+    let said = stage.fails(&evaluate(&["--least-side", "16.5"]));
+    assert!(said.contains("wider/boxes.json: the shorter side of none of its 2 faces has 16.5 pixels"), "{said}");
     let large = lines(&stage.succeeds(&evaluate(&["--least-side", "16", "--json"])));
     assert_eq!(large[0]["figures"]["all"]["faces"], 2);
 
@@ -326,6 +381,9 @@ fn the_main_faces_of_a_set_are_counted_by_kind() {
     assert!(stage.succeeds(&words).contains("gender: male"));
     let said = stage.fails(&[&words[..], &["--within", "elsewhere"]].concat());
     assert!(said.contains("no picture begins with `elsewhere`"), "{said}");
+    stage.write("set/labels.csv", b"file\nmissing.png\n");
+    let said = stage.fails(&words);
+    assert!(said.contains("set: none of its 1 pictures could be read"), "{said}");
 }
 
 #[test]
@@ -365,4 +423,59 @@ fn who_is_who_is_measured_and_looked_at() {
     assert!(told.contains("rank-1, %") && told.contains("verification, %"), "{told}");
     let said = stage.fails(&[&words[..], &["--network", "bright"]].concat());
     assert!(said.contains("bright does not do similarity"), "{said}");
+}
+
+#[test]
+fn a_gallery_needs_no_identities_and_an_evaluation_of_nothing_fails() {
+    let stage = Stage::new();
+    let manifest = String::from_utf8(stage.read("models/face.toml")).unwrap();
+    let likeness =
+        "likeness = { median = 0.001, spread = 0.4, strangers = { within = 0.8, scale = 0.05, shape = -0.05 } }";
+    let manifest = manifest.replace("same_person = 0.001", &format!("same_person = 0.001, {likeness}"));
+    stage.write("models/face.toml", manifest.as_bytes());
+    labelled(&stage);
+    std::fs::create_dir(stage.path("packs")).unwrap();
+    for (name, table) in [
+        ("plain", "file\n0.png\n1.png\n2.png\n"),
+        ("pairs", "file,name\n0.png,Ada\n1.png,Ada\n2.png,Bob\n3.png,Bob\n"),
+        ("singles", "file,name\n0.png,Ada\n1.png,Bob\n"),
+    ] {
+        stage.write("set/labels.csv", table.as_bytes());
+        let out = format!("packs/{name}");
+        stage.succeeds(&with_models(&["data", "pack", "--layout", "table", "--from", "set", "--out", &out]));
+    }
+    let words = ["evaluate", "similarity", "--network", "face", "--models", "models", "--split", "all", "--data"];
+    let on = |more: &[&'static str]| [&words[..], more].concat();
+    let rows = json(&stage, &on(&["packs/pairs", "--gallery", "packs/plain", "--gallery-sizes", "3"]));
+    let found = &rows[0]["galleries"][0];
+    assert_eq!((&found["photos"], &found["made_up"]), (&3.into(), &0.into()), "{rows}");
+    assert_eq!(found["taken"]["n"], 4);
+
+    stage.write("pairs.csv", b"fold,a,b,same\n1,Eve_0001.png,Sam_0001.png,0\n");
+    for (more, told) in [
+        (&["packs/plain"][..], "packs/plain: no face that --split selects has an identity"),
+        (&["packs/singles"], "packs/singles: no person has two photos in the view `labelled`"),
+        (&["packs/pairs", "--pairs", "pairs.csv"], "it has both faces of only 0 of the 1 pairs in pairs.csv"),
+        (
+            &["packs/pairs", "--gallery", "packs/plain", "--leave-out", "Ada", "--leave-out", "Bob"],
+            "packs/pairs: --leave-out leaves no face",
+        ),
+    ] {
+        let said = stage.fails(&on(more));
+        assert!(said.contains(told), "{more:?} should say {told}: {said}");
+    }
+    let trust = ["evaluate", "trust", "--attributes", "face", "--similarity", "face", "--models", "models"];
+    let said = stage.fails(&[&trust[..], &["--split", "all", "--data", "packs/plain", "--out", "trust"]].concat());
+    assert!(
+        said.contains("packs/plain: no face that --split selects has a label that face gives, or an identity"),
+        "{said}"
+    );
+    assert!(!stage.path("trust").exists());
+
+    stage.write(
+        "boxes.json",
+        br#"{ "images": [{ "id": 1, "file_name": "a.png", "width": 64, "height": 48 }], "annotations": [] }"#,
+    );
+    let said = stage.fails(&with_models(&["evaluate", "detection", "--boxes", "boxes.json"]));
+    assert!(said.contains("boxes.json: its 1 pictures have no labelled face"), "{said}");
 }

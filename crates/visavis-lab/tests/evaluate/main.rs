@@ -38,14 +38,18 @@ impl TestFolder {
         for (folder, name) in [("models", "multitask_mobilenet_v1"), ("untrained", "multitask_vgg16")] {
             dir.network(folder, name, face_network(7), face_manifest);
         }
-        let mut writer = PackWriter::new(&dir.path("set"), "set", "detector", PackParams::default()).unwrap();
+        dir.pack("set", face);
+        dir
+    }
+
+    fn pack(&self, name: &str, face: impl Fn(usize) -> PackedFace) {
+        let mut writer = PackWriter::new(&self.path(name), name, "detector", PackParams::default()).unwrap();
         for number in 0..FACES {
             let shade = 40 + 10 * number as u8;
             let jpeg = codec::encode_jpeg(&Picture::filled(160, 160, [shade, 120, 200]), 95).unwrap();
             writer.push(&face(number), &jpeg).unwrap();
         }
         writer.finish().unwrap();
-        dir
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -188,6 +192,48 @@ fn attributes_are_measured_on_what_is_labelled() {
     assert!(table.contains("age, MAE in years") && table.contains("gender, % right"), "{table}");
     assert!(dir.fails("evaluate attributes --data set --network onet").contains("onet does not do age, gender, smile"));
     assert!(dir.fails(&format!("evaluate attributes --data models {network}")).contains("pack.json"));
+}
+
+#[test]
+fn an_evaluation_of_no_face_fails_and_names_the_pack() {
+    let dir = TestFolder::new();
+    dir.pack("bare", |number| PackedFace { labels: Labels::default(), landmarks: None, ..face(number) });
+    dir.pack("missed", |number| PackedFace { detected: None, ..face(number) });
+    let keypoints = |more: &str| dir.fails(&format!("evaluate keypoints --network onet {more}"));
+    let said = keypoints("--data bare");
+    assert!(said.contains("bare: none of its 19 faces of the validation part has labelled keypoints"), "{said}");
+    assert!(said.contains("--split selects the other part"), "{said}");
+    let said = keypoints("--data missed --view labelled,detected");
+    assert!(said.contains("missed: no face has the view `detected`, since the detector missed all 19"), "{said}");
+    assert!(keypoints("--data set --limit 0").contains("limit: at least one face is needed"));
+    let attributes = |more: &str| dir.fails(&format!("evaluate attributes --network multitask_mobilenet_v1 {more}"));
+    let said = attributes("--data set bare");
+    assert!(said.contains("bare: no face that --split selects has a label for age or gender"), "{said}");
+    let smiles = |number| PackedFace { labels: Labels { smile: Some(true), ..Labels::default() }, ..face(number) };
+    dir.pack("smiles", smiles);
+    let said = attributes("--data smiles");
+    assert!(said.contains("multitask_mobilenet_v1: no face of the packs that --split selects has a label"), "{said}");
+}
+
+#[test]
+fn shares_outside_their_range_are_refused() {
+    let dir = TestFolder::new();
+    let (share, rate) = ("2 is not between 0 and 1", "2 is not between 0.000001 and 0.5");
+    for (words, told) in [
+        ("evaluate similarity --data set --network onet --fpir 2", rate),
+        ("evaluate similarity --data set --network onet --gallery set --false-matches 2", rate),
+        ("evaluate similarity --data set --network onet --gallery set --gallery-sizes 5,0", "0 is not 1 or more"),
+        ("evaluate trust --data set --attributes onet --similarity onet --out out --false-match-rate 2", rate),
+        ("evaluate detection --boxes boxes.json --score 2", share),
+        ("evaluate main-face --layout table --from set --score 2", share),
+        ("data pack --layout table --from set --out pack --score 2", share),
+        ("train export --run run --out out --score 2", share),
+        ("train export --run run --out out --blend 2", share),
+    ] {
+        let output = dir.run(words);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains(told), "{words}: {said}");
+    }
 }
 
 #[test]

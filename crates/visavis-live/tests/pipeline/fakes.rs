@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use visavis_face::{Age, Choice, Detect, Face, FaceError, FaceView, Findings, Locate, Recognise};
+use visavis_face::{Age, Choice, CutFace, Detect, Face, FaceError, FaceView, Findings, Locate, Recognise};
 use visavis_gallery::{Converted, Gallery, GalleryError};
 use visavis_image::{Picture, Rect, Turn};
 use visavis_infer::{InferError, Placement, Task};
@@ -142,7 +142,12 @@ impl Recognise for Scripted {
         false
     }
 
-    fn recognise(&mut self, _: &Picture, faces: &[FaceView]) -> Result<Vec<Findings>, FaceError> {
+    fn recognise_cut(
+        &mut self,
+        _: &Picture,
+        faces: &[FaceView],
+        _: &mut CutFace<'_>,
+    ) -> Result<Vec<Findings>, FaceError> {
         let call = self.calls.fetch_add(1, Ordering::SeqCst);
         let value = (self.behaviour)(call, faces)?;
         Ok(faces

@@ -32,7 +32,7 @@ impl Sampler {
         let mut faces = Vec::new();
         for (pack, (opened, source)) in packs.iter().zip(sources).enumerate() {
             let taken: Vec<usize> = (0..opened.faces().len())
-                .filter(|&face| opened.faces()[face].split == split && wanted(source, &opened.faces()[face].file))
+                .filter(|&face| opened.faces()[face].split == split && source.selects(&opened.faces()[face].file))
                 .collect();
             let mut counts: HashMap<String, usize> = HashMap::new();
             for &face in &taken {
@@ -66,11 +66,6 @@ impl Sampler {
     pub fn all(&self) -> Vec<Pick> {
         self.faces.iter().map(|(pick, _)| *pick).collect()
     }
-}
-
-fn wanted(source: &Source, file: &str) -> bool {
-    let begins = |list: &[String]| list.iter().any(|prefix| file.starts_with(prefix.as_str()));
-    (source.only.is_empty() || begins(&source.only)) && !begins(&source.except)
 }
 
 /// The class for balancing: five-year band, gender, smile and expression, as far as labelled.

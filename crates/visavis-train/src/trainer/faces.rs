@@ -1,7 +1,7 @@
 //! Trains on packed faces: attributes, embeddings, keypoints.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
@@ -43,6 +43,28 @@ pub(super) struct StageData {
     teach: Vec<bool>,
     training: Sampler,
     validation: Sampler,
+}
+
+/// Fails if a source of any stage leaves no face of its pack.
+pub(super) fn check_sources(recipe: &Recipe) -> Result<(), TrainError> {
+    let sources =
+        || (1..).zip(&recipe.stages).flat_map(|(number, stage)| stage.data.iter().map(move |of| (number, of)));
+    let folders: BTreeSet<&Path> = sources().map(|(_, source)| source.pack.as_path()).collect();
+    for folder in folders {
+        let pack = Pack::open(folder)?;
+        for (number, source) in sources().filter(|(_, source)| source.pack == folder) {
+            if !pack.faces().iter().any(|face| source.selects(&face.file)) {
+                let reason = format!(
+                    "stage {number}: no face of {} is left by `only = {:?}` and `except = {:?}`",
+                    folder.display(),
+                    source.only,
+                    source.except
+                );
+                return Err(TrainError::Recipe { reason });
+            }
+        }
+    }
+    Ok(())
 }
 
 impl<'a> Faces<'a> {

@@ -86,6 +86,9 @@ pub fn train(recipe: &Recipe, options: &TrainOptions, observer: &mut dyn Observe
         }
         _ => None,
     };
+    if !options.resume {
+        faces::check_sources(recipe)?;
+    }
     let folder = RunFolder::open(&options.folder, recipe, options.resume)?;
     let resumed = match folder.checkpoint().filter(|_| options.resume) {
         Some(path) => {
@@ -249,6 +252,12 @@ impl Run<'_> {
                     stage.batch
                 ),
             });
+        }
+        if validation == 0 {
+            // Every epoch would have the same score, and the weights of the first one would be kept.
+            let reason =
+                format!("stage {}: its data have no validation part, by which the best epoch is chosen", number + 1);
+            return Err(TrainError::Recipe { reason });
         }
         self.observer.stage(number, stage, examples, validation);
         while state.position.epoch < stage.epochs {

@@ -137,6 +137,10 @@ impl Problem for Scenes<'_> {
                     None => (None, "no faces".into()),
                 };
                 let set = SceneSet::load(&name, boxes, &source.images)?;
+                if set.scenes.is_empty() {
+                    let reason = format!("stage {}: no picture of {} is listed", number + 1, source.images.display());
+                    return Err(TrainError::Recipe { reason });
+                }
                 folder.note_data(name.as_ref(), set.scenes.len(), &hash)?;
                 self.sets.insert(source.images.clone(), Arc::new(set));
             }

@@ -143,8 +143,8 @@ impl Fetch {
         self.input(&mut command);
         let told = child::output_of_fed(command, self.entry.as_bytes(), probe::MOST_JSON, OPENING, self.most_memory);
         let (json, _, messages) = told.map_err(|error| self.failed(&error.to_string()))?;
-        probe::first_picture(&json).ok_or_else(|| match messages.lines.last() {
-            Some(line) => self.failed(line.strip_prefix("pipe:0: ").unwrap_or(line)),
+        probe::first_picture(&json).ok_or_else(|| match cause(&messages.lines) {
+            Some(cause) => self.failed(&format!("{cause}: check the address")),
             None => self.failed("the stream has no pictures"),
         })
     }
@@ -168,6 +168,21 @@ impl Fetch {
         drop(stdin);
         let stdout = BufReader::with_capacity(256 << 10, stdout);
         Ok((program, Frames::of_any_size(stdout, self.max_pixels, SPARE_PICTURES)))
+    }
+}
+
+/// The beginnings of messages about a connection. They name its host, but not the rest of the address, which may have a secret.
+const ABOUT_CONNECTIONS: [&str; 4] = ["[tcp @ ", "[tls @ ", "[udp @ ", "[srt @ "];
+
+/// Why ffmpeg cannot read a stream: its last message. If that is only an "Input/output error", as for a host that does not exist, the first
+/// one about a connection, such as `[tcp @ 0x5581] Failed to resolve hostname …`.
+fn cause(messages: &[String]) -> Option<&str> {
+    let last = messages.last()?;
+    let is_about_connection = |line: &&String| ABOUT_CONNECTIONS.iter().any(|begin| line.starts_with(begin));
+    let connection = messages.iter().find(is_about_connection).and_then(|line| line.split_once("] "));
+    match connection {
+        Some((_, said)) if last.ends_with("Input/output error") => Some(said),
+        _ => Some(last.strip_prefix("pipe:0: ").unwrap_or(last)),
     }
 }
 
@@ -327,7 +342,7 @@ fn read(fetch: &Fetch, shared: &Shared, newest: &Newest, pause: &mut Pause, told
         Some(Killed::Memory) => return fetch.failed(&child::needs_too_much(fetch.most_memory)),
         None => {}
     }
-    let said = program.wait().ok().and_then(|(_, messages)| messages.lines.into_iter().next_back());
+    let said = program.wait().ok().and_then(|(_, messages)| cause(&messages.lines).map(str::to_owned));
     let reason = said.or(broken).unwrap_or_else(|| "the stream ended".to_owned());
     fetch.failed(&format!("the stream failed: {reason}; it is opened again"))
 }
@@ -347,6 +362,26 @@ mod tests {
         assert_eq!(entry, "ffconcat version 1.0\nfile 'rtsps://u:p'\\''w@cam/x'\noption rtsp_transport tcp\n");
         assert!(is_playlist(&address("https://cam/live/INDEX.m3u8?x=1")));
         assert!(!is_playlist(&address("http://cam/video.mjpg")));
+    }
+
+    #[test]
+    fn the_message_that_says_something_is_taken() {
+        let resolved = "[tcp @ 0x55f4] Failed to resolve hostname cam: Name or service not known";
+        let not_opened = "[concat @ 0x55f5] Impossible to open 'http://cam/x'";
+        let table: [(&[&str], Option<&str>); 5] = [
+            (&[], None),
+            (
+                &[resolved, not_opened, "pipe:0: Input/output error"],
+                Some("Failed to resolve hostname cam: Name or service not known"),
+            ),
+            (&[not_opened, "pipe:0: Server returned 404 Not Found"], Some("Server returned 404 Not Found")),
+            (&[resolved, "pipe:0: Connection refused"], Some("Connection refused")),
+            (&["pipe:0: Input/output error"], Some("Input/output error")),
+        ];
+        for (messages, said) in table {
+            let messages: Vec<String> = messages.iter().map(ToString::to_string).collect();
+            assert_eq!(cause(&messages), said, "{messages:?}");
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ use tokio::time;
 
 use super::age::Age;
 use super::queue::{Queue, Unit};
-use super::received::Received;
+use super::received::{Received, one_read_at_a_time};
 use super::{Child, Codec, Described, kill};
 use crate::h264;
 use crate::network::{Address, Newest, Pause};
@@ -177,7 +177,7 @@ impl Client {
             // The limits are looked at first, before the connection reads on.
             biased;
             error = self.too_slow_or_too_much() => return Err(error),
-            playing = self.open(group) => playing?,
+            playing = one_read_at_a_time(self.open(group)) => playing?,
         };
         if let Some(first) = history.first.take() {
             // The other end waits for this.
@@ -191,7 +191,8 @@ impl Client {
         let mut broken = None;
         loop {
             let silent_at = last + self.params.silent_after;
-            let item = time::timeout_at(silent_at.min(received.next_look()).into(), stream.next()).await;
+            let look_at = silent_at.min(received.next_look());
+            let item = time::timeout_at(look_at.into(), one_read_at_a_time(stream.next())).await;
             if let Some(bytes) = received.too_much() {
                 return Err(self.flood(bytes, "without a complete picture"));
             }
@@ -299,7 +300,7 @@ impl Client {
                 self.failed("the camera has no stream under this path (404): its manual tells the path".into()),
             ),
             Some(461) => Failure::Transport,
-            _ => Failure::Error(self.failed(short(&error))),
+            _ => Failure::Error(self.failed(not_opened(&error))),
         };
         let mut session = Session::describe(self.address.url.clone(), options).await.map_err(refused)?;
         let videos = session.streams().iter().enumerate().filter(|(_, stream)| stream.media() == "video");
@@ -406,6 +407,17 @@ fn begin_with_parameters(unit: &mut Unit, stream: &Demuxed) {
 fn short(error: &retina::Error) -> String {
     let text = error.to_string();
     text.lines().next().unwrap_or_default().trim_end_matches([':', ' ']).to_owned()
+}
+
+/// Why a connection cannot be opened.
+fn not_opened(error: &retina::Error) -> String {
+    let text = short(error);
+    match text.strip_prefix("Unable to connect to RTSP server: ") {
+        Some(reason) => {
+            format!("the camera cannot be reached: {reason}: check the address, and whether the camera runs")
+        }
+        None => text,
+    }
 }
 
 #[cfg(test)]

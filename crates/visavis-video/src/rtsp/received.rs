@@ -4,8 +4,16 @@
 //! thread of the connection looks now and then at how much came, and closes the connection when it is too much. All reads from
 //! the camera over TCP are made by that thread, and the kernel counts their bytes. Datagrams are not counted by the kernel: over
 //! UDP, and on systems without the count, the growth of the process is looked at instead.
+//!
+//! retina reads as long as something has come, into a buffer that doubles whenever it is full. So that the thread can look in between,
+//! [`one_read_at_a_time`] makes it give back control after each read.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
+
+use tokio::task::coop;
 
 /// How often the amount is looked at while no picture is complete.
 const INTERVAL: Duration = Duration::from_millis(10);
@@ -92,5 +100,66 @@ impl Received {
         self.looked = Instant::now();
         let now = self.meter.read()?;
         Some(now.saturating_sub(self.since)).filter(|amount| *amount > self.most)
+    }
+}
+
+/// Runs a future that reads from connections of tokio. Whenever it has read once, the task gives back control, and timers and the other
+/// futures of the task have their turn.
+pub(super) async fn one_read_at_a_time<F: Future>(reading: F) -> F::Output {
+    let mut reading = pin!(reading);
+    poll_fn(|context| {
+        leave_one_operation(context);
+        reading.as_mut().poll(context)
+    })
+    .await
+}
+
+/// tokio lets a task do a number of operations, 128 at present, before it must give back control. Takes all of them away but one.
+fn leave_one_operation(context: &mut Context<'_>) {
+    let mut last = None;
+    // tokio counts them in a byte.
+    for _ in 0..u8::MAX {
+        // Asked first, since `poll_proceed` wakes the task if there are none.
+        if !coop::has_budget_remaining() {
+            break;
+        }
+        let Poll::Ready(taken) = coop::poll_proceed(context) else { break };
+        if let Some(before) = last.replace(taken) {
+            // Keeps it taken. One that is dropped without this is given back.
+            before.made_progress();
+        }
+    }
+    // The last one is given back here.
+    drop(last);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::runtime::Builder;
+
+    /// How many operations of tokio a future can do at once.
+    fn at_once(context: &mut Context<'_>) -> u32 {
+        let mut done = 0;
+        while coop::has_budget_remaining() {
+            let Poll::Ready(taken) = coop::poll_proceed(context) else { break };
+            taken.made_progress();
+            done += 1;
+        }
+        done
+    }
+
+    #[test]
+    fn control_is_given_back_after_each_read() {
+        let runtime = Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            assert!(poll_fn(|context| Poll::Ready(at_once(context))).await > 1);
+            tokio::task::yield_now().await;
+            for _ in 0..2 {
+                assert_eq!(one_read_at_a_time(poll_fn(|context| Poll::Ready(at_once(context)))).await, 1);
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(one_read_at_a_time(async { 7 }).await, 7);
+        });
     }
 }

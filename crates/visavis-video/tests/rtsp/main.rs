@@ -112,7 +112,7 @@ fn what_is_no_camera_is_an_error() {
     // Nothing listens on a port that was just released.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let error = Reading::open(&format!("rtsp://127.0.0.1:{port}/x"), &OpenOptions::default()).err().unwrap();
-    assert!(error.to_string().contains("refused"), "{error}");
+    assert!(error.to_string().contains("refused") && error.to_string().contains("check the address"), "{error}");
     // Another server answers, in three ways.
     for answer in [&b"HTTP/1.1 400 No\r\n\r\n"[..], b"\0\xFF\0\xFF".as_slice(), b""] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

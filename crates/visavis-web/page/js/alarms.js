@@ -1,7 +1,7 @@
 // Alarms: a banner and a sound for a new one, and the list of all.
 
 import { alarmCrop, api } from "./api.js";
-import { $, ago, certainty, clock, fill, h, icon } from "./dom.js";
+import { $, ago, certainty, clock, fill, h, holdFocus, icon } from "./dom.js";
 import { face } from "./gallery.js";
 import { attempt } from "./notice.js";
 import { preferences, remember } from "./preferences.js";
@@ -128,7 +128,9 @@ export class Alarms {
   #drop(id) {
     const shown = this.#banners.get(id);
     if (!shown) return;
+    const keepFocus = holdFocus($("banner"));
     shown.banner.remove();
+    keepFocus();
     this.#banners.delete(id);
     this.#ringing.delete(shown.track);
   }
@@ -152,7 +154,7 @@ export class Alarms {
     const said = { open: "", acknowledged: " · acknowledged", denied: " · not this person" }[alarm.answer];
     const like = alarm.identified === null ? "" : ` · identified ${certainty(alarm.identified)}`;
     const picture = alarm.has_crop ? h("img", { src: alarmCrop(alarm.id), alt: "" }) : alarm.person !== null ? face(alarm.person, alarm.name) : h("span", { class: "blank" });
-    return h("li", { class: open ? "card open" : "card" }, picture,
+    return h("li", { class: open ? "card open" : "card", "data-row": alarm.id }, picture,
       h("div", { class: "what" }, h("b", {}, alarm.name ?? "Unknown person"), h("small", { title: new Date(alarm.time * 1000).toLocaleString() }, `${ago(alarm.time)}${alarm.source === null ? "" : ` · ${alarm.source}`}${like}${said}`)),
       open && h("div", { class: "buttons" },
         h("button", { class: "main", onclick: () => this.#answer(alarm.id, "acknowledged") }, "Acknowledge"),

@@ -17,8 +17,43 @@ export function h(tag, props = {}, ...children) {
 /** The children without false and null ones, which come from conditions. */
 const present = (children) => children.flat().filter((child) => child !== undefined && child !== null && child !== false);
 
-/** Replaces the children of an element. */
-export const fill = (element, ...children) => element.replaceChildren(...present(children));
+/** Replaces the children of an element. The keyboard focus stays where it was: see `holdFocus`. */
+export function fill(element, ...children) {
+  const keepFocus = holdFocus(element);
+  element.replaceChildren(...present(children));
+  keepFocus();
+}
+
+const controlsIn = (container) =>
+  [...container.querySelectorAll("a[href], button:enabled, input:enabled, select:enabled, summary")].filter((control) => control.checkVisibility());
+/** What a control does, the same in all rows: `data-action` if its label changes, else its label. */
+const actionOf = (control) => control.dataset.action ?? control.getAttribute("aria-label") ?? (control.closest("label") ?? control).textContent;
+const rowOf = (control) => control.closest("[data-row]")?.dataset.row;
+
+/** Call this before elements in `container` are replaced or removed, and the returned function afterwards. If the control with the
+ *  keyboard focus was among them, it focuses the control with the same action in the same row (`data-row`). If the row has gone, it
+ *  focuses that of the next row; if no row has this action, the control that is in its place now, if it deletes nothing, or else
+ *  `container`. */
+export function holdFocus(container) {
+  const held = document.activeElement;
+  if (held === container || !container.contains(held)) return () => {};
+  const [action, row] = [actionOf(held), rowOf(held)];
+  const find = () => {
+    const all = controlsIn(container);
+    return [all.filter((control) => actionOf(control) === action), all];
+  };
+  const places = find().map((controls) => controls.indexOf(held));
+  return () => {
+    // Still on the control, or moved on by the user.
+    if (document.activeElement !== document.body) return;
+    const found = find();
+    const sameRow = row && found[0].find((control) => rowOf(control) === row);
+    const [next, other] = found.map((controls, at) => controls[Math.min(places[at], controls.length - 1)]);
+    const control = sameRow || next || (other?.matches(".danger, .remove") ? null : other);
+    if (!control) container.tabIndex = -1;
+    (control ?? container).focus({ preventScroll: true });
+  };
+}
 
 export const $ = (id) => document.getElementById(id);
 

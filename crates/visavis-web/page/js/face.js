@@ -35,6 +35,7 @@ export class FacePane {
   #timer = 0;
   #smiles = new Map();
   #hasGallery = false;
+  #enrolling = false;
   /** The task whose input picture of the face is shown. */
   #task = null;
 
@@ -223,12 +224,15 @@ export class FacePane {
   }
 
   async #enrol() {
+    if (this.#enrolling) return;
     const { track, detail, photo } = this.#shown;
     const known = detail.candidates.find((other) => other.same_person)?.name ?? "";
     const name = await askName("Who is this?", { value: known, action: "Add" });
     if (!name) return;
     const button = this.#root?.querySelector(".enrol button");
-    if (button) button.disabled = true;
+    // Not `disabled`, which would lose the keyboard focus.
+    button?.setAttribute("aria-disabled", "true");
+    this.#enrolling = true;
     let [added, failure] = [0, null];
     const enrol = async (request) => {
       try {
@@ -243,7 +247,8 @@ export class FacePane {
     }
     // The face may have left, also while its name was typed. Then the photo that was shown is enrolled.
     if (!added) await enrol(this.#addPhoto(photo, name));
-    if (button) button.disabled = false;
+    button?.removeAttribute("aria-disabled");
+    this.#enrolling = false;
     // One good picture is enough.
     if (added) notice(`${name} was added to the gallery`);
     else notice(failure.message, { bad: true });

@@ -1,7 +1,7 @@
 // The people of the gallery: browse, enrol, rename, merge, watch, export, remove, search by photo.
 
 import { address, api, photo, portrait } from "./api.js";
-import { $, ago, fill, h, icon, verdict } from "./dom.js";
+import { $, ago, fill, h, holdFocus, icon, verdict } from "./dom.js";
 import { askName, attempt, notice } from "./notice.js";
 
 const PAGE = 60;
@@ -83,6 +83,8 @@ export class Gallery {
   #watched = false;
   #shown = PAGE;
   #person = null;
+  /** The person whose page was left, until the list is shown. */
+  #left = null;
   #sightings;
 
   constructor(sightings) {
@@ -102,10 +104,7 @@ export class Gallery {
   status(status) {
     const changed = this.#gallery?.network !== status.gallery?.network || this.#gallery?.grows !== status.gallery?.grows;
     this.#gallery = status.gallery;
-    if (!changed) return;
-    // Cleared, so that the whole pane is built again.
-    if (this.#root && this.#person === null) this.#root.replaceChildren();
-    this.#refresh();
+    if (changed) this.#refresh();
   }
 
   /** Reads the shown data again. */
@@ -130,8 +129,11 @@ export class Gallery {
     const empty = this.#query || this.#watched ? "No matches." : "The gallery is empty. Click a face in the picture, or drop photos below.";
     fill(this.#root.querySelector(".people-list"),
       total ? h("div", { class: "people" }, people.map((person) => this.#tile(person))) : h("p", { class: "empty" }, empty),
-      total > people.length && h("button", { onclick: () => { this.#shown += PAGE; this.#refresh(); } }, `Show more (${total - people.length})`));
+      total > people.length && h("button", { "data-action": "more", onclick: () => { this.#shown += PAGE; this.#refresh(); } }, `Show more (${total - people.length})`));
     this.#root.querySelector(".total").textContent = total === 1 ? "1 person" : `${total} people`;
+    this.#root.querySelector(".grows").checked = this.#gallery.grows;
+    if (document.activeElement === this.#root) this.#root.querySelector(`.person[data-row="${this.#left}"]`)?.focus();
+    this.#left = null;
   }
 
   #frame() {
@@ -179,21 +181,25 @@ export class Gallery {
       redundant: `This photo of ${name} repeats another one`,
     }[kind];
     const row = h("li", {}, id === undefined ? face(person, name) : h("img", { class: "face", src: photo(id), alt: "" }), h("span", { class: "name" }, text));
-    const mend = id === undefined
-      ? h("button", { onclick: () => { row.remove(); this.#join({ id: person, name }, other); } }, "Merge")
-      : h("button", { onclick: () => { row.remove(); this.#removePhoto({ id: person, name }, id); } }, "Remove photo");
-    row.append(mend);
+    const mend = () => {
+      const keepFocus = holdFocus(row.parentElement);
+      row.remove();
+      keepFocus();
+      if (id === undefined) this.#join({ id: person, name }, other);
+      else this.#removePhoto({ id: person, name }, id);
+    };
+    row.append(h("button", { onclick: mend }, id === undefined ? "Merge" : "Remove photo"));
     return row;
   }
 
   #growth() {
-    const grows = h("input", { type: "checkbox", checked: this.#gallery.grows });
+    const grows = h("input", { type: "checkbox", class: "grows" });
     grows.addEventListener("change", () => attempt(() => api.patch("settings", { gallery: { grows: grows.checked } })));
     return grows;
   }
 
   #tile(person) {
-    return h("button", { class: "person", onclick: () => this.#openPerson(person.id), "aria-label": `${person.name}, ${person.photos} photos${person.watched ? ", watched" : ""}` },
+    return h("button", { class: "person", "data-row": person.id, "data-action": "open", onclick: () => this.#openPerson(person.id), "aria-label": `${person.name}, ${person.photos} photos${person.watched ? ", watched" : ""}` },
       face(person.id, person.name), h("span", {}, person.name),
       person.watched && h("i", { class: "watched" }, icon("bell", 14)));
   }
@@ -201,12 +207,13 @@ export class Gallery {
   #openPerson(id) {
     this.#person = id;
     $("sheet").scrollTop = 0;
+    this.#root.focus();
     this.#refresh();
   }
 
   #back() {
-    this.#person = null;
-    this.#root?.replaceChildren();
+    [this.#left, this.#person] = [this.#person, null];
+    fill(this.#root);
     this.#refresh();
   }
 
@@ -246,9 +253,9 @@ export class Gallery {
       h("button", { class: "plain", onclick: () => this.#back() }, icon("back"), "All people"),
       h("div", { class: "head" }, face(id, person.name),
         h("div", {}, h("b", {}, person.name), h("p", { class: "quiet" }, person.photos === 1 ? "1 photo" : `${person.photos} photos`, person.met && ", a visitor"), seen && h("p", { class: "quiet" }, seen))),
-      photos.length > 1 && h("div", { class: "portraits" }, photos.map((each, at) => h("div", {},
+      photos.length > 1 && h("div", { class: "portraits" }, photos.map((each, at) => h("div", { "data-row": each },
         h("img", { src: photo(each), alt: `Photo ${at + 1} of ${person.name}`, loading: "lazy" }),
-        h("button", { class: "remove", title: "Remove this photo", "aria-label": `Remove photo ${at + 1} of ${person.name}`, onclick: () => this.#removePhoto(person, each) }, icon("cross", 14))))),
+        h("button", { class: "remove", "data-action": "remove photo", title: "Remove this photo", "aria-label": `Remove photo ${at + 1} of ${person.name}`, onclick: () => this.#removePhoto(person, each) }, icon("cross", 14))))),
       h("label", { class: "toggle card" }, h("span", {}, h("b", {}, "Watch"), h("small", {}, " · raise an alarm when they are seen")), watch),
       h("label", { class: "toggle card" }, h("span", {}, h("b", {}, "Ignore"), h("small", {}, " · a face on a poster or a screen: no sightings")), ignore),
       drop("Add photos", `of ${person.name}`, (files) => enrol(person.name, files)),

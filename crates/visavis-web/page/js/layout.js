@@ -6,7 +6,7 @@ const overlap = (a, b) => {
   return width > 0 && height > 0 ? width * height : 0;
 };
 
-/** The possible places of a label or card of `size` around `face`, best first. */
+/** The possible places of a label, card or name of `size` around `face`, best first. */
 function spots(face, size, gap, kind) {
   const middle = { x: face.x + (face.width - size.width) / 2, y: face.y + (face.height - size.height) / 2 };
   const below = { x: middle.x, y: face.y + face.height + gap };
@@ -22,12 +22,17 @@ function spots(face, size, gap, kind) {
     : [rightTop, leftTop, right, left, rightBottom, leftBottom, above, below];
 }
 
-/** Places labels and cards. `wishes` are { key, face, size, kind }, most important first. `held` maps keys to the previous places
- *  and is updated. Returns a map from keys to { x, y, width, height }; those without enough room are missing. */
+/** Places labels, cards and names. A name may cover its own face. `wishes` are { key, face, size, kind, unless }, most important first;
+ *  one is left out if the wish with the key `unless` was placed. `held` maps keys to the previous places and is updated. Returns a
+ *  map from keys to { x, y, width, height }; those without enough room are missing. */
 export function place(wishes, faces, bounds, held, gap) {
   const placed = new Map();
   const taken = [];
-  for (const { key, face, size, kind } of wishes) {
+  for (const { key, face, size, kind, unless } of wishes) {
+    if (placed.has(unless)) {
+      held.delete(key);
+      continue;
+    }
     let best;
     for (const [number, spot] of spots(face, size, gap, kind).entries()) {
       const box = {
@@ -39,10 +44,22 @@ export function place(wishes, faces, bounds, held, gap) {
       const area = size.width * size.height;
       const moved = Math.hypot(box.x - spot.x, box.y - spot.y) / Math.hypot(size.width, size.height);
       const onPlates = taken.reduce((sum, other) => sum + overlap(box, other), 0) / area;
-      const onFaces = faces.reduce((sum, other) => sum + overlap(box, other) * (other === face ? 1.5 : 1), 0) / area;
+      const onOwn = overlap(box, face) / area;
+      const onOthers = faces.reduce((sum, other) => sum + (other === face ? 0 : overlap(box, other)), 0) / area;
+      const onFaces = onOwn * 1.5 + onOthers;
+      // A name that covers its face covers the least in a corner of the picture, however far it is moved for that.
+      const far = kind === "name" ? 0 : moved * 2;
       // The previous place has a small advantage, so that labels do not jump.
-      const cost = onPlates * 8 + onFaces * 4 + moved * 2 + number * 0.06 - (held.get(key) === number ? 0.25 : 0);
-      if (!best || cost < best.cost) best = { cost, box, number, crowded: onPlates > (kind === "card" ? 0.01 : 0.1) || (kind === "card" && (onFaces > 0.25 || moved > 0.6)) };
+      const cost = onPlates * 8 + onFaces * 4 + far + number * 0.06 - (held.get(key) === number ? 0.25 : 0);
+      if (best && cost >= best.cost) continue;
+      // A card that is shown already may cover a bit more, so that it does not flicker.
+      const slack = held.has(key) ? 1.4 : 1;
+      const crowded = {
+        label: onPlates > 0.1,
+        card: onPlates > 0.01 || onFaces > 0.25 * slack || moved > 0.6 * slack,
+        name: onPlates > 0.1 || onOthers > 0.1,
+      }[kind];
+      best = { cost, box, number, crowded };
     }
     if (!best || best.crowded) {
       held.delete(key);

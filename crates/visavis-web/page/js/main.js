@@ -141,10 +141,24 @@ stage.addEventListener("face", ({ detail }) => {
   if (panels.current !== "face" || document.body.classList.contains("bare")) panels.open("face");
 });
 
+/** With several cameras, the page of each is at `cameras/NUMBER/`, below the list of all. It shows the name of its camera. */
+async function nameCamera() {
+  const path = location.pathname.match(/cameras\/\d+\/$/)?.[0];
+  const answer = path && (await fetch(new URL("../../api/v1/cameras", document.baseURI)));
+  // A proxy may serve a single camera under such a path.
+  if (!answer?.ok) return;
+  const name = (await answer.json()).find((camera) => camera.path === path)?.name;
+  if (!name) return;
+  document.title = `${name} · visavis`;
+  $("camera").textContent = name;
+  document.body.classList.add("named");
+}
+
 // A description of the canvas for screen readers.
 setInterval(() => ($("heard").textContent = inWords(stage.scene)), 1000);
 
 panels.start();
 explain();
 link.open();
+nameCamera();
 if (location.hash === "#kiosk") stage.kiosk(true);

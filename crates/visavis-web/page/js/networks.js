@@ -62,9 +62,7 @@ export class Networks {
 
   #render() {
     if (!this.#root || !this.#networks || !this.#status) return;
-    const focused = document.activeElement?.dataset?.choice;
     fill(this.#root, ...TASKS.map(([task, label]) => this.#task(task, label)));
-    if (focused) this.#root.querySelector(`[data-choice="${CSS.escape(focused)}"]`)?.focus();
   }
 
   #task(task, label) {
@@ -72,8 +70,9 @@ export class Networks {
     const known = this.#networks.filter((network) => network.tasks.includes(task));
     const none = task === "keypoints" ? "those of the detector" : "off";
     const stage = { detection: "detection", keypoints: "keypoints" }[task] ?? now.network ?? "";
-    const details = h("details", { class: "task", open: this.#open.has(task) },
-      h("summary", {},
+    const before = this.#root.querySelector(`details[data-row="${task}"]`);
+    const details = h("details", { class: "task", "data-row": task, open: before?.open ?? this.#open.has(task) },
+      h("summary", { "data-action": "open" },
         h("span", { class: "what" }, h("small", {}, label), h("b", {}, now.network ?? none)),
         now.loading ? h("span", { class: "spinner", role: "progressbar", "aria-label": `Loading ${now.loading}` })
           : h("span", { class: "speed number", "data-speed": stage }, this.#speed(stage))),
@@ -93,7 +92,8 @@ export class Networks {
     const loading = now.loading && now.loading === name;
     const facts = network && [network.bytes && size(network.bytes), network.licence, network.input && network.input.join("×")].filter(Boolean).join(" · ");
     return h("button", { class: "choice", role: "radio", "aria-checked": String(chosen), "data-choice": `${task} ${name ?? "none"}`,
-      disabled: Boolean(now.loading), onclick: () => chosen || attempt(() => api.put(`tasks/${task}`, { network: name })) },
+      // Not `disabled`, which would lose the keyboard focus.
+      "aria-disabled": String(Boolean(now.loading)), onclick: () => chosen || now.loading || attempt(() => api.put(`tasks/${task}`, { network: name })) },
       loading ? h("span", { class: "spinner" }) : h("span", { class: "dot" }),
       h("b", {}, name ?? (task === "keypoints" ? "those of the detector" : "off")),
       network && h("p", {}, network.title),

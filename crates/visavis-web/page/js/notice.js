@@ -1,6 +1,6 @@
 // Short messages at the bottom of the page.
 
-import { $, h } from "./dom.js";
+import { $, h, holdFocus } from "./dom.js";
 
 const SHOWN = 4500;
 const MOST = 3;
@@ -36,10 +36,13 @@ export async function attempt(work) {
 /** Asks for a name. Resolves to the name, or to null if it was cancelled. */
 export function askName(title, { value = "", action = "Save" } = {}) {
   return new Promise((resolve) => {
+    // The list with the button that was pressed may be rebuilt while the name is typed.
+    const keepFocus = holdFocus($("sheet"));
     const input = h("input", { type: "text", value, maxLength: 100, required: true, "aria-label": "Name", placeholder: "Name", autocomplete: "off" });
     const close = (answer) => {
       dialog.close();
       dialog.remove();
+      keepFocus();
       resolve(answer);
     };
     const form = h("form", { method: "dialog" },

@@ -1,4 +1,4 @@
-// Faces over the picture: animated brackets, labels with the results, and cards with the most similar person.
+// Faces over the picture: animated brackets, labels with the results, and cards with the most similar person, or only their name.
 
 import { portrait } from "./api.js";
 import { certainty, dots, percent } from "./dom.js";
@@ -10,8 +10,14 @@ const GLIDE = 0.055;
 /** Time constants with which a new face fades in, and labels and cards follow. */
 const FADE = 0.18;
 const FOLLOW = 0.12;
-/** Narrower faces, in CSS pixels, get a card only under the pointer. */
+/** Narrower faces, in CSS pixels, get a card or name only under the pointer. */
 const SMALL_FACE = 46;
+/** A similar person that is not identified gets a name without a photo only if the face takes this share of the picture's width. */
+const LARGE_FACE = 0.3;
+/** What is placed beside a face, the most important first. */
+const PARTS = ["label", "card", "name"];
+/** Longest line of a name without a photo, in text sizes. */
+const NAME_WIDTH = 12;
 const ACCENT = "#2dd4bf";
 const ALARM = "#ff6b6b";
 const PLATE = "rgb(9 12 16 / 0.78)";
@@ -110,16 +116,21 @@ export class Overlay {
       onScreen.set(held.face.track, face);
       const large = view.large ? 1.35 : 1;
       const wide = held.size * view.scale;
-      const text = Math.min(Math.max(wide * 0.105, wide < 60 ? 11 : 12.5), 30) * large;
+      const most = Math.min((view.bottom - view.top) * 0.08, 30);
+      const text = Math.max(Math.min(wide * 0.105, most), wide < 60 ? 11 : 12.5) * large;
       held.text = text;
       held.label = held.face.ignored ? null : this.#label(context, held.face, text, on, wide);
       const near = wide >= SMALL_FACE || held.face.track === this.pointed || held.face.track === this.chosen;
-      held.card = near && on.likeness && held.face.resembles && !held.face.ignored ? this.#card(context, held, text, wide) : null;
-      if (held.label) wishes.push({ key: `${held.face.track} label`, face, size: held.label, kind: "label" });
-      if (held.card) wishes.push({ key: `${held.face.track} card`, face, size: held.card, kind: "card" });
+      const known = near && on.likeness && !held.face.ignored && held.face.resembles;
+      held.card = known ? this.#card(context, held, text, Math.min(Math.max(wide * 0.62, text * 4.4), 190)) : null;
+      // Not for everyone, since many names without photos are hard to assign to faces.
+      const named = known?.same_person || face.width > (view.right - view.left) * LARGE_FACE;
+      held.name = known && named ? this.#card(context, held, text) : null;
+      const key = (part) => `${held.face.track} ${part}`;
+      for (const kind of PARTS) if (held[kind]) wishes.push({ key: key(kind), face, size: held[kind], kind, unless: kind === "name" && key("card") });
     }
-    // All labels are placed before the first card.
-    wishes.sort((a, b) => (a.kind === b.kind ? 0 : a.kind === "label" ? -1 : 1));
+    // All labels are placed before the first card. Names are for faces without enough room for a card beside them.
+    wishes.sort((a, b) => PARTS.indexOf(a.kind) - PARTS.indexOf(b.kind));
     const bounds = { x: view.left + 8, y: view.top + 8, width: view.right - view.left - 16, height: view.bottom - view.top - 16 };
     const places = place(wishes, [...onScreen.values()], bounds, this.#held, 10);
     for (const held of order) {
@@ -129,7 +140,7 @@ export class Overlay {
       if (on.keypoints && held.face.landmarks) this.#keypoints(context, held.face.landmarks, view);
     }
     // Labels are drawn over all cards.
-    for (const part of ["card", "label"]) {
+    for (const part of PARTS.toReversed()) {
       for (const held of order) {
         context.globalAlpha = held.alpha;
         this.#drawPlate(context, part, places.get(`${held.face.track} ${part}`), held, seconds);
@@ -148,7 +159,7 @@ export class Overlay {
     for (const side of ["x", "y"]) box[side] = approach(box[side], target[side], seconds, FOLLOW);
     held.plates.set(part, box);
     if (part === "label") this.#drawLabel(context, box, held);
-    else this.#drawCard(context, box, held);
+    else this.#drawCard(context, box, held, held[part]);
   }
 
   #colour(face) {
@@ -263,33 +274,40 @@ export class Overlay {
     context.stroke();
   }
 
-  /** The size of the card with the most similar person. */
-  #card(context, held, text, wide) {
-    const found = held.face.resembles;
-    const side = Math.min(Math.max(wide * 0.62, text * 4.4), 190);
+  /** The size of the card with the most similar person: with a photo of this side length, or the name without a photo. */
+  #card(context, held, text, photo = 0) {
     const inset = text * 0.5;
     context.font = `600 ${text}px ${FONT}`;
-    const lines = wrap(context, found.name, side);
-    return { side, inset, lines, width: side + inset * 2, height: side + inset * 2 + text * (1.2 * lines.length + 1.75) };
+    const found = held.face.resembles;
+    const lines = wrap(context, found.name, photo || text * NAME_WIDTH);
+    const widest = Math.max(...[...lines, verdictOf(found).join("  ")].map((line) => context.measureText(line).width));
+    const side = photo || widest;
+    return { photo, side, inset, lines, width: side + inset * 2, height: photo + inset * 2 + text * (1.2 * lines.length + (photo ? 1.75 : 1.4)) };
   }
 
-  #drawCard(context, at, held) {
-    const { text, card, face } = held;
+  #drawPhoto(context, x, y, side, { text, face }) {
+    const photo = this.#photo(face.resembles.person);
+    context.save();
+    context.beginPath();
+    context.roundRect(x, y, side, side, text * 0.5);
+    context.fillStyle = "#222b36";
+    context.fill();
+    context.clip();
+    if (photo) context.drawImage(photo, x, y, side, side);
+    context.restore();
+  }
+
+  #drawCard(context, at, held, card) {
+    const { text, face } = held;
     const found = face.resembles;
     const box = { ...at, width: card.width, height: card.height };
     this.#plate(context, box, text * 0.85);
     const x = box.x + card.inset;
-    let y = box.y + card.inset;
-    const photo = this.#photo(found.person);
-    context.save();
-    context.beginPath();
-    context.roundRect(x, y, card.side, card.side, text * 0.5);
-    context.fillStyle = "#222b36";
-    context.fill();
-    context.clip();
-    if (photo) context.drawImage(photo, x, y, card.side, card.side);
-    context.restore();
-    y += card.side + text * 0.95;
+    let y = box.y + card.inset + text * 0.6;
+    if (card.photo) {
+      this.#drawPhoto(context, x, y - text * 0.6, card.photo, held);
+      y += card.photo + text * 0.35;
+    }
     context.textBaseline = "middle";
     context.font = `600 ${text}px ${FONT}`;
     context.fillStyle = "#fff";
@@ -300,10 +318,9 @@ export class Overlay {
     const colour = this.ringing.has(face.track) ? ALARM : found.same_person ? ACCENT : "#cbd5df";
     context.font = `500 ${text * 0.82}px ${FONT}`;
     context.fillStyle = "#b9c4d0";
-    const verdict = found.same_person ? "identified" : "looks like";
-    const room = context.measureText(`${verdict}  ●●●●●`).width <= card.side;
+    const [verdict, share] = verdictOf(found);
+    const room = context.measureText(`${verdict}  ${share}`).width <= card.side;
     if (room) context.fillText(verdict, x, y);
-    const share = !found.same_person ? dots(found.likeness) : found.identified === undefined ? "" : certainty(found.identified);
     context.fillStyle = colour;
     context.font = `700 ${text * 0.82}px ${FONT}`;
     context.fillText(share, room ? x + card.side - context.measureText(share).width : x, y);
@@ -319,6 +336,12 @@ export class Overlay {
     context.roundRect(x, y, Math.max(card.side * Math.min(found.identified, 0.99), 3), 3, 1.5);
     context.fill();
   }
+}
+
+/** Whether a person is identified or only similar, and the probability or the similarity. */
+function verdictOf(found) {
+  if (!found.same_person) return ["looks like", dots(found.likeness)];
+  return ["identified", found.identified === undefined ? "" : certainty(found.identified)];
 }
 
 /** A name in as many lines as it needs. A word that is wider than a line is broken. */

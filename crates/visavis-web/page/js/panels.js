@@ -24,8 +24,10 @@ export class Panels {
       other.tab.setAttribute("aria-selected", String(other === pane));
       other.tab.tabIndex = other === pane ? 0 : -1;
     }
-    const root = h("div", { class: "pane", role: "tabpanel", "aria-labelledby": pane.tab.id });
+    const root = h("div", { class: "pane", role: "tabpanel", tabindex: -1, "aria-labelledby": pane.tab.id });
+    const focused = $("sheet").contains(document.activeElement);
     $("sheet").replaceChildren(root);
+    if (focused) root.focus();
     $("sheet").scrollTop = 0;
     this.#current = pane;
     pane.show(root);

@@ -94,7 +94,7 @@ export class Sightings {
   #close() {
     this.#search = null;
     this.#chosen.clear();
-    this.#root?.replaceChildren();
+    fill(this.#root);
     this.#read();
   }
 
@@ -181,7 +181,7 @@ export class Sightings {
     const chosen = sightings.filter((sighting) => this.#chosen.has(sighting.id));
     if (!chosen.length) return null;
     return h("div", { class: "actions" },
-      h("button", { class: "main", onclick: () => this.#name(chosen) }, chosen.length === 1 ? "Who is this?" : `Name these ${chosen.length}`),
+      h("button", { class: "main", "data-action": "name", onclick: () => this.#name(chosen) }, chosen.length === 1 ? "Who is this?" : `Name these ${chosen.length}`),
       h("button", { class: "danger", onclick: () => this.#remove(chosen) }, "Delete"));
   }
 
@@ -202,14 +202,14 @@ export class Sightings {
     const { id, name, camera, first_seen, has_crop } = sighting;
     const who = name ?? "Unknown person";
     const picture = has_crop ? h("img", { src: sightingCrop(id), alt: "", loading: "lazy" }) : h("span", { class: "blank" });
-    const choose = h("input", { type: "checkbox", checked: this.#chosen.has(id), "aria-label": `Choose the sighting of ${who} at ${clock(first_seen)}` });
+    const choose = h("input", { type: "checkbox", checked: this.#chosen.has(id), "data-action": "choose", "aria-label": `Choose the sighting of ${who} at ${clock(first_seen)}` });
     choose.addEventListener("change", () => {
       if (choose.checked) this.#chosen.add(id);
       else this.#chosen.delete(id);
       this.#read();
     });
-    return h("li", { class: "card sighting" },
-      h("button", { class: "plain look", title: "Sightings of the same face", "aria-label": `Sightings of the same face as ${who} at ${clock(first_seen)}`, onclick: () => this.#alike(sighting) }, picture),
+    return h("li", { class: "card sighting", "data-row": id },
+      h("button", { class: "plain look", "data-action": "look", title: "Sightings of the same face", "aria-label": `Sightings of the same face as ${who} at ${clock(first_seen)}`, onclick: () => this.#alike(sighting) }, picture),
       h("div", { class: "what" }, h("b", {}, who),
         h("small", { title: new Date(first_seen * 1000).toLocaleString() }, `${clock(first_seen)} · ${duration(sighting)} · ${camera}`), h("small", {}, traits(sighting))),
       choose);
@@ -223,8 +223,8 @@ export class Sightings {
     const cameras = [...new Set(sightings.map(({ camera }) => camera))].join(", ");
     const picture = newest.has_crop ? h("img", { src: sightingCrop(newest.id), alt: "", loading: "lazy" }) : h("span", { class: "blank" });
     const open = () => this.#open({ title: `${count} of an unknown person`, read: () => sightings });
-    return h("li", { class: "card sighting" },
-      h("button", { class: "plain look", title: "These sightings", "aria-label": `${count} of an unknown person, ${when}`, onclick: open }, picture),
+    return h("li", { class: "card sighting", "data-row": `group of ${oldest.id}` },
+      h("button", { class: "plain look", "data-action": "look", title: "These sightings", "aria-label": `${count} of an unknown person, ${when}`, onclick: open }, picture),
       h("div", { class: "what" }, h("b", {}, count), h("small", {}, `${when} · ${cameras}`), h("small", {}, traits(newest))),
       h("div", { class: "buttons" }, h("button", { class: "main", onclick: () => this.#name(sightings) }, "Who is this?")));
   }

@@ -57,6 +57,7 @@ export class Sources {
   }
 
   #close() {
+    if (this.#menu?.contains(document.activeElement)) $("source").focus();
     this.#menu?.remove();
     this.#menu = null;
     $("source").setAttribute("aria-expanded", "false");
@@ -99,9 +100,6 @@ export class Sources {
     if (step) {
       items[(items.indexOf(document.activeElement) + step + items.length) % items.length]?.focus();
       event.preventDefault();
-    } else if (event.key === "Escape") {
-      this.#close();
-      $("source").focus();
-    }
+    } else if (event.key === "Escape") this.#close();
   }
 }

@@ -132,7 +132,7 @@ pub(crate) async fn answer(
         .await
 }
 
-/// The face of an alarm, if alarms contain it (`--alarm-crops`)
+/// The face of an alarm, if alarms contain it
 #[utoipa::path(get, path = "/api/v1/alarms/{id}/crop", tag = "alarms", params(("id" = i64, Path)),
     responses((status = 200, content_type = "image/jpeg", body = Vec<u8>), (status = 404, body = Problem),
         (status = 409, body = Problem)))]

@@ -83,15 +83,11 @@ impl<S: Send + Sync> FromRequest<S> for TwoPhotos {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let unreadable = |error: &dyn ToString, status| Problem::new(status, error.to_string());
-        let form = Multipart::from_request(request, state).await;
-        let mut form = form.map_err(|error| unreadable(&error.body_text(), error.status()))?;
+        let mut form = Multipart::from_request(request, state).await?;
         let mut photos = [const { None }; 2];
-        while let Some(part) =
-            form.next_field().await.map_err(|error| unreadable(&error.body_text(), error.status()))?
-        {
+        while let Some(part) = form.next_field().await? {
             let Some(at) = ["a", "b"].into_iter().position(|name| part.name() == Some(name)) else { continue };
-            photos[at] = Some(part.bytes().await.map_err(|error| unreadable(&error.body_text(), error.status()))?);
+            photos[at] = Some(part.bytes().await?);
         }
         match photos {
             [Some(a), Some(b)] => Ok(Self([a, b])),

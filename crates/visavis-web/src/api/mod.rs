@@ -20,12 +20,15 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Router, middleware};
+use percent_encoding::percent_decode_str;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use utoipa::OpenApi;
-use utoipa::openapi::{OpenApi as Document, RefOr};
+use utoipa::openapi::{Content, OpenApi as Document, Ref, RefOr, ResponseBuilder, Server};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config, SwaggerUi};
@@ -36,9 +39,15 @@ use crate::notice;
 use crate::output_counts::OutputCounts;
 use crate::page;
 use crate::problem::Problem;
-use crate::unread_body;
+use crate::request_body;
 
+/// The path that the paths of all operations begin with. The document leaves it out.
+const API: &str = "/api/v1";
 const DOCUMENT: &str = "/api/v1/openapi.json";
+/// [`API`] relative to the address of the document, which is also below a base path, or below the path of one of several cameras.
+///
+/// A client puts a path of the document right behind it. So it must not end with a slash: `../..` would.
+const SERVER: &str = "../v1";
 /// Largest size of a photo in bytes.
 const MAX_PHOTO: usize = 25 << 20;
 /// Largest size of any other body in bytes.
@@ -48,7 +57,7 @@ const MAX_BODY: usize = 64 << 10;
 #[openapi(
     info(
         title = "visavis",
-        description = "Watch and control a running pipeline. The page uses only this API.\n\n\
+        description = "Watch and control a running pipeline. The page uses only this API. All paths are below `/api/v1`.\n\n\
             Pictures and their results come over the WebSocket `/api/v1/live`: binary messages, each the length of a \
             JSON text (4 bytes, little-endian), that text (a `SceneView`) and a JPEG. A client answers each with the text \
             `seen`; with two unanswered it is sent no more, so that a slow client always gets the newest. Text messages are JSON \
@@ -63,7 +72,7 @@ const MAX_BODY: usize = 64 << 10;
         (name = "gallery", description = "The people that faces are compared with"),
         (name = "photos", description = "Photos analysed on request; nothing is stored"),
         (name = "alarms", description = "The list of alarms"),
-        (name = "sightings", description = "Who was seen when, with `--remember`")
+        (name = "sightings", description = "Who was seen when, if this is recorded")
     )
 )]
 struct Description;
@@ -124,12 +133,16 @@ pub(crate) fn document() -> Document {
     completed(routes().into_openapi())
 }
 
-/// Adds what is the same for all operations: the content type of errors, a description of each response, a name of each
-/// operation.
+/// Adds the address of the server and what is the same for all operations: the content type of errors, the answer to a body that stops,
+/// a description of each response, a name of each operation.
 fn completed(mut document: Document) -> Document {
+    document.servers = Some(vec![Server::new(SERVER)]);
+    let paths = std::mem::take(&mut document.paths.paths);
+    document.paths.paths =
+        paths.into_iter().map(|(path, item)| (path.trim_start_matches(API).to_owned(), item)).collect();
     for (path, item) in &mut document.paths.paths {
         let named: String = path.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-        let named = named.trim_start_matches("_api_v1").replace("__", "_");
+        let named = named.replace("__", "_");
         let operations = [
             ("get", &mut item.get),
             ("put", &mut item.put),
@@ -141,6 +154,11 @@ fn completed(mut document: Document) -> Document {
             let Some(operation) = operation else { continue };
             // The names of the handlers are not unique: several modules have a `list`.
             operation.operation_id = Some(format!("{method}{}", named.trim_end_matches('_')));
+            if operation.request_body.is_some() {
+                let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+                let stalled = ResponseBuilder::new().content("application/json", problem).build();
+                operation.responses.responses.insert("408".to_owned(), RefOr::T(stalled));
+            }
             for (status, response) in &mut operation.responses.responses {
                 let RefOr::T(response) = response else { continue };
                 if response.description.is_empty() {
@@ -178,7 +196,7 @@ pub(crate) fn app(
     .merge(monitoring)
     .merge(notice);
     let app = if base_path.is_empty() { app } else { under(base_path, app.clone()).fallback_service(app) };
-    app.layer(middleware::from_fn(unread_body::discard))
+    app.layer(middleware::from_fn(request_body::receive))
 }
 
 /// An app under a path.
@@ -258,9 +276,21 @@ impl<T: Serialize> IntoResponse for Json<T> {
 pub(crate) struct Path<T>(pub(crate) T);
 
 /// The query of the address.
-#[derive(FromRequestParts)]
-#[from_request(via(axum::extract::Query), rejection(Problem))]
 pub(crate) struct Query<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        // axum would replace what is not valid.
+        if percent_decode_str(parts.uri.query().unwrap_or_default()).decode_utf8().is_err() {
+            let detail = "the query of the address is not valid UTF-8: encode its text as UTF-8, then as %XX";
+            return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
+        }
+        let axum::extract::Query(query) = axum::extract::Query::try_from_uri(&parts.uri)?;
+        Ok(Self(query))
+    }
+}
 
 /// An uploaded file.
 pub(crate) struct Upload(pub(crate) Bytes);

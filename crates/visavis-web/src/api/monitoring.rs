@@ -85,7 +85,11 @@ fn faults(camera: &str, state: &AppState) -> Vec<Fault> {
         add("pipeline", "the pipeline has ended".to_owned());
     } else if config.waiting && source.playing.first {
         if !config.sourceless {
-            add("source", "no source was chosen yet".to_owned());
+            let reason = match &source.playing.failure {
+                Some(_) => "the chosen source has failed: choose another one; the log says why",
+                None => "no source was chosen yet: choose one on the page",
+            };
+            add("source", reason.to_owned());
         }
     } else if let Some(since) = source.stalled_since {
         add("source", format!("no picture since {}", rfc3339(since)));
@@ -99,7 +103,9 @@ fn faults(camera: &str, state: &AppState) -> Vec<Fault> {
         }
     }
     if snapshot.gallery.as_ref().is_some_and(|gallery| gallery.failure.is_some()) {
-        add("gallery", "the gallery cannot be used; the log says why".to_owned());
+        let reason =
+            "the file or the database of the gallery cannot be used: check it and its address; the log says why";
+        add("gallery", reason.to_owned());
     }
     faults
 }

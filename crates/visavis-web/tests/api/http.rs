@@ -25,8 +25,13 @@ impl Answer {
     }
 }
 
-/// Sends a request with these headers, and with `Host` and `Content-Length` unless they are given.
+/// Sends a request with these headers, and with `Host` and `Content-Length` unless they are given. Returns the answer.
 pub(crate) fn send(to: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    answer(begin(to, method, path, headers, body))
+}
+
+/// Sends a request, or the beginning of one whose `Content-Length` is larger than `body`. [`answer`] waits for the answer.
+pub(crate) fn begin(to: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(to).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let mut head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
@@ -43,6 +48,11 @@ pub(crate) fn send(to: SocketAddr, method: &str, path: &str, headers: &[(&str, &
     stream.write_all(b"\r\n").unwrap();
     // The server reads the whole body, even of a request that it refuses.
     stream.write_all(body).unwrap();
+    stream
+}
+
+/// The answer to the request of this connection, which the server must close.
+pub(crate) fn answer(mut stream: TcpStream) -> Answer {
     let mut bytes = Vec::new();
     let _ = stream.read_to_end(&mut bytes);
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("an answer") + 4;

@@ -4,9 +4,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{FromArgMatches, Parser, Subcommand};
 use visavis_cli::options::say;
 
+use super::live;
 use crate::config_file;
 
 /// Check a configuration file of `visavis live`, or print one with all settings
@@ -22,10 +23,11 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Check a file: its keys, its values, and which settings need others
+    /// Check a file: its keys, its values, which settings need others, and whether the files and folders exist
     ///
-    /// Every error is printed with its line and with what to do. Secrets are not printed. Sources, galleries and networks are not
-    /// opened.
+    /// Every error is printed with its line and with what to do. A file or folder that does not exist is a warning: it may be made
+    /// before the program is started, and a relative path is looked for in the folder in which the check is started. Secrets are not
+    /// printed. Cameras, streams, galleries and networks are not opened.
     Check {
         /// The file, such as visavis.toml
         file: PathBuf,
@@ -44,9 +46,17 @@ enum Command {
 pub(crate) fn run(args: &Args, program: &clap::Command) -> Result<()> {
     match &args.command {
         Command::Check { file } => {
-            let count = config_file::check(program, file)?;
-            let noun = if count == 1 { "setting" } else { "settings" };
-            say(&format!("{}: {count} {noun}, no errors", file.display()))
+            let checked = config_file::check(program, file)?;
+            let missing = live::Args::from_arg_matches(&checked.matches)?.missing_paths();
+            for (key, what) in &missing {
+                checked.warn(key, what);
+            }
+            let counted = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
+            let mut told = format!("{}: {}, no errors", file.display(), counted(checked.count(), "setting"));
+            if !missing.is_empty() {
+                told.push_str(&format!(", {}", counted(missing.len(), "warning")));
+            }
+            say(&told)
         }
         Command::Example { set } => {
             let values = set.iter().map(|text| config_file::split_setting(text)).collect::<Result<Vec<_>>>()?;

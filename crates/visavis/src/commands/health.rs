@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Parser;
 use ureq::tls::TlsConfig;
+use url::Url;
 use visavis_cli::options::say;
 
 /// Ask a running visavis whether it answers; the exit code is 0 if it does
@@ -23,6 +24,10 @@ pub(crate) struct Args {
 
 /// Asks for `/healthz`.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    let parsed = Url::parse(&args.address).ok();
+    if !parsed.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
+        bail!("`{}` is not the address of a page: give one such as http://127.0.0.1:8080/", args.address);
+    }
     let address = args.address.trim_end_matches('/');
     let config = ureq::Agent::config_builder()
         // The certificate may be the program's own. Nothing secret is sent, and only the status code is used.
@@ -32,10 +37,25 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         .http_status_as_error(false)
         .build();
     let agent: ureq::Agent = config.into();
-    let answer = agent.get(format!("{address}/healthz")).call();
-    let status = answer.with_context(|| format!("visavis at {address} does not answer"))?.status().as_u16();
+    let status = match agent.get(format!("{address}/healthz")).call() {
+        Ok(answer) => answer.status().as_u16(),
+        Err(error) => {
+            let reason = match error {
+                ureq::Error::Io(error) => error.to_string(),
+                ureq::Error::Timeout(_) => format!("there was no answer within {} s", args.timeout),
+                error => error.to_string(),
+            };
+            bail!("visavis at {address} does not answer: {reason}: check the address, and whether visavis runs")
+        }
+    };
     match status {
         200 => say("visavis answers"),
-        _ => bail!("{address} answers with the status {status}: this is not the address of the page of visavis"),
+        421 => bail!(
+            "visavis at {address} refuses this host name (status 421): use an IP address, or allow the name with --allow-host"
+        ),
+        _ => bail!(
+            "{address}/healthz has the status {status}, so it is not from visavis: give the address of its page, such as \
+             http://127.0.0.1:8080/; a proxy that does not reach visavis answers like this too"
+        ),
     }
 }

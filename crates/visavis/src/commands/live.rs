@@ -1,6 +1,7 @@
 //! `visavis live`: watch a camera or a film.
 
 mod cameras;
+mod paths;
 mod running;
 
 use std::ffi::OsString;
@@ -21,6 +22,7 @@ use crate::outputs::Files;
 use crate::page::{Destinations, PageArgs};
 use cameras::Camera;
 use visavis_cli::options::{EngineArgs, NetworkArgs, SourceArgs, complain, cores, parse_seconds, parse_workers};
+use visavis_cli::output::check_place;
 use visavis_cli::place::GalleryPlace;
 use visavis_cli::session::Session;
 use visavis_cli::terminal::{LogArgs, with_causes};
@@ -173,7 +175,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         log::info!("settings are read from {}", config.display());
     }
     let session = Session::open(&args.engines, &args.networks)?;
-    if args.growth.grow || args.sightings.remember || args.new_gallery {
+    if args.makes_gallery() {
         make_gallery(&session, args.networks.gallery.as_ref())?;
     }
     let cameras = args.open_cameras()?;
@@ -190,6 +192,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 impl Args {
+    /// Whether the gallery is created if it does not exist.
+    fn makes_gallery(&self) -> bool {
+        self.growth.grow || self.sightings.remember || self.new_gallery
+    }
+
     /// Where results go besides the page.
     fn destinations(&self) -> Destinations {
         let Self { outputs, alarms, sightings, mqtt, .. } = self;
@@ -209,7 +216,7 @@ impl Args {
     /// Refuses outputs that would write over a source, the gallery, the configuration or another output.
     fn refuse_outputs_that_are_inputs(&self, cameras: &[Camera]) -> Result<()> {
         let mut files = Files::default();
-        self.source.iter().for_each(|source| files.read(cameras::path_of(source)));
+        self.source.iter().filter_map(|source| cameras::path_of(source)).for_each(|path| files.read(path));
         if let Some(GalleryPlace::File(gallery)) = &self.networks.gallery {
             files.read(gallery);
         }
@@ -288,6 +295,11 @@ fn make_gallery(session: &Session, place: Option<&GalleryPlace>) -> Result<()> {
         .context("--grow, --remember and --new-gallery need a gallery: give its path or address with --gallery")?;
     let similarity = session.choice.similarity.as_deref();
     let similarity = similarity.context("a gallery needs a network for similarity: leave out `--similarity none`")?;
+    if let GalleryPlace::File(file) = place
+        && !file.exists()
+    {
+        check_place(file)?;
+    }
     Ok(place.make(&session.loader.embedding_id(similarity)?)?)
 }
 

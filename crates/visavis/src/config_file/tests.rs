@@ -51,7 +51,7 @@ fn problems(program: &Command, text: &str) -> Vec<(Option<usize>, String)> {
 #[test]
 fn an_unknown_key_hides_no_wrong_value() {
     let file = file("listn = 1\nfps = 'x'\n");
-    let said = check(&program(), file.path()).unwrap_err().to_string();
+    let said = check(&program(), file.path()).err().unwrap().to_string();
     assert!(said.contains("2 errors"), "{said}");
 }
 

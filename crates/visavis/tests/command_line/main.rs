@@ -387,6 +387,7 @@ fn a_database_that_is_not_there_is_said_so_without_its_password() {
     ] {
         let said = stage.fails(&words);
         assert!(said.contains(told) && !said.contains("sesame"), "{words:?}: {said}");
+        assert_eq!(said.contains("whether the server runs"), told.ends_with("cannot be reached"), "{words:?}: {said}");
     }
 }
 
@@ -502,6 +503,17 @@ fn bench_prints_what_scripts_expect() {
     let every: Value = serde_json::from_str(&stage.succeeds(&every)).unwrap();
     assert_eq!(every["frames"], 25);
     assert!(every["frames_per_second"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn an_address_of_another_machine_is_refused_with_the_flags_that_help() {
+    let stage = Stage::new();
+    stage.film("film.mp4", 2);
+    for (words, without_page) in [(&["live", "film.mp4"][..], true), (&["serve"][..], false)] {
+        let said = stage.fails(&with_models(&[words, &["--listen", "192.0.2.1:80"]].concat()));
+        assert!(said.contains("192.0.2.1:80") && said.contains("--listen"), "{said}");
+        assert_eq!(said.contains("--no-page"), without_page, "{said}");
+    }
 }
 
 #[test]

@@ -59,6 +59,45 @@ fn errors_of_a_file_are_reported_with_their_lines_by_check_and_by_live() {
     assert!(stage.fails(&["config", "check", "missing.toml"]).contains("missing.toml"));
 }
 
+#[test]
+fn files_and_folders_that_do_not_exist_are_warned_of() {
+    let stage = Stage::new();
+    stage.film("film.mp4", 2);
+    stage.write(
+        "visavis.toml",
+        b"sources = ['film.mp4', 'yard=missing.mp4', 'virtual:photos', 'rtsp://127.0.0.1:9/', 'camera:0', '-']\n\
+          models = ['models', 'networks']\ngallery = 'people.gallery'\nrecord = 'out/seen.mp4'\njsonl = '-'\n\
+          tls-cert = 'certificate.pem'\ntls-key = 'film.mp4'\n",
+    );
+    let output = stage.run(&["config", "check", "visavis.toml"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    let settings = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    assert_eq!(settings, "visavis.toml: 7 settings, no errors, 6 warnings", "{said}");
+    let missing = [
+        (1, "sources", "missing.mp4"),
+        (1, "sources", "photos"),
+        (2, "models", "networks"),
+        (3, "gallery", "people.gallery"),
+        (4, "record", "out"),
+        (6, "tls-cert", "certificate.pem"),
+    ];
+    for (line, key, path) in missing {
+        let begin = format!("warning: visavis.toml:{line}: `{key}`: ");
+        assert!(said.lines().any(|told| told.starts_with(&begin) && told.contains(path)), "{begin}{path}: {said}");
+    }
+    // A gallery that the run makes needs only a folder, and a database is not opened.
+    for (text, warnings) in [
+        ("gallery = 'people.gallery'\nnew-gallery = true\n", ""),
+        ("gallery = 'nowhere/people.gallery'\ngrow = true\n", ", 1 warning"),
+        ("gallery = 'postgres://ada@db.invalid/faces'\nremember = true\n", ""),
+    ] {
+        stage.write("gallery.toml", text.as_bytes());
+        let checked = stage.succeeds(&["config", "check", "gallery.toml"]);
+        assert_eq!(checked.trim(), format!("gallery.toml: 2 settings, no errors{warnings}"), "{text}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_file_with_a_secret_that_all_users_can_read_is_reported() {
@@ -80,7 +119,8 @@ fn the_example_completions_and_manual_pages_contain_the_flags() {
     let stage = Stage::new();
     let example = stage.succeeds(&["config", "example", "--set", "gallery=people.gallery"]);
     stage.write("example.toml", example.as_bytes());
-    assert_eq!(stage.succeeds(&["config", "check", "example.toml"]).trim(), "example.toml: 1 setting, no errors");
+    let checked = stage.succeeds(&["config", "check", "example.toml"]);
+    assert_eq!(checked.trim(), "example.toml: 1 setting, no errors, 1 warning", "there is no gallery");
     assert!(stage.fails(&["config", "example", "--set", "galery=x"]).contains("`gallery`"));
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         assert!(stage.succeeds(&["completions", shell]).contains("alarm-webhook"), "{shell}");
@@ -110,13 +150,18 @@ fn health_tells_whether_a_page_answers() {
             write!(client, "HTTP/1.1 {status} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
             request
         };
-        [200, 404].map(answer)
+        [200, 404, 421].map(answer)
     });
     assert!(stage.succeeds(&["health", &address]).contains("answers"));
     assert!(stage.fails(&["health", &address]).contains("404"));
+    assert!(stage.fails(&["health", &address]).contains("--allow-host"));
+    for wrong in ["127.0.0.1:8080", "localhost:8080", "http://", "postgres://127.0.0.1/faces"] {
+        let said = stage.fails(&["health", wrong]);
+        assert!(said.contains("is not the address of a page") && said.contains("http://127.0.0.1:8080/"), "{said}");
+    }
     for request in asked.join().unwrap() {
         assert!(request[0].starts_with("GET /cameras/door/healthz "), "{request:?}");
     }
     let said = stage.fails(&["health", &address, "--timeout", "2"]);
-    assert!(said.contains("does not answer"), "{said}");
+    assert!(said.contains("does not answer") && said.contains("check the address"), "{said}");
 }

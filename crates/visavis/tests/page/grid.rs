@@ -25,6 +25,12 @@ fn several_cameras_are_shown_on_one_page() {
     let names = "(async (number) => (await (await fetch(`cameras/${number}/api/v1/status`)).json()).source.name)";
     let named = page.eval(&format!("(async () => [await {names}(1), await {names}(2)])()"));
     assert!(named[0].as_str().unwrap().contains("door") && named[1].as_str().unwrap().contains("yard"), "{named}");
+    // Its description leads to it: the address of the server is relative to that of the document.
+    let described = "(async (number) => {
+        const document = new URL(`cameras/${number}/api/v1/openapi.json`, location.href);
+        const server = new URL((await (await fetch(document)).json()).servers[0].url, document);
+        return (await (await fetch(`${server}/status`)).json()).source.name; })";
+    assert_eq!(page.eval(&format!("(async () => [await {described}(1), await {described}(2)])()")), named);
     // Networks, workers and the settings of face detection are the same for all cameras.
     let change = "{ method: 'PATCH', headers: { 'Content-Type': 'application/json' }, \
         body: JSON.stringify({ smallest_face: 33, workers: 3 }) }";
@@ -43,6 +49,7 @@ fn several_cameras_are_shown_on_one_page() {
     // A click opens the page of a camera.
     page.click(".tile", "yard");
     page.wait("location.pathname === '/cameras/2/'");
+    page.wait("document.title === 'yard · visavis' && document.querySelector('h1').textContent === 'yard'");
     page.wait("document.querySelector('#curtain')?.childElementCount === 0");
     page.wait("(await (await fetch('api/v1/scene')).json()).faces.length === 1");
     assert_eq!(complaints(&mut page), Vec::<String>::new());

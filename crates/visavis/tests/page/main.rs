@@ -7,7 +7,9 @@
 mod chromium;
 mod clients;
 mod grid;
+mod keyboard;
 mod killed;
+mod layout;
 mod program;
 mod reached;
 mod screenshots;

@@ -93,9 +93,9 @@ pub struct BoxSet {
 /// not given, in the usual folders of the layout.
 ///
 /// # Errors
-/// [`DataError::Layout`] for a folder or file that is not in this layout and for missing pictures, [`DataError::Label`]
-/// for an invalid label or a picture that cannot be read, [`DataError::File`] for a list that cannot be read,
-/// [`DataError::Boxes`] for invalid COCO JSON.
+/// [`DataError::Layout`] for a folder or file that is not in this layout, [`DataError::NoPictures`] if the pictures are in none
+/// of the usual folders, [`DataError::Label`] for an invalid label or a picture that cannot be read, [`DataError::File`] for a
+/// list that cannot be read, [`DataError::Boxes`] for invalid COCO JSON.
 pub fn read(layout: BoxLayout, path: &Path, images: Option<&Path>) -> Result<BoxSet, DataError> {
     match layout {
         BoxLayout::Wider => wider::read(path)?.measured(path, images),
@@ -222,9 +222,8 @@ fn folder_of(path: &Path, named: Option<&Path>, likely: &[PathBuf], first: &str)
         return Ok(folder.to_owned());
     }
     likely.iter().find(|folder| folder.join(first).is_file()).cloned().ok_or_else(|| {
-        let tried: Vec<String> = likely.iter().map(|folder| folder.display().to_string()).collect();
-        let reason = format!("{first} is in none of {}: name the folder of pictures with --images", tried.join(", "));
-        DataError::Layout { path: path.to_owned(), reason }
+        let folders: Vec<String> = likely.iter().map(|folder| folder.display().to_string()).collect();
+        DataError::NoPictures { path: path.to_owned(), first: first.to_owned(), folders: folders.join(", ") }
     })
 }
 

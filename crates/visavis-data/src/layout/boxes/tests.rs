@@ -74,7 +74,7 @@ fn wider_face() {
     let images = folder.path().join("WIDER_val/images");
     let away = set(&[("x_bbx_gt.txt", WIDER)], &[]);
     assert_eq!(seen(&read(BoxLayout::Wider, away.path(), Some(&images)).unwrap()), expected);
-    assert!(error(BoxLayout::Wider, &away, "").contains("name the folder of pictures with --images"));
+    assert!(error(BoxLayout::Wider, &away, "").contains("name the folder of the pictures"));
 }
 
 #[test]

@@ -83,10 +83,11 @@ impl Camera {
     }
 }
 
-/// The path in a source, if there is one: without its name and `virtual:`.
-pub(super) fn path_of(spec: &OsStr) -> &Path {
+/// The file or the folder of a source, without the name of the source; `None` if it is neither.
+pub(super) fn path_of(spec: &OsStr) -> Option<&Path> {
     let source = named(spec).1;
-    Path::new(source.to_str().and_then(|text| text.strip_prefix("virtual:")).map_or(source, OsStr::new))
+    // A name that is not valid Unicode can only be a path.
+    source.to_str().map_or(Some(Path::new(source)), visavis_video::path_of)
 }
 
 /// The name and the source of `NAME=SOURCE`. A name has letters, digits, `-` and `_`. A file with such a path is no name.
