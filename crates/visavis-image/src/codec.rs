@@ -64,8 +64,7 @@ fn size_of(encoded: &mut dyn Encoded) -> Result<(u32, u32), CodecError> {
     Ok(if turned { (height, width) } else { (width, height) })
 }
 
-/// Where encoded bytes come from. As a trait object, since otherwise all decoders would be compiled anew for each reader and each crate,
-/// which takes minutes.
+/// Where encoded bytes come from. A trait object, since otherwise all decoders would be compiled for each reader and in each crate.
 trait Encoded: BufRead + Seek {}
 
 impl<R: BufRead + Seek> Encoded for R {}

@@ -118,7 +118,7 @@ fn scale(
     if let Some(Rect { x, y, width, height }) = view {
         options = options.crop(x.into(), y.into(), width.into(), height.into());
     }
-    // For this type of pixel only: all 16 of them take minutes to compile.
+    // For this type of pixel only: all 16 of them would take a minute more to compile.
     let done = TypedImageRef::<U8x3>::from_buffer(source.width(), source.height(), source.pixels())
         .and_then(|from| Ok((from, TypedImage::<U8x3>::from_buffer(width, height, out)?)))
         .map_err(|error| error.to_string())
