@@ -44,7 +44,7 @@ pub(crate) const CHECKS: &[Check] = &[
     ("people are ignored, for other programs too", changes::ignored),
     ("everything about a person is exported", changes::exported),
     ("how near strangers come is measured", search::strangers),
-    ("one's own change is no news", search::news),
+    ("a gallery does not report its own changes as changes by others", search::news),
 ];
 
 pub(crate) fn network() -> EmbeddingId {

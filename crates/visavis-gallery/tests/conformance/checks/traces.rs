@@ -144,12 +144,12 @@ pub(super) fn sightings(make: Make<'_>) {
     assert_eq!(sightings_near(&gallery, 2.0, 9_010), [(third.0, 0.0), (fourth.0, 0.25)]);
     assert!(gallery.remove_sighting(third).unwrap());
     assert_eq!(sightings_near(&gallery, 2.0, 9_010), [(fourth.0, 0.25), (second.0, 1.0)]);
-    // What is not there.
+    // A removed sighting, and a person that the gallery does not have.
     assert!(!gallery.remove_sighting(third).unwrap());
     assert_eq!(gallery.sighting(third).unwrap(), None);
     assert_eq!(gallery.update_sighting(third, &sighting("door", 1, None, &[0.0, 0.0])).unwrap(), None);
-    let nobody = sighting("door", 1, Some(PersonId(99)), &[0.0, 0.0]);
-    assert_eq!(gallery.record_sighting(&nobody).unwrap(), None);
+    let of_unknown_person = sighting("door", 1, Some(PersonId(99)), &[0.0, 0.0]);
+    assert_eq!(gallery.record_sighting(&of_unknown_person).unwrap(), None);
     let other = sighting("door", 1, None, &[0.0]);
     assert!(matches!(gallery.record_sighting(&other), Err(GalleryError::Query { .. })));
 }
